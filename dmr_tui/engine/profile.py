@@ -1,0 +1,41 @@
+"""Settings of one model: how it is loaded and how it samples unless a request says otherwise."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from dmr_tui.engine.request import Sampling
+
+
+class Profile(Struct, frozen=True, omit_defaults=True):
+    """What a person set for a model; None leaves the choice to settings and the model itself."""
+
+    context_size: int | None = None
+    """Context tokens; -1: the model's training context."""
+    keep_alive: float | None = None
+    """Seconds in memory after the last request; 0: unload at once; negative: for ever."""
+    threads: int | None = None
+    gpu_layers: int | None = None
+    sampling: Sampling = Sampling()
+
+
+class RunningModel(Struct, frozen=True):
+    """One model in memory, or on its way there."""
+
+    id: str
+    name: str
+    backend: str
+    mode: str
+    state: str
+    """`loading`, `ready` or `unloading`."""
+    in_use: int
+    """Requests being answered or waiting."""
+    keep_alive: float
+    """Seconds; negative: for ever."""
+    last_used: float | None
+    """Unix time of the last answer's end; None while in use or never used."""
+    context_size: int
+    memory: int
+    """Resident bytes of the worker."""
+    gpu_layers: int
+    pid: int

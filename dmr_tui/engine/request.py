@@ -1,0 +1,160 @@
+"""What is asked of a model, and what it answers: the engine's own language.
+
+Every public protocol (OpenAI, DMR, the REPL, the screens) translates to these requests and from
+these events. They are plain data that crosses the pipe to a worker as MessagePack.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypeAlias
+
+from msgspec import Struct
+
+FinishReason: TypeAlias = Literal["stop", "length", "tool_calls"]
+
+
+class TextPart(Struct, frozen=True, tag_field="type", tag="text"):
+    """A piece of text in a message's content."""
+
+    text: str
+
+
+class ImageURL(Struct, frozen=True):
+    """Where an image is: a `data:` URL."""
+
+    url: str
+
+
+class ImagePart(Struct, frozen=True, tag_field="type", tag="image_url"):
+    """An image in a message's content."""
+
+    image_url: ImageURL
+
+
+ContentPart: TypeAlias = TextPart | ImagePart
+
+
+class FunctionCall(Struct, frozen=True):
+    """The name of a tool and its arguments as JSON text."""
+
+    name: str
+    arguments: str = ""
+
+
+class ToolCall(Struct, frozen=True, omit_defaults=True):
+    """One call of a tool that the model asked for."""
+
+    id: str
+    function: FunctionCall
+    type: str = "function"
+
+
+class Message(Struct, frozen=True, omit_defaults=True):
+    """One turn of a conversation, in OpenAI's shape."""
+
+    role: str
+    content: str | list[ContentPart] | None = None
+    name: str | None = None
+    reasoning_content: str | None = None
+    tool_calls: list[ToolCall] | None = None
+    tool_call_id: str | None = None
+
+
+class Sampling(Struct, frozen=True, omit_defaults=True):
+    """How the next token is drawn; None leaves the choice to the model's profile.
+
+    The defaults behind None are llama-server's: temperature 0.8, top_k 40, top_p 0.95,
+    min_p 0.05, no penalties. `seed` None or negative draws a fresh one.
+    """
+
+    temperature: float | None = None
+    top_k: int | None = None
+    top_p: float | None = None
+    min_p: float | None = None
+    typical_p: float | None = None
+    repeat_penalty: float | None = None
+    repeat_last_n: int | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    seed: int | None = None
+
+
+class Limits(Struct, frozen=True, omit_defaults=True):
+    """When an answer ends, besides the model's own end token."""
+
+    max_tokens: int | None = None
+    """Most tokens to generate; None: until the context is full."""
+    stop: list[str] = []
+    """Texts that end the answer; they are not part of it."""
+
+
+class ChatRequest(Struct, frozen=True, omit_defaults=True, tag="chat"):
+    """Answer a conversation. The worker applies the model's chat template."""
+
+    messages: list[Message]
+    sampling: Sampling = Sampling()
+    limits: Limits = Limits()
+    template_options: dict[str, Any] = {}
+    """Extra variables for the chat template (`enable_thinking` and its like)."""
+
+
+class CompletionRequest(Struct, frozen=True, omit_defaults=True, tag="completion"):
+    """Continue a text, or a list of token ids, without a template."""
+
+    prompt: str | list[int]
+    sampling: Sampling = Sampling()
+    limits: Limits = Limits()
+
+
+GenerateRequest: TypeAlias = ChatRequest | CompletionRequest
+
+
+class Loading(Struct, frozen=True, tag="loading"):
+    """The model is being loaded; only before `Started`."""
+
+    fraction: float
+    """0 to 1."""
+
+
+class Started(Struct, frozen=True, tag="started"):
+    """The request was valid and has its sequence; nothing has been generated yet."""
+
+    prompt_tokens: int
+    cached_tokens: int = 0
+
+
+class Delta(Struct, frozen=True, tag="delta"):
+    """More text of the answer; always whole characters, never empty."""
+
+    text: str
+    tokens: int = 1
+    """How many generated tokens this text stands for."""
+
+
+class ReasoningDelta(Struct, frozen=True, tag="reasoning"):
+    """More text of the model's thoughts."""
+
+    text: str
+    tokens: int = 1
+
+
+class Usage(Struct, frozen=True):
+    """Token counts and times of one answer."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int = 0
+    prompt_seconds: float = 0.0
+    """From admission to the first token."""
+    generation_seconds: float = 0.0
+    """From the first token to the last."""
+
+
+class Finished(Struct, frozen=True, tag="finished"):
+    """The last event of every answer that did not fail."""
+
+    reason: FinishReason
+    usage: Usage
+
+
+Event: TypeAlias = Loading | Started | Delta | ReasoningDelta | Finished

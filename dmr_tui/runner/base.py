@@ -1,0 +1,149 @@
+"""`Runner`: a place where models live and run. The only door for everything above.
+
+`LocalRunner` joins the store on this disk with an engine in this process; `RemoteRunner` speaks
+Docker Model Runner's HTTP API. Who holds a `Runner` cannot tell which kind it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, Protocol
+
+from msgspec import Struct, field
+
+from dmr_tui.engine.profile import Profile, RunningModel
+from dmr_tui.engine.request import Event, GenerateRequest
+from dmr_tui.store.transfer.progress import TransferProgress
+
+
+class ModelConfig(Struct, frozen=True, omit_defaults=True):
+    """What a model's config says about it, in Docker Model Runner's words."""
+
+    format: str = ""
+    quantization: str = ""
+    parameters: str = ""
+    architecture: str = ""
+    size: str = ""
+    gguf: dict[str, str] = {}
+    safetensors: dict[str, str] = {}
+    diffusers: dict[str, str] = {}
+    context_size: int | None = None
+
+
+class Model(Struct, frozen=True, omit_defaults=True):
+    """One model of the store: the `Model` object of Docker Model Runner's HTTP API."""
+
+    id: str
+    """Digest of the manifest, `sha256:…`."""
+    created: int = 0
+    """Unix time, seconds."""
+    config: ModelConfig = ModelConfig()
+    tags: list[str] = []
+    """Canonical references, e.g. `docker.io/ai/smollm2:latest`."""
+
+
+class Removed(Struct, frozen=True, omit_defaults=True):
+    """One step of a removal: a tag that is gone, or a model that is."""
+
+    untagged: str = field(default="", name="Untagged")
+    deleted: str = field(default="", name="Deleted")
+
+
+class RunnerStatus(Struct, frozen=True):
+    """Who answers, and with which engines."""
+
+    kind: str
+    """`embedded` or `remote`."""
+    endpoint: str
+    """Base URL for other programs; empty while nothing listens."""
+    version: str
+    backends: dict[str, str]
+    """Backend name to state, e.g. `{"llama.cpp": "Running: llama.cpp 0.3.36"}`."""
+
+
+class DiskUsage(Struct, frozen=True):
+    """Bytes on disk."""
+
+    models: int
+    engine: int = 0
+
+
+class Runner(Protocol):
+    """A place where models live and run.
+
+    Every method raises `DmrError`s: `ModelNotFoundError` for a name that is not there,
+    `InvalidRequestError` for bad input, `EngineError` when a worker fails, `UnavailableError`
+    when nobody answers. Closing an async iterator (`aclose`, or cancelling its consumer) stops
+    the work behind it; a pull keeps its partial.
+    """
+
+    async def models(self) -> list[Model]:
+        """All models, sorted by first tag."""
+        ...
+
+    async def model(self, name: str) -> Model:
+        """The model that a reference or an id names."""
+        ...
+
+    async def manifest(self, name: str) -> dict[str, Any]:
+        """The OCI manifest of a model, as JSON."""
+        ...
+
+    async def tag(self, source: str, target: str) -> str:
+        """Give a model one more name; returns the canonical target."""
+        ...
+
+    async def remove(self, name: str, *, force: bool = False) -> list[Removed]:
+        """Remove a tag, and the model with its last one."""
+        ...
+
+    def pull(self, name: str) -> AsyncIterator[TransferProgress]:
+        """Fetch a model. Ends after a `success` line; failures are raised."""
+        ...
+
+    def push(self, name: str) -> AsyncIterator[TransferProgress]:
+        """Upload a model to the registry in its name."""
+        ...
+
+    async def disk_usage(self) -> DiskUsage:
+        """Bytes of the store."""
+        ...
+
+    def generate(
+        self, model: str, request: GenerateRequest, *, profile: Profile | None = None
+    ) -> AsyncIterator[Event]:
+        """Answer a request, loading the model first if need be.
+
+        The events are `Loading`*, `Started`, then deltas, then `Finished`. A request that is
+        refused raises before `Started`. `profile` overrides the model's stored settings for a
+        load that this request causes.
+        """
+        ...
+
+    async def load(self, model: str, *, profile: Profile | None = None) -> None:
+        """Have the model in memory."""
+        ...
+
+    async def configure(self, model: str, profile: Profile) -> None:
+        """Store settings for a model; a running idle one is unloaded so that they take effect.
+
+        Raises:
+            ConflictError: the model is answering.
+        """
+        ...
+
+    async def running(self) -> list[RunningModel]:
+        """Models in memory."""
+        ...
+
+    async def unload(self, models: Sequence[str] | None = None) -> int:
+        """Unload these models, or all idle ones; returns how many went."""
+        ...
+
+    async def status(self) -> RunnerStatus:
+        """Who answers."""
+        ...
+
+    async def close(self) -> None:
+        """Stop what this object started: workers, connections."""
+        ...

@@ -1,0 +1,200 @@
+"""Small random-weight GGUF models with a working tokenizer, for tests, demos and benchmarks.
+
+    python -m tests.support.gguf_maker out.gguf [--shape tiny|m135] [--seed 7]
+
+The text such a model writes is noise; its shapes, tokenizer, chat template (ChatML) and speed are
+real, and the same seed gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import itertools
+import re
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from pydoc_data.topics import topics
+
+import numpy as np
+from gguf import GGMLQuantizationType, GGUFWriter, LlamaFileType, TokenType
+from gguf.quants import quantize
+
+CHATML = (
+    "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\n' + m['content'] + '<|im_end|>\n' }}"
+    "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+CONTROL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+END_OF_TEXT, _, END_OF_TURN = range(3)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The dimensions of a llama model."""
+
+    layers: int
+    embedding: int
+    heads: int
+    kv_heads: int
+    feed_forward: int
+    vocabulary: int
+    context: int
+
+
+SHAPES = {
+    "tiny": Shape(2, 128, 4, 2, 256, 1024, 4096),
+    "m135": Shape(30, 576, 9, 3, 1536, 49152, 8192),
+}
+
+
+def write_tiny_llama(
+    out: Path,
+    *,
+    shape: Shape = SHAPES["tiny"],
+    seed: int = 7,
+    name: str = "random-tiny",
+    chat_template: str | None = CHATML,
+) -> Path:
+    """Write a llama model of random Q8_0 weights.
+
+    Args:
+        out: the file to write.
+        shape: dimensions.
+        seed: of the weights.
+        name: `general.name`.
+        chat_template: Jinja text, or None for a model without one.
+
+    Returns:
+        `out`.
+    """
+    writer = GGUFWriter(str(out), "llama")
+    _write_header(writer, shape, name)
+    if chat_template is not None:
+        writer.add_chat_template(chat_template)
+    types = _write_vocabulary(writer, shape.vocabulary)
+    _write_tensors(writer, shape, np.random.default_rng(seed), types)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return out
+
+
+def _write_header(writer: GGUFWriter, shape: Shape, name: str) -> None:
+    writer.add_name(name)
+    writer.add_context_length(shape.context)
+    writer.add_embedding_length(shape.embedding)
+    writer.add_block_count(shape.layers)
+    writer.add_feed_forward_length(shape.feed_forward)
+    writer.add_head_count(shape.heads)
+    writer.add_head_count_kv(shape.kv_heads)
+    writer.add_rope_dimension_count(shape.embedding // shape.heads)
+    writer.add_rope_freq_base(100000.0)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_vocab_size(shape.vocabulary)
+    writer.add_file_type(LlamaFileType.MOSTLY_Q8_0)
+
+
+def _write_vocabulary(writer: GGUFWriter, size: int) -> list[int]:
+    merges = _learn_merges(min(size - 256 - len(CONTROL), 600))
+    tokens = CONTROL + _byte_alphabet() + list(dict.fromkeys("".join(pair) for pair in merges))
+    types = [int(TokenType.CONTROL)] * len(CONTROL)
+    types += [int(TokenType.NORMAL)] * (len(tokens) - len(CONTROL))
+    while len(tokens) < size:
+        tokens.append(f"<pad{len(tokens)}>")
+        types.append(int(TokenType.UNUSED))
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("gpt-2")
+    writer.add_token_list(tokens)
+    writer.add_token_types(types)
+    writer.add_token_merges([" ".join(pair) for pair in merges])
+    writer.add_bos_token_id(END_OF_TEXT)
+    writer.add_eos_token_id(END_OF_TURN)
+    writer.add_pad_token_id(END_OF_TEXT)
+    writer.add_add_bos_token(False)
+    return types
+
+
+def _write_tensors(
+    writer: GGUFWriter, shape: Shape, rng: np.random.Generator, types: list[int]
+) -> None:
+    width = shape.embedding
+    kv = width // shape.heads * shape.kv_heads
+
+    def matrix(name: str, rows: int, columns: int, scale: float, quiet: list[int]) -> None:
+        weights = rng.standard_normal((rows, columns), dtype=np.float32) * np.float32(scale)
+        weights[quiet] *= 1e-3
+        kind = GGMLQuantizationType.Q8_0
+        writer.add_tensor(name, quantize(weights, kind), raw_dtype=kind)
+
+    def norm(name: str) -> None:
+        writer.add_tensor(name, np.ones(width, dtype=np.float32))
+
+    # A spread of about 3 makes logits as peaked as a real model's; no control token comes first.
+    never = [token for token, kind in enumerate(types) if kind != int(TokenType.NORMAL)]
+    matrix("token_embd.weight", shape.vocabulary, width, 3.0 / width**0.5, never)
+    for layer in range(shape.layers):
+        block = f"blk.{layer}."
+        norm(block + "attn_norm.weight")
+        norm(block + "ffn_norm.weight")
+        for part, rows, columns in (
+            ("attn_q", width, width),
+            ("attn_k", kv, width),
+            ("attn_v", kv, width),
+            ("attn_output", width, width),
+            ("ffn_gate", shape.feed_forward, width),
+            ("ffn_up", shape.feed_forward, width),
+            ("ffn_down", width, shape.feed_forward),
+        ):
+            matrix(f"{block}{part}.weight", rows, columns, columns**-0.5, [])
+    norm("output_norm.weight")
+
+
+@cache
+def _byte_alphabet() -> list[str]:
+    """GPT-2's printable stand-in for each of the 256 bytes, in byte order."""
+    printable = {*range(33, 127), *range(161, 173), *range(174, 256)}
+    spare = iter(range(256, 512))
+    return [chr(byte) if byte in printable else chr(next(spare)) for byte in range(256)]
+
+
+@cache
+def _learn_merges(count: int) -> list[tuple[str, str]]:
+    """Learn byte pairs from the reference text that ships with every CPython."""
+    alphabet = _byte_alphabet()
+    text = " ".join(topics[key] for key in sorted(topics))
+    words = collections.Counter(re.findall(r" ?[A-Za-z]+| ?[0-9]+|\n+", text)).most_common(1000)
+    split = [([alphabet[byte] for byte in word.encode()], seen) for word, seen in words]
+    merges: list[tuple[str, str]] = []
+    while len(merges) < count:
+        pairs: collections.Counter[tuple[str, str]] = collections.Counter()
+        for symbols, seen in split:
+            for left, right in itertools.pairwise(symbols):
+                pairs[left, right] += seen
+        if not pairs:
+            break
+        best = max(pairs, key=lambda pair: (pairs[pair], pair))
+        merges.append(best)
+        for symbols, _ in split:
+            at = 0
+            while at < len(symbols) - 1:
+                if (symbols[at], symbols[at + 1]) == best:
+                    symbols[at : at + 2] = ["".join(best)]
+                at += 1
+    return merges
+
+
+def main() -> None:
+    """Write one model as the command line asks."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--shape", choices=sorted(SHAPES), default="tiny")
+    parser.add_argument("--seed", type=int, default=7)
+    asked = parser.parse_args()
+    asked.out.parent.mkdir(parents=True, exist_ok=True)
+    write_tiny_llama(asked.out, shape=SHAPES[asked.shape], seed=asked.seed)
+
+
+if __name__ == "__main__":
+    main()

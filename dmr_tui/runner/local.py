@@ -1,0 +1,203 @@
+"""`LocalRunner`: the store on this disk, joined to an engine in this process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from dmr_tui import __version__
+from dmr_tui.engine.files import ModelFiles
+from dmr_tui.engine.profile import Profile, RunningModel
+from dmr_tui.engine.request import Event, GenerateRequest
+from dmr_tui.errors import ConflictError, InvalidRequestError
+from dmr_tui.paths import Paths
+from dmr_tui.runner.base import DiskUsage, Model, Removed, RunnerStatus
+from dmr_tui.runner.profiles import Profiles, overlay
+from dmr_tui.runner.streams import follow
+from dmr_tui.settings import Settings
+from dmr_tui.store.reference import parse_reference
+from dmr_tui.store.store import Store, StoredModel
+from dmr_tui.store.transfer.progress import TransferProgress
+
+if TYPE_CHECKING:
+    from dmr_tui.engine.manager import EngineManager
+
+
+class LocalRunner:
+    """A `Runner` over a `Store` and an `EngineManager`.
+
+    A model name that is a path to a `.gguf` file is run straight from disk.
+    """
+
+    def __init__(self, store: Store, settings: Settings, paths: Paths) -> None:
+        self._store = store
+        self._settings = settings
+        self._paths = paths
+        self._profiles = Profiles(paths.state / "profiles.json")
+        self._manager: EngineManager | None = None
+
+    @classmethod
+    def open(cls, paths: Paths, settings: Settings) -> LocalRunner:
+        """The runner of this user's store; starts nothing yet."""
+        store = Store(paths.models, default_registry=settings.default_registry)
+        return cls(store, settings, paths)
+
+    @property
+    def engine(self) -> EngineManager:
+        """The engine manager, made when first asked for: listing models needs none."""
+        if self._manager is None:
+            from dmr_tui.engine.manager import EngineManager
+
+            self._manager = EngineManager(settings=self._settings, logs=self._paths.logs)
+        return self._manager
+
+    async def models(self) -> list[Model]:
+        """See `Runner.models`."""
+        return [_to_model(found) for found in await asyncio.to_thread(self._store.models)]
+
+    async def model(self, name: str) -> Model:
+        """See `Runner.model`."""
+        return _to_model(await self._find(name))
+
+    async def manifest(self, name: str) -> dict[str, Any]:
+        """See `Runner.manifest`."""
+        found = await self._find(name)
+        raw = await asyncio.to_thread(self._store.manifest_bytes, found.id)
+        return msgspec.json.decode(raw, type=dict[str, Any])
+
+    async def tag(self, source: str, target: str) -> str:
+        """See `Runner.tag`."""
+        return str(await asyncio.to_thread(self._store.tag, source, target))
+
+    async def remove(self, name: str, *, force: bool = False) -> list[Removed]:
+        """See `Runner.remove`; a model that is answering is refused, an idle one unloaded."""
+        found = await self._find(name)
+        if self._manager is not None and len(found.tags) <= 1:
+            if self._manager.in_use(found.id):
+                raise ConflictError(
+                    f"{name} is answering a request", "wait for its end, or `dmr unload` it"
+                )
+            await self._manager.unload({found.id})
+        steps = await asyncio.to_thread(self._store.remove, name, force=force)
+        return [
+            Removed(untagged=value) if kind == "Untagged" else Removed(deleted=value)
+            for kind, value in steps
+        ]
+
+    async def pull(self, name: str) -> AsyncIterator[TransferProgress]:
+        """See `Runner.pull`."""
+        from dmr_tui.store.transfer.pull import pull
+
+        reference = parse_reference(name, default_registry=self._settings.default_registry)
+        job = partial(_pull_job, pull, self._store, reference, self._settings.insecure_registry)
+        async with aclosing(follow(job)) as lines:
+            async for line in lines:
+                yield line
+
+    async def push(self, name: str) -> AsyncIterator[TransferProgress]:
+        """See `Runner.push`."""
+        from dmr_tui.store.transfer.push import push
+
+        await self._find(name)
+        reference = parse_reference(name, default_registry=self._settings.default_registry)
+        job = partial(_pull_job, push, self._store, reference, self._settings.insecure_registry)
+        async with aclosing(follow(job)) as lines:
+            async for line in lines:
+                yield line
+
+    async def disk_usage(self) -> DiskUsage:
+        """See `Runner.disk_usage`."""
+        return DiskUsage(models=await asyncio.to_thread(self._store.size))
+
+    async def generate(
+        self, model: str, request: GenerateRequest, *, profile: Profile | None = None
+    ) -> AsyncIterator[Event]:
+        """See `Runner.generate`."""
+        files, settings = await asyncio.to_thread(self._resolve, model, profile)
+        async with aclosing(self.engine.generate(files, request, settings)) as events:
+            async for event in events:
+                yield event
+
+    async def load(self, model: str, *, profile: Profile | None = None) -> None:
+        """See `Runner.load`."""
+        files, settings = await asyncio.to_thread(self._resolve, model, profile)
+        await self.engine.load(files, settings)
+
+    async def configure(self, model: str, profile: Profile) -> None:
+        """See `Runner.configure`; what `profile` does not say stays as it was."""
+        files, _ = await asyncio.to_thread(self._resolve, model, None)
+        if self._manager is not None:
+            if self._manager.in_use(files.id):
+                raise ConflictError(f"{model} is answering a request", "try again when it is idle")
+            await self._manager.unload({files.id})
+        kept = overlay(self._profiles.get(files.id), profile)
+        await asyncio.to_thread(self._profiles.set, files.id, kept)
+
+    async def running(self) -> list[RunningModel]:
+        """See `Runner.running`."""
+        return [] if self._manager is None else self._manager.running()
+
+    async def unload(self, models: Sequence[str] | None = None) -> int:
+        """See `Runner.unload`."""
+        if self._manager is None:
+            return 0
+        if models is None:
+            return await self._manager.unload(None)
+        found = [await asyncio.to_thread(self._resolve, name, None) for name in models]
+        return await self._manager.unload({files.id for files, _ in found})
+
+    async def status(self) -> RunnerStatus:
+        """See `Runner.status`."""
+        return RunnerStatus(
+            kind="embedded", endpoint="", version=__version__, backends=self.engine.backends()
+        )
+
+    async def close(self) -> None:
+        """See `Runner.close`."""
+        if self._manager is not None:
+            await self._manager.close()
+
+    async def _find(self, name: str) -> StoredModel:
+        return await asyncio.to_thread(self._store.find, name)
+
+    def _resolve(self, name: str, profile: Profile | None) -> tuple[ModelFiles, Profile]:
+        files = _loose_file(name) or self._stored_files(name)
+        return files, overlay(self._profiles.get(files.id), profile)
+
+    def _stored_files(self, name: str) -> ModelFiles:
+        found = self._store.find(name)
+        bundle = self._store.bundle(found)
+        return ModelFiles(
+            id=found.id,
+            name=found.tags[0] if found.tags else found.id,
+            gguf=bundle.gguf,
+            mmproj=bundle.mmproj,
+            chat_template=bundle.chat_template,
+            context_size=bundle.context_size,
+        )
+
+
+def _loose_file(name: str) -> ModelFiles | None:
+    """The files of a model that is named by a path, or None when the name is no path."""
+    path = Path(name)
+    if not (path.is_absolute() and path.suffix.lower() == ".gguf"):
+        return None
+    if not path.is_file():
+        raise InvalidRequestError(f"no such file: {path}")
+    return ModelFiles(id=f"file://{path}", name=path.name, gguf=path)
+
+
+def _pull_job(
+    transfer: Any, store: Store, reference: Any, insecure: bool, report: Any, cancelled: Any
+) -> None:
+    transfer(store, reference, on_progress=report, cancelled=cancelled, insecure=insecure)
+
+
+def _to_model(found: StoredModel) -> Model:
+    return Model(id=found.id, created=found.created, config=found.config, tags=list(found.tags))

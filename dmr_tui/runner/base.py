@@ -6,7 +6,7 @@ Docker Model Runner's HTTP API. Who holds a `Runner` cannot tell which kind it i
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any, Protocol
 
 from msgspec import Struct, field
@@ -97,11 +97,11 @@ class Runner(Protocol):
         """Remove a tag, and the model with its last one."""
         ...
 
-    def pull(self, name: str) -> AsyncIterator[TransferProgress]:
+    def pull(self, name: str) -> AsyncGenerator[TransferProgress, None]:
         """Fetch a model. Ends after a `success` line; failures are raised."""
         ...
 
-    def push(self, name: str) -> AsyncIterator[TransferProgress]:
+    def push(self, name: str) -> AsyncGenerator[TransferProgress, None]:
         """Upload a model to the registry in its name."""
         ...
 
@@ -111,7 +111,7 @@ class Runner(Protocol):
 
     def generate(
         self, model: str, request: GenerateRequest, *, profile: Profile | None = None
-    ) -> AsyncIterator[Event]:
+    ) -> AsyncGenerator[Event, None]:
         """Answer a request, loading the model first if need be.
 
         The events are `Loading`*, `Started`, then deltas, then `Finished`. A request that is

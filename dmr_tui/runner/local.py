@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+import threading
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,8 @@ from dmr_tui.settings import Settings
 from dmr_tui.store.reference import parse_reference
 from dmr_tui.store.store import Store, StoredModel
 from dmr_tui.store.transfer.progress import TransferProgress
+
+Report = Callable[[TransferProgress], None]
 
 if TYPE_CHECKING:
     from dmr_tui.engine.manager import EngineManager
@@ -90,23 +92,30 @@ class LocalRunner:
             for kind, value in steps
         ]
 
-    async def pull(self, name: str) -> AsyncIterator[TransferProgress]:
+    async def pull(self, name: str) -> AsyncGenerator[TransferProgress, None]:
         """See `Runner.pull`."""
         from dmr_tui.store.transfer.pull import pull
 
         reference = parse_reference(name, default_registry=self._settings.default_registry)
-        job = partial(_pull_job, pull, self._store, reference, self._settings.insecure_registry)
+
+        def job(report: Report, cancelled: threading.Event) -> None:
+            insecure = self._settings.insecure_registry
+            pull(self._store, reference, on_progress=report, cancelled=cancelled, insecure=insecure)
+
         async with aclosing(follow(job)) as lines:
             async for line in lines:
                 yield line
 
-    async def push(self, name: str) -> AsyncIterator[TransferProgress]:
+    async def push(self, name: str) -> AsyncGenerator[TransferProgress, None]:
         """See `Runner.push`."""
         from dmr_tui.store.transfer.push import push
 
-        await self._find(name)
         reference = parse_reference(name, default_registry=self._settings.default_registry)
-        job = partial(_pull_job, push, self._store, reference, self._settings.insecure_registry)
+
+        def job(report: Report, cancelled: threading.Event) -> None:
+            insecure = self._settings.insecure_registry
+            push(self._store, reference, on_progress=report, cancelled=cancelled, insecure=insecure)
+
         async with aclosing(follow(job)) as lines:
             async for line in lines:
                 yield line
@@ -117,7 +126,7 @@ class LocalRunner:
 
     async def generate(
         self, model: str, request: GenerateRequest, *, profile: Profile | None = None
-    ) -> AsyncIterator[Event]:
+    ) -> AsyncGenerator[Event, None]:
         """See `Runner.generate`."""
         files, settings = await asyncio.to_thread(self._resolve, model, profile)
         async with aclosing(self.engine.generate(files, request, settings)) as events:
@@ -191,12 +200,6 @@ def _loose_file(name: str) -> ModelFiles | None:
     if not path.is_file():
         raise InvalidRequestError(f"no such file: {path}")
     return ModelFiles(id=f"file://{path}", name=path.name, gguf=path)
-
-
-def _pull_job(
-    transfer: Any, store: Store, reference: Any, insecure: bool, report: Any, cancelled: Any
-) -> None:
-    transfer(store, reference, on_progress=report, cancelled=cancelled, insecure=insecure)
 
 
 def _to_model(found: StoredModel) -> Model:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -18,7 +18,7 @@ Job = Callable[[Callable[[T], None], threading.Event], object]
 """Called with `report` and `cancelled`; its result is not used, its exception is raised."""
 
 
-async def follow(job: Job[T]) -> AsyncIterator[T]:
+async def follow(job: Job[T]) -> AsyncGenerator[T, None]:
     """Run `job` in a thread and yield what it reports, then raise what it raised."""
     loop = asyncio.get_running_loop()
     cancelled = threading.Event()

@@ -13,21 +13,8 @@ from msgspec import Struct, field
 
 from dmr_tui.engine.profile import Profile, RunningModel
 from dmr_tui.engine.request import Event, GenerateRequest
+from dmr_tui.store.manifest import ModelConfig
 from dmr_tui.store.transfer.progress import TransferProgress
-
-
-class ModelConfig(Struct, frozen=True, omit_defaults=True):
-    """What a model's config says about it, in Docker Model Runner's words."""
-
-    format: str = ""
-    quantization: str = ""
-    parameters: str = ""
-    architecture: str = ""
-    size: str = ""
-    gguf: dict[str, str] = {}
-    safetensors: dict[str, str] = {}
-    diffusers: dict[str, str] = {}
-    context_size: int | None = None
 
 
 class Model(Struct, frozen=True, omit_defaults=True):

@@ -9,6 +9,8 @@ import pytest
 
 from tests.support.gguf_maker import write_tiny_llama
 
+pytest_plugins = ["tests.support.registry"]
+
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

@@ -5,7 +5,7 @@
 Needs only Python 3.11+ and a C++ compiler. Runs in a blink when nothing has changed. The engine
 (llama-cpp-python) comes as source and is built for this machine's processor. A build counts only
 after it has decoded a token; good ones are kept in the user's cache folder under a name made of
-everything that shaped them, so that the next clone needs no compiler.
+everything that shaped them, so that the next clone need not build again.
 """
 
 from __future__ import annotations
@@ -57,10 +57,13 @@ def main() -> int:
         return 0
     started = time.monotonic()
     try:
+        flavours = choose_flavours(Machine.here())
+        if not flavours and not PYTHON.exists():
+            raise SetupError(NO_COMPILER)  # before minutes are spent on anything else
         _make_venv()
         _say("installing pinned packages")
         _pip("install", "--require-hashes", "--no-deps", "-r", "requirements.lock")
-        _install_engine()
+        _install_engine(flavours)
         _pip("install", "--no-deps", "--no-build-isolation", "--editable", ".")
     except SetupError as error:
         print(f"\nset-up stopped: {error}", file=sys.stderr)
@@ -81,11 +84,10 @@ def _make_venv() -> None:
     subprocess.run([sys.executable, "-m", "venv", "--clear", str(VENV)], check=True)
 
 
-def _install_engine() -> None:
+def _install_engine(flavours: list[Flavour]) -> None:
     """Install the first flavour of the engine that decodes a token."""
     if not _self_test():
         return
-    flavours = choose_flavours(Machine.here())
     if not flavours:
         raise SetupError(NO_COMPILER)
     for flavour in flavours:

@@ -1,0 +1,69 @@
+"""How a command is declared: its text, its examples, and the runner it is given."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
+
+import click
+
+from dmr_tui.paths import Paths
+from dmr_tui.runner.base import Runner
+from dmr_tui.settings import load_settings
+
+T = TypeVar("T")
+
+
+class Command(click.Command):
+    """A command whose help ends in examples, kept as they are written."""
+
+    examples: tuple[str, ...] = ()
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the examples."""
+        if self.examples:
+            with formatter.section("Examples"):
+                for line in self.examples:
+                    formatter.write(f"{'':>{formatter.current_indent}}{line}\n")
+
+
+def command(
+    name: str, *examples: str, **settings: Any
+) -> Callable[[Callable[..., object]], Command]:
+    """Make a command of a function; its docstring is the help."""
+
+    def declare(function: Callable[..., object]) -> Command:
+        help_text = inspect.cleandoc(function.__doc__ or "")
+        made = click.command(name, cls=Command, help=help_text, **settings)(function)
+        made.examples = examples
+        return made
+
+    return declare
+
+
+def with_runner(action: Callable[[Runner], Awaitable[T]], *, embedded: bool = False) -> T:
+    """Run `action` with the runner of this user, and close it afterwards.
+
+    Args:
+        action: what to do with the runner.
+        embedded: the store is enough; do not look for a running server.
+    """
+
+    async def body() -> T:
+        from dmr_tui.runner.contexts import open_runner
+
+        paths = Paths.default()
+        runner = await open_runner(load_settings(paths), paths, embedded=embedded)
+        try:
+            return await action(runner)
+        finally:
+            await runner.close()
+
+    return run_async(body())
+
+
+def run_async(work: Coroutine[Any, Any, T]) -> T:
+    """Run the one event loop of this process; Ctrl-C cancels what it does."""
+    return asyncio.run(work)

@@ -1,0 +1,171 @@
+"""`dmr`: the table of commands, and the edge where every failure is shown once.
+
+The table knows each command's module but imports it only when that command runs, so that
+`dmr --help` costs no more than click itself.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+import click
+
+from dmr_tui import __version__
+from dmr_tui.errors import DmrError
+
+INTERRUPTED = 130
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Where a command lives.
+
+    Attributes:
+        module: its module below `dmr_tui.cli`; the command is named `NAME_command` there, with
+            `_` for `-`.
+        summary: its line in `dmr --help`.
+    """
+
+    module: str
+    summary: str
+
+
+SECTIONS: dict[str, dict[str, Entry]] = {
+    "Talk to a model": {
+        "run": Entry("run", "Run a model and talk to it"),
+    },
+    "Keep models": {
+        "pull": Entry("transfers", "Download a model"),
+        "push": Entry("transfers", "Upload a model to its registry"),
+        "list": Entry("models", "List the models on this machine"),
+        "inspect": Entry("models", "Show all facts of a model as JSON"),
+        "show": Entry("models", "Show what a model is"),
+        "tag": Entry("models", "Give a model one more name"),
+        "rm": Entry("models", "Remove models"),
+        "df": Entry("models", "Show how much disk the models take"),
+        "package": Entry("package", "Make a model of a GGUF file"),
+    },
+    "Run models for other programs": {
+        "serve": Entry("serve", "Serve models over HTTP, in the foreground"),
+        "start-runner": Entry("background", "Serve models over HTTP, in the background"),
+        "stop-runner": Entry("background", "Stop the server that runs in the background"),
+        "status": Entry("running", "Show whether the server runs, and its engines"),
+        "ps": Entry("running", "List the models in memory"),
+        "unload": Entry("running", "Take models out of memory"),
+        "version": Entry("running", "Show the versions of client and server"),
+    },
+}
+ALIASES = {"ls": "list", "stop": "unload"}
+COMMANDS = {name: entry for section in SECTIONS.values() for name, entry in section.items()}
+
+
+class CommandTable(click.Group):
+    """A group that imports a command's module when the command runs."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All names, without aliases."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the module of a command."""
+        name = ALIASES.get(cmd_name, cmd_name)
+        entry = COMMANDS.get(name)
+        if entry is None:
+            return None
+        module = import_module(f"dmr_tui.cli.{entry.module}")
+        command = getattr(module, f"{name.replace('-', '_')}_command")
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Name the nearest command when there is none of that name."""
+        if args[0] not in COMMANDS and args[0] not in ALIASES and not args[0].startswith("-"):
+            import difflib
+
+            near = difflib.get_close_matches(args[0], [*COMMANDS, *ALIASES], n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            ctx.fail(f"No such command {args[0]!r}.{hint}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the table by its sections, without importing a command."""
+        names = {target: name for name, target in ALIASES.items()}
+        for title, entries in SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl(
+                    [
+                        (f"{name}, {names[name]}" if name in names else name, entry.summary)
+                        for name, entry in entries.items()
+                    ],
+                    col_max=16,
+                )
+
+
+@click.group(
+    cls=CommandTable,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    options_metavar="",
+    subcommand_metavar="[COMMAND]",
+    epilog="Without a command, on a terminal, dmr opens its screens. "
+    "'dmr COMMAND --help' tells more about a command.",
+)
+@click.version_option(__version__, "-v", "--version", message="dmr version %(version)s")
+@click.pass_context
+def dmr(ctx: click.Context) -> None:
+    """AI models on your own machine, handled like packages."""
+    if ctx.invoked_subcommand is not None:
+        return
+    if all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
+        from dmr_tui.app import DmrApp
+
+        DmrApp().run()
+    else:
+        click.echo(ctx.get_help())
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code: 0, 1, 2 for usage, 130 for Ctrl-C.
+
+    Args:
+        arguments: without the program's name; None: the process's own.
+    """
+    try:
+        code = _invoke(arguments)
+        sys.stdout.flush()
+    except DmrError as error:
+        return _fail(error)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        click.echo(err=True)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader (`| head`) has enough. Python flushes stdout once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return code
+
+
+def _invoke(arguments: Sequence[str] | None) -> int:
+    result: Any = dmr.main(
+        args=None if arguments is None else list(arguments), prog_name="dmr", standalone_mode=False
+    )
+    return result if isinstance(result, int) else 0
+
+
+def _fail(error: DmrError) -> int:
+    coloured = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
+    label = click.style("Error:", fg="red", bold=True) if coloured else "Error:"
+    click.echo(f"{label} {error.message}", err=True)
+    for line in (error.hint or "").splitlines():
+        click.echo(f"  {line}", err=True)
+    return error.exit_code

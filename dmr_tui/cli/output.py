@@ -1,0 +1,80 @@
+"""Tables, sizes, times and JSON in the forms that Docker Model Runner prints."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import click
+import msgspec
+
+from dmr_tui.errors import InvalidRequestError
+from dmr_tui.store.reference import parse_reference
+
+_UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
+
+
+def table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Left-aligned columns, each padded by two blanks; no lines, no borders."""
+    every = [headers, *rows]
+    widths = [max(len(row[column]) for row in every) for column in range(len(headers))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in every
+    )
+
+
+def size_text(count: float) -> str:
+    """Bytes to base 1000 with two decimals: `270.60MB`."""
+    for unit in _UNITS[:-1]:
+        # What rounds up to 1000.00 belongs to the next unit.
+        if round(count, 2) < 1000:
+            return f"{count:.2f}{unit}"
+        count /= 1000
+    return f"{count:.2f}{_UNITS[-1]}"
+
+
+def duration_text(seconds: float) -> str:
+    """A duration in about two words, as Docker says it: `5 minutes`, `About an hour`."""
+    whole = int(seconds)
+    minutes, hours = whole // 60, int(seconds / 3600 + 0.5)
+    days = hours // 24
+    steps = (
+        (whole < 1, "Less than a second"),
+        (whole == 1, "1 second"),
+        (whole < 60, f"{whole} seconds"),
+        (minutes == 1, "About a minute"),
+        (minutes < 60, f"{minutes} minutes"),
+        (hours == 1, "About an hour"),
+        (hours < 48, f"{hours} hours"),
+        (hours < 24 * 14, f"{days} days"),
+        (hours < 24 * 60, f"{days // 7} weeks"),
+        (hours < 24 * 365 * 2, f"{days // 30} months"),
+    )
+    return next((text for holds, text in steps if holds), f"{days // 365} years")
+
+
+def json_text(value: Any, indent: int = 4) -> str:
+    """JSON as other programs expect it of `docker model`; indent 0: one line."""
+    raw = msgspec.json.encode(value)
+    return (msgspec.json.format(raw, indent=indent) if indent else raw).decode()
+
+
+def display_name(name: str) -> str:
+    """The short name of a model for people; an id is cut to 12 digits."""
+    if name.startswith("sha256:"):
+        return short_id(name)
+    try:
+        return parse_reference(name).familiar()
+    except InvalidRequestError:
+        return name  # A file that was run straight from disk.
+
+
+def short_id(model_id: str) -> str:
+    """The first 12 digits of an id."""
+    return model_id.removeprefix("sha256:")[:12]
+
+
+def talk(text: str = "") -> None:
+    """Say something to the person; data goes to stdout and is never mixed with this."""
+    click.echo(text, err=True)

@@ -1,0 +1,177 @@
+"""Progress of transfers and loads, on stderr: bars on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from contextlib import closing
+from types import TracebackType
+from typing import TYPE_CHECKING, Protocol
+
+from dmr_tui.cli.output import size_text, talk
+from dmr_tui.store.transfer.progress import TransferProgress
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+
+async def show_transfer(lines: AsyncIterator[TransferProgress]) -> str:
+    """Show a transfer until its end.
+
+    Returns:
+        The message of its `success` line.
+    """
+    message = ""
+    display: _Display = _Bars() if sys.stderr.isatty() else _Lines()
+    with closing(display):
+        async for line in lines:
+            if line.type == "success":
+                message = line.message
+            elif line.type == "progress":
+                display.update(line)
+            else:
+                display.say(f"{line.type.capitalize()}: {line.message}")
+    return message
+
+
+class _Display(Protocol):
+    def update(self, line: TransferProgress) -> None: ...
+
+    def say(self, text: str) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class _Bars:
+    """One bar for each layer, as Docker shows them, with speed and time left."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            DownloadColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+            TransferSpeedColumn,
+        )
+
+        self._progress: Progress = Progress(
+            TextColumn("{task.description}"),
+            TextColumn("{task.fields[state]:<13}"),
+            BarColumn(),
+            DownloadColumn(),
+            TransferSpeedColumn(),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+        )
+        self._layers: dict[str, TaskID] = {}
+        self._progress.start()
+
+    def update(self, line: TransferProgress) -> None:
+        layer = line.layer
+        if layer.id not in self._layers:
+            self._layers[layer.id] = self._progress.add_task(
+                _short(layer.id), total=layer.size or None, state="Waiting"
+            )
+        self._progress.update(
+            self._layers[layer.id], completed=layer.current, state=_state(line), total=layer.size
+        )
+
+    def say(self, text: str) -> None:
+        self._progress.console.print(text, markup=False, highlight=False)
+
+    def close(self) -> None:
+        self._progress.stop()
+
+
+class _Lines:
+    """A line for each tenth of the whole, for logs."""
+
+    def __init__(self) -> None:
+        self._current: dict[str, int] = {}
+        self._tenths = -1
+
+    def update(self, line: TransferProgress) -> None:
+        self._current[line.layer.id] = line.layer.current
+        done = sum(self._current.values())
+        total = max(line.total, done)
+        tenths = 10 * done // total if total else 0
+        if tenths > self._tenths:
+            self._tenths = tenths
+            verb = "Uploaded" if line.mode == "push" else "Downloaded"
+            self.say(f"{verb} {size_text(done)} of {size_text(total)}")
+
+    def say(self, text: str) -> None:
+        talk(text)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def _short(layer_id: str) -> str:
+    return layer_id.removeprefix("sha256:")[:12]
+
+
+def _state(line: TransferProgress) -> str:
+    push = line.mode == "push"
+    if line.layer.current >= line.layer.size:
+        return "Push complete" if push else "Pull complete"
+    if line.layer.current == 0:
+        return "Waiting"
+    return "Uploading" if push else "Downloading"
+
+
+class Waiting:
+    """A status line on stderr for a wait that a person would notice.
+
+    It appears after `DELAY` seconds, only on a terminal, and leaves no trace.
+
+        async with Waiting("Loading smollm2") as waiting:
+            waiting.fraction = 0.5
+    """
+
+    DELAY = 0.3
+    _FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self.fraction: float | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Waiting:
+        if sys.stderr.isatty():
+            self._task = asyncio.create_task(self._draw())
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.done()
+
+    async def done(self) -> None:
+        """Take the line away; the wait is over."""
+        if self._task is None:
+            return
+        self._task.cancel()
+        await asyncio.wait({self._task})
+        self._task = None
+
+    async def _draw(self) -> None:
+        await asyncio.sleep(self.DELAY)
+        frame = 0
+        try:
+            while True:
+                share = "" if self.fraction is None else f" {self.fraction:.0%}"
+                spin = self._FRAMES[frame % len(self._FRAMES)]
+                sys.stderr.write(f"\r\x1b[2K{spin} {self._text}{share}")
+                sys.stderr.flush()
+                frame += 1
+                await asyncio.sleep(0.1)
+        finally:
+            sys.stderr.write("\r\x1b[2K")
+            sys.stderr.flush()

@@ -1,7 +1,7 @@
 """JSON with the bytes that Go's `encoding/json` writes, which is what ids and files are made of.
 
-Differences from plain compact JSON: map keys are sorted, and `<`, `>`, `&`, U+2028 and U+2029 are
-escaped inside strings (https://pkg.go.dev/encoding/json#Marshal).
+Differences from plain compact JSON: `<`, `>`, `&`, U+2028 and U+2029 are escaped inside strings
+(https://pkg.go.dev/encoding/json#Marshal), and maps are sorted by key.
 """
 
 from __future__ import annotations
@@ -19,12 +19,13 @@ _ESCAPES = (
 )
 
 
-def encode(value: Any, *, indent: int = 0) -> bytes:
+def encode(value: Any, *, indent: int = 0, sort_keys: bool = True) -> bytes:
     """Write a value as Go's `Marshal`, or with `indent` blanks as its `MarshalIndent`, would.
 
-    Structs keep the order of their fields, dicts are sorted by key. There is no final newline.
+    Structs keep the order of their fields. Dicts are maps, sorted by key, unless `sort_keys` is
+    off: then they stand for Go structs and keep their order. There is no final newline.
     """
-    data = msgspec.json.encode(value, order="deterministic")
+    data = msgspec.json.encode(value, order="deterministic" if sort_keys else None)
     if indent:
         data = msgspec.json.format(data, indent=indent)
     # These characters occur in JSON only inside strings.

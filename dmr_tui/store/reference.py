@@ -30,6 +30,8 @@ _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}", re.ASCII)
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}", re.ASCII)
 _ID = re.compile(r"[0-9a-f]{12}|(?:sha256:)?[0-9a-f]{64}", re.ASCII)
 _LONGEST_NAME = 255
+# Quick, for indexes of thousands: names a registry that is no alias, and has a tag or a digest.
+_CANONICAL = re.compile(r"(?!index\.docker\.io/|hf\.co/)[^/]*[.:][^/]*/.*[:@][^/]*$", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -120,6 +122,28 @@ def parse_reference(text: str, *, default_registry: str = DOCKER_HUB) -> Referen
     )
     _check(reference, clean)
     return reference
+
+
+def canonical(tag: str) -> str:
+    """A tag that some program stored, in canonical form; one that cannot be read stays as it is.
+
+    Older versions of Docker Model Runner stored `ai/smollm2`, `index.docker.io/ai/smollm2:latest`
+    and `hf.co/…`.
+    """
+    if _CANONICAL.match(tag):
+        return tag
+    try:
+        return str(parse_reference(tag))
+    except InvalidRequestError:
+        return tag
+
+
+def familiar(tag: str, default_registry: str = DOCKER_HUB) -> str:
+    """A stored tag as people write it; one that cannot be read stays as it is."""
+    try:
+        return parse_reference(tag).familiar(default_registry)
+    except InvalidRequestError:
+        return tag
 
 
 def _split(text: str) -> tuple[str, str, str]:

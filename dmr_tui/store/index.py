@@ -1,0 +1,194 @@
+"""The index, `models.json`: which models the store has, under which tags.
+
+Readers take no lock: the file is replaced by a rename. Writers hold one lock for the read, the
+change and the write, so that no process loses another's change.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from dmr_tui.errors import StoreError
+from dmr_tui.store import durable, gojson
+from dmr_tui.store.reference import canonical
+
+LAYOUT_VERSION = "1.0.0"
+
+
+class Entry(Struct, frozen=True):
+    """One model of the index; fields in Go's order."""
+
+    id: str
+    """Digest of the manifest."""
+    tags: list[str] | None = None
+    """Canonical references; Go writes an empty list as null, and so it is None there."""
+    files: list[str] | None = None
+    """Digests of the layers in order, then of the config."""
+
+
+class _Document(Struct, frozen=True):
+    models: list[Entry] | None = None
+
+
+_documents = msgspec.json.Decoder(_Document)
+
+
+class Index:
+    """The index of one store; safe for many processes at once."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._path = root / "models.json"
+        self._layout = root / "layout.json"
+
+    def entries(self) -> list[Entry]:
+        """What the index holds now; a store that does not exist holds nothing.
+
+        Raises:
+            StoreError: the file cannot be read as an index.
+        """
+        return self._read()[1]
+
+    @contextmanager
+    def edit(self) -> Iterator[Draft]:
+        """Hold the store's lock and change the index; nothing is written but by `Draft.save`.
+
+        Raises:
+            StoreError: the index is damaged, of a newer layout, or cannot be written.
+        """
+        folder = self._root / ".dmr"
+        with durable.reporting(f"make {folder}"):
+            durable.make_folder(folder)
+        with _locked(folder / "lock"):
+            self._require_layout()
+            data, entries = self._read()
+            yield Draft(self._path, data, entries)
+
+    def _read(self) -> tuple[bytes, list[Entry]]:
+        try:
+            data = self._path.read_bytes()
+        except FileNotFoundError:
+            return b"", []
+        except OSError as error:
+            raise StoreError(f"cannot read {self._path}: {error.strerror}") from error
+        try:
+            entries = _documents.decode(data).models or []
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise StoreError(
+                f"{self._path} is damaged: {error}",
+                "restore it from a backup, or move it away and pull the models again "
+                "(what is in blobs/ is used again)",
+            ) from error
+        return data, [Entry(entry.id, _tags(entry.tags), entry.files) for entry in entries]
+
+    def _require_layout(self) -> None:
+        """Write the layout's version with the first change; refuse one that may mean other files.
+
+        Raises:
+            StoreError: another major version than ours, or none that can be read.
+        """
+        try:
+            version = msgspec.json.decode(self._layout.read_bytes(), type=_Layout).version
+        except FileNotFoundError:
+            durable.write(self._layout, gojson.encode(_Layout(LAYOUT_VERSION), indent=2))
+            return
+        except OSError as error:
+            raise StoreError(f"cannot read {self._layout}: {error.strerror}") from error
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise StoreError(f"{self._layout} is damaged: {error}") from error
+        if version.partition(".")[0] != LAYOUT_VERSION.partition(".")[0]:
+            raise StoreError(
+                f"the store {self._root} has layout {version}; this version writes 1.x only",
+                "use a newer dmr, or another folder with MODELS_PATH",
+            )
+
+
+class _Layout(Struct, frozen=True):
+    version: str
+
+
+class Draft:
+    """A change of the index that is not written yet; lives inside `Index.edit`.
+
+    It works on the file's own JSON, so that fields which other programs put there survive.
+    """
+
+    def __init__(self, path: Path, data: bytes, entries: list[Entry]) -> None:
+        self._path = path
+        self._before = data
+        self._document: dict[str, Any] = msgspec.json.decode(data) if data else {}
+        self._models: list[dict[str, Any]] = self._document.get("models") or []
+        for model in self._models:
+            model["tags"] = _tags(model.get("tags"))
+        self._document["models"] = self._models
+        self.entries = entries
+        """What the index held when the lock was taken."""
+
+    def add(self, model_id: str, files: list[str]) -> None:
+        """Enter a model, without tags, unless it is there."""
+        if not any(model["id"] == model_id for model in self._models):
+            self._models.append({"id": model_id, "tags": [], "files": files})
+
+    def tag(self, model_id: str, tag: str) -> None:
+        """Give a tag to a model, taking it from any other."""
+        for model in self._models:
+            tags = model["tags"]
+            if model["id"] == model_id:
+                model["tags"] = tags if tag in tags else [*tags, tag]
+            elif tag in tags:
+                model["tags"] = [other for other in tags if other != tag]
+
+    def untag(self, tag: str) -> None:
+        """Take a tag from the model that has it."""
+        for model in self._models:
+            model["tags"] = [other for other in model["tags"] if other != tag]
+
+    def remove(self, model_id: str) -> None:
+        """Drop a model's entry."""
+        self._models[:] = [model for model in self._models if model["id"] != model_id]
+
+    def save(self) -> None:
+        """Write the index, if it changed, so that a crash leaves the old one or the new one."""
+        data = gojson.encode(self._document, indent=2, sort_keys=False)
+        if data != self._before:
+            durable.write(self._path, data)
+
+
+def _tags(tags: list[str] | None) -> list[str]:
+    """Tags in canonical form, also those that older programs wrote in another."""
+    return [canonical(tag) for tag in tags or ()]
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold an exclusive lock; the kernel releases it when the process dies."""
+    with durable.reporting(f"lock {path}"):
+        descriptor = _lock(path)
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _lock(path: Path) -> int:
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            # Whoever purges the store removes the lock file too: a lock on that one locks nothing.
+            if os.path.samestat(os.fstat(descriptor), os.stat(path)):
+                return descriptor
+        except FileNotFoundError:
+            pass
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)

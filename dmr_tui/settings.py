@@ -48,6 +48,10 @@ class Settings:
     insecure_registry: bool = False
     """Speak plain HTTP to every registry (`INSECURE_REGISTRY`); loopback always may."""
 
+    origins: str = ""
+    """Web origins that may use `dmr serve` besides this machine's own, comma-separated; a port may
+    be `*`, and `*` alone allows all (`DMR_ORIGINS`)."""
+
     log_level: str = "info"
     """debug, info, warn or error (`LOG_LEVEL`)."""
 
@@ -61,6 +65,7 @@ _ENVIRONMENT = {
     "gpu_layers": "DMR_GPU_LAYERS",
     "default_registry": "DEFAULT_REGISTRY",
     "insecure_registry": "INSECURE_REGISTRY",
+    "origins": "DMR_ORIGINS",
     "log_level": "LOG_LEVEL",
 }
 _TRUE, _FALSE = {"1", "t", "true", "yes", "on"}, {"0", "f", "false", "no", "off", ""}

@@ -1,0 +1,211 @@
+"""HTTP to a runner: one request each, failures as `DmrError`s, bodies as whole lines.
+
+Connections are not kept: servers behind these routes (llama-server, Docker's proxy) close idle ones
+without a word, and on loopback a new one costs nothing.
+"""
+
+from __future__ import annotations
+
+import html
+import ssl
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import msgspec
+
+from dmr_tui import __version__
+from dmr_tui.errors import (
+    ConflictError,
+    ContextLengthError,
+    DmrError,
+    EngineError,
+    InvalidRequestError,
+    ModelNotFoundError,
+    RegistryError,
+    UnauthorizedError,
+    UnavailableError,
+    UnsupportedModelError,
+    to_error,
+)
+
+SECONDS = 60.0
+"""How long a request that does no long work may stay without an answer."""
+
+CONNECT_SECONDS = 5.0
+
+_JSON = {"Content-Type": "application/json"}
+
+_BY_STATUS: dict[int, type[DmrError]] = {
+    401: UnauthorizedError,
+    403: UnauthorizedError,
+    404: ModelNotFoundError,
+    409: ConflictError,
+    412: UnsupportedModelError,
+    422: UnsupportedModelError,
+    503: UnavailableError,
+}
+
+
+class Connection:
+    """Where a runner is, and how to ask it."""
+
+    def __init__(self, base_url: str, *, verify: bool | Path = True) -> None:
+        """Prepare to talk to `base_url` (`http://`, `https://` or `unix:///path`).
+
+        Args:
+            base_url: a path in it is put before every route.
+            verify: whether to check the certificate, or the file of the authority that signed it.
+        """
+        self.url = base_url.rstrip("/")
+        split = urlsplit(self.url)
+        unix = split.path if split.scheme == "unix" else None
+        local = unix is not None or split.hostname in ("localhost", "127.0.0.1", "::1")
+        checked: ssl.SSLContext | bool = False  # reading the authorities takes 30 ms
+        if split.scheme == "https":
+            checked = verify if isinstance(verify, bool) else _trusting(verify)
+        self._client = httpx.AsyncClient(
+            base_url="http://localhost" if unix else self.url,
+            transport=httpx.AsyncHTTPTransport(uds=unix) if unix else None,
+            verify=checked,
+            trust_env=not local,  # a proxy cannot reach this machine's own loopback
+            limits=httpx.Limits(max_keepalive_connections=0),
+            headers={"User-Agent": f"dmr/{__version__}", "Accept": "application/json"},
+        )
+
+    async def close(self) -> None:
+        """Release the sockets."""
+        await self._client.aclose()
+
+    async def ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Any = None,
+        params: dict[str, str] | None = None,
+        headers: dict[str, str] | None = None,
+        timeout: float | None = SECONDS,
+    ) -> bytes:
+        """The body of a successful answer."""
+        async with self.stream(
+            method, path, body=body, params=params, headers=headers, timeout=timeout
+        ) as response:
+            with self._failures():
+                return await response.aread()
+
+    @asynccontextmanager
+    async def stream(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Any = None,
+        params: dict[str, str] | None = None,
+        headers: dict[str, str] | None = None,
+        timeout: float | None = None,
+    ) -> AsyncGenerator[httpx.Response, None]:
+        """A successful answer whose body is still to be read.
+
+        Raises:
+            DmrError: nobody answers, or the answer is a failure.
+        """
+        request = self._client.build_request(
+            method,
+            path,
+            content=None if body is None else msgspec.json.encode(body),
+            params=params,
+            headers=headers if body is None else {**_JSON, **(headers or {})},
+            timeout=httpx.Timeout(
+                timeout, connect=min(timeout or CONNECT_SECONDS, CONNECT_SECONDS)
+            ),
+        )
+        with self._failures():
+            response = await self._client.send(request, stream=True)
+        try:
+            if response.is_error:
+                with self._failures():
+                    text = (await response.aread()).decode("utf-8", "replace")
+                raise failure(response.status_code, path, text)
+            yield response
+        finally:
+            await response.aclose()
+
+    async def lines(self, response: httpx.Response) -> AsyncGenerator[bytes, None]:
+        """The body's lines, without their ends.
+
+        Only a line feed ends a line: httpx's own splitter would break JSON text at U+2028.
+        """
+        rest = b""
+        with self._failures():
+            async for chunk in response.aiter_bytes():
+                *whole, rest = (rest + chunk).split(b"\n")
+                for line in whole:
+                    yield line.rstrip(b"\r")
+        if rest:
+            yield rest
+
+    @contextmanager
+    def _failures(self) -> Iterator[None]:
+        try:
+            yield
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            raise UnavailableError(
+                f"no runner answers at {self.url}", "start one: dmr serve"
+            ) from error
+        except httpx.TimeoutException as error:
+            raise UnavailableError(f"the runner at {self.url} does not answer in time") from error
+        except (httpx.TransportError, httpx.InvalidURL) as error:
+            raise UnavailableError(
+                f"the connection to the runner at {self.url} broke off: {error}"
+            ) from error
+
+
+def _trusting(authority: Path) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=str(authority))
+    except OSError as error:
+        raise InvalidRequestError(f"cannot read the certificate {authority}: {error}") from error
+
+
+def failure(status: int, path: str, text: str) -> DmrError:
+    """The failure that an answer's status and body stand for.
+
+    The body is an OpenAI error object, an object of llama-server's, or plain text with a hint on
+    its second line.
+    """
+    try:
+        body = msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        body = None
+    if isinstance(body, dict) and isinstance(body.get("error"), dict):
+        return from_object(body["error"], status, path)
+    message, _, hint = html.unescape(text).strip().partition("\n")
+    kind = _kind(status, path)
+    return kind(message or f"the runner answered {status} to {path}", hint.strip() or None)
+
+
+def from_object(fields: dict[str, Any], status: int, path: str) -> DmrError:
+    """The failure of an error object; its code counts more than the status."""
+    message, hint = str(fields.get("message") or ""), str(fields.get("hint") or "")
+    if hint:
+        message = message.removesuffix(f" ({hint})")
+    message = message or f"the runner answered {status} to {path}"
+    error = to_error(str(fields.get("code")), message, hint or None)
+    if fields.get("type") == "exceed_context_size_error":  # llama-server's own word
+        error = ContextLengthError(message, hint or None)
+    elif type(error) is DmrError:
+        error = _kind(status, path)(message, hint or None)
+    error.param = str(fields["param"]) if fields.get("param") else None
+    return error
+
+
+def _kind(status: int, path: str) -> type[DmrError]:
+    if status in _BY_STATUS:
+        return _BY_STATUS[status]
+    if status < 500:
+        return InvalidRequestError
+    return RegistryError if status == 502 and path.startswith("/models") else EngineError

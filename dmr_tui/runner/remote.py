@@ -1,0 +1,294 @@
+"""`RemoteRunner`: a runner somewhere else, over Docker Model Runner's HTTP API.
+
+It speaks to `dmr serve` and to Docker Model Runner alike; what only `dmr serve` tells has a
+fallback. Import it where it is needed: httpx is not cheap.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+import msgspec
+from msgspec import Struct
+
+from dmr_tui.engine.profile import Profile, RunningModel
+from dmr_tui.engine.request import Event, GenerateRequest
+from dmr_tui.errors import DmrError, ModelNotFoundError, RegistryError, UnavailableError, to_error
+from dmr_tui.runner.answers import read_events, to_body
+from dmr_tui.runner.base import DiskUsage, Model, Removed, RunnerStatus
+from dmr_tui.runner.connection import SECONDS, Connection
+from dmr_tui.settings import parse_duration
+from dmr_tui.store.reference import parse_reference
+from dmr_tui.store.transfer.progress import LayerProgress, TransferProgress
+
+T = TypeVar("T")
+
+
+class Version(Struct, frozen=True):
+    """What `GET /version` answers; Docker's server knows no instance."""
+
+    version: str = ""
+    instance: str = ""
+
+
+class _DiskUsageBody(Struct, frozen=True):
+    models_disk_usage: int = 0
+    default_backend_disk_usage: int = 0
+
+
+class _Unloaded(Struct, frozen=True):
+    unloaded_runners: int = 0
+
+
+class _Tagged(Struct, frozen=True):
+    target: str = ""
+
+
+class _RunningBody(Struct, frozen=True):
+    """One row of `GET /engines/ps`; all from `id` on only `dmr serve` tells."""
+
+    backend_name: str = ""
+    model_name: str = ""
+    mode: str = ""
+    last_used: str = ""
+    in_use: bool = False
+    loading: bool = False
+    keep_alive: str | None = None
+    id: str = ""
+    state: str = ""
+    requests: int | None = None
+    context_size: int = 0
+    memory: int = 0
+    gpu_layers: int = 0
+    pid: int = 0
+
+
+class _ProgressLine(Struct, frozen=True):
+    """One line of a transfer's stream."""
+
+    type: str = "progress"
+    message: str = ""
+    total: int = 0
+    layer: LayerProgress | None = None
+    mode: str = "pull"
+    code: str = ""
+    hint: str = ""
+
+
+class RemoteRunner:
+    """A `Runner` that answers at a URL."""
+
+    def __init__(self, base_url: str, *, verify: bool | Path = True) -> None:
+        """Talk to `base_url`; nothing is sent yet. `verify` as in `Connection`."""
+        self._connection = Connection(base_url, verify=verify)
+
+    @property
+    def url(self) -> str:
+        """Base URL of the runner."""
+        return self._connection.url
+
+    async def version(self, *, timeout: float = SECONDS) -> Version:
+        """Which program answers."""
+        return await self._get("/version", Version, timeout=timeout)
+
+    async def models(self) -> list[Model]:
+        """See `Runner.models`."""
+        found = await self._get("/models", list[Model])
+        return sorted(found, key=lambda model: (model.tags[:1], model.id))
+
+    async def model(self, name: str) -> Model:
+        """See `Runner.model`."""
+        return await self._get(f"/models/{_quoted(name)}", Model)
+
+    async def manifest(self, name: str) -> dict[str, Any]:
+        """See `Runner.manifest`; Docker's server does not show manifests."""
+        try:
+            return await self._get(f"/models/{_quoted(name)}/manifest", dict[str, Any])
+        except ModelNotFoundError:
+            await self.model(name)
+            raise UnavailableError(f"the runner at {self.url} does not show manifests") from None
+
+    async def tag(self, source: str, target: str) -> str:
+        """See `Runner.tag`."""
+        wanted = parse_reference(target)
+        params = {"repo": f"{wanted.registry}/{wanted.repository}", "tag": wanted.tag or "latest"}
+        path = f"/models/{_quoted(source)}/tag"
+        answer = await self._connection.ask("POST", path, params=params)
+        return self._decode(answer, _Tagged).target or str(wanted)
+
+    async def remove(self, name: str, *, force: bool = False) -> list[Removed]:
+        """See `Runner.remove`."""
+        params = {"force": "true" if force else "false"}
+        path = f"/models/{_quoted(name)}"
+        return self._decode(
+            await self._connection.ask("DELETE", path, params=params), list[Removed]
+        )
+
+    async def pull(self, name: str) -> AsyncGenerator[TransferProgress, None]:
+        """See `Runner.pull`."""
+        async with aclosing(self._transfer("/models/create", {"from": name}, "pull")) as lines:
+            async for line in lines:
+                yield line
+
+    async def push(self, name: str) -> AsyncGenerator[TransferProgress, None]:
+        """See `Runner.push`."""
+        async with aclosing(self._transfer(f"/models/{_quoted(name)}/push", {}, "push")) as lines:
+            async for line in lines:
+                yield line
+
+    async def disk_usage(self) -> DiskUsage:
+        """See `Runner.disk_usage`."""
+        found = await self._get("/engines/df", _DiskUsageBody)
+        return DiskUsage(found.models_disk_usage, found.default_backend_disk_usage)
+
+    async def generate(
+        self, model: str, request: GenerateRequest, *, profile: Profile | None = None
+    ) -> AsyncGenerator[Event, None]:
+        """See `Runner.generate`."""
+        route, body = to_body(model, request, profile)
+        path = f"/engines/v1/{route}"
+        async with (
+            self._connection.stream("POST", path, body=body) as response,
+            aclosing(self._connection.lines(response)) as lines,
+            aclosing(read_events(lines, path)) as events,
+        ):
+            async for event in events:
+                yield event
+
+    async def load(self, model: str, *, profile: Profile | None = None) -> None:
+        """See `Runner.load`."""
+        body: dict[str, Any] = {"model": model}
+        if profile is not None:
+            body["dmr_profile"] = profile
+        await self._connection.ask(
+            "POST",
+            "/engines/v1/chat/completions",
+            body=body,
+            headers={"X-Preload-Only": "true"},
+            timeout=None,
+        )
+
+    async def configure(self, model: str, profile: Profile) -> None:
+        """See `Runner.configure`."""
+        fields = {
+            "context-size": profile.context_size,
+            "threads": profile.threads,
+            "gpu-layers": profile.gpu_layers,
+            "keep_alive": None if profile.keep_alive is None else _duration(profile.keep_alive),
+            "sampling": msgspec.to_builtins(profile.sampling) or None,
+        }
+        said = {key: value for key, value in fields.items() if value is not None}
+        body = {"model": model, **said}
+        await self._connection.ask("POST", "/engines/_configure", body=body)
+
+    async def running(self) -> list[RunningModel]:
+        """See `Runner.running`."""
+        return [_running(row) for row in await self._get("/engines/ps", list[_RunningBody])]
+
+    async def unload(self, models: Sequence[str] | None = None) -> int:
+        """See `Runner.unload`."""
+        body = {"all": models is None, "models": list(models or ())}
+        answer = await self._connection.ask("POST", "/engines/unload", body=body, timeout=None)
+        return self._decode(answer, _Unloaded).unloaded_runners
+
+    async def status(self) -> RunnerStatus:
+        """See `Runner.status`."""
+        version = await self.version()
+        backends = await self._get("/engines/status", dict[str, str])
+        return RunnerStatus("remote", self.url, version.version, backends)
+
+    async def close(self) -> None:
+        """See `Runner.close`; the runner at the other end goes on."""
+        await self._connection.close()
+
+    async def _get(self, path: str, kind: type[T], *, timeout: float = SECONDS) -> T:
+        return self._decode(await self._connection.ask("GET", path, timeout=timeout), kind)
+
+    def _decode(self, body: bytes, kind: type[T]) -> T:
+        try:
+            return msgspec.json.decode(body, type=kind)
+        except msgspec.MsgspecError as error:
+            raise UnavailableError(
+                f"what answers at {self.url} is no Docker Model Runner: {error}"
+            ) from error
+
+    async def _transfer(
+        self, path: str, body: dict[str, str], mode: str
+    ) -> AsyncGenerator[TransferProgress, None]:
+        finished = False
+        async with (
+            self._connection.stream("POST", path, body=body) as response,
+            aclosing(self._connection.lines(response)) as lines,
+        ):
+            async for raw in lines:
+                line = _progress_line(raw)
+                if line is None:
+                    continue
+                if line.type == "error":
+                    raise _transfer_failure(line)
+                finished = finished or line.type == "success"
+                yield _to_progress(line)
+        if not finished:
+            raise RegistryError(f"the {mode} ended before it was finished", "try it again")
+
+
+def _progress_line(raw: bytes) -> _ProgressLine | None:
+    """A line as JSON, HTML-escaped or not; None for the words that Docker's server adds."""
+    for text in (raw, html.unescape(raw.decode("utf-8", "replace")).encode()):
+        try:
+            return msgspec.json.decode(text, type=_ProgressLine)
+        except msgspec.MsgspecError:
+            continue
+    return None
+
+
+def _transfer_failure(line: _ProgressLine) -> DmrError:
+    error = to_error(line.code, line.message, line.hint or None)
+    return error if type(error) is not DmrError else RegistryError(line.message)
+
+
+def _to_progress(line: _ProgressLine) -> TransferProgress:
+    kind: Any = line.type if line.type in ("progress", "success", "warning") else "progress"
+    mode: Any = "push" if line.mode == "push" else "pull"
+    return TransferProgress(kind, line.message, line.total, line.layer or LayerProgress(), mode)
+
+
+def _running(row: _RunningBody) -> RunningModel:
+    keep_alive = 300.0 if row.keep_alive is None else parse_duration(row.keep_alive, "keep_alive")
+    used = None if row.in_use or row.last_used.startswith("0001-") else _unix(row.last_used)
+    return RunningModel(
+        id=row.id or row.model_name,
+        name=row.model_name,
+        backend=row.backend_name,
+        mode=row.mode,
+        state=row.state or ("loading" if row.loading else "ready"),
+        in_use=row.requests if row.requests is not None else int(row.in_use),
+        keep_alive=keep_alive,
+        last_used=used,
+        context_size=row.context_size,
+        memory=row.memory,
+        gpu_layers=row.gpu_layers,
+        pid=row.pid,
+    )
+
+
+def _unix(stamp: str) -> float | None:
+    """Unix time of an RFC 3339 stamp, however many digits its seconds have."""
+    try:
+        return msgspec.convert(stamp, datetime).timestamp()
+    except msgspec.ValidationError:
+        return None
+
+
+def _duration(seconds: float) -> str:
+    return "-1" if seconds < 0 else f"{seconds:g}s"
+
+
+def _quoted(name: str) -> str:
+    return quote(name, safe="/:@")

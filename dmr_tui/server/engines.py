@@ -1,0 +1,131 @@
+"""Docker Model Runner's own routes for running models: `/engines/…`."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Any
+
+from msgspec import Struct, field
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from dmr_tui.engine.profile import Profile, RunningModel
+from dmr_tui.engine.request import Sampling
+from dmr_tui.errors import InvalidRequestError
+from dmr_tui.runner.base import Runner
+from dmr_tui.server.body import decode, json_response, read_body
+from dmr_tui.server.exchange import attend
+from dmr_tui.settings import parse_duration
+
+_NEVER = "0001-01-01T00:00:00Z"
+"""Go's zero time."""
+
+
+class UnloadBody(Struct, frozen=True):
+    """The body of `POST /engines/unload`."""
+
+    all: bool | None = None
+    backend: str | None = None
+    models: list[str] | None = None
+
+
+class ConfigureBody(Struct, frozen=True, rename="kebab"):
+    """The body of `POST /engines/_configure`.
+
+    `threads`, `gpu-layers` and `sampling` are this program's own.
+    """
+
+    model: str
+    context_size: int | None = None
+    raw_runtime_flags: str | None = None
+    runtime_flags: list[str] | None = None
+    speculative: Any = None
+    threads: int | None = None
+    gpu_layers: int | None = None
+    sampling: Sampling | None = None
+    keep_alive: str | float | None = field(default=None, name="keep_alive")
+
+
+class Engines:
+    """The handlers; all state is the runner's."""
+
+    def __init__(self, runner: Runner, closing: asyncio.Event) -> None:
+        """Answer from `runner` until `closing` is set."""
+        self._runner = runner
+        self._closing = closing
+
+    def routes(self) -> list[Route]:
+        """Every path."""
+        return [
+            Route("/engines/status", self.status),
+            Route("/engines/ps", self.running),
+            Route("/engines/df", self.disk_usage),
+            Route("/engines/unload", self.unload, methods=["POST"]),
+            Route("/engines/_configure", self.configure, methods=["POST"]),
+            Route("/engines/llama.cpp/_configure", self.configure, methods=["POST"]),
+        ]
+
+    async def status(self, request: Request) -> Response:
+        """`GET /engines/status`."""
+        return json_response((await self._runner.status()).backends)
+
+    async def running(self, request: Request) -> Response:
+        """`GET /engines/ps`."""
+        return json_response([_describe(model) for model in await self._runner.running()])
+
+    async def disk_usage(self, request: Request) -> Response:
+        """`GET /engines/df`."""
+        usage = await self._runner.disk_usage()
+        return json_response(
+            {"models_disk_usage": usage.models, "default_backend_disk_usage": usage.engine}
+        )
+
+    async def unload(self, request: Request) -> Response:
+        """`POST /engines/unload`."""
+        body = decode(await read_body(request), UnloadBody)
+        ours = body.backend in (None, "", "llama.cpp")
+        chosen = None if body.all and ours else (body.models or []) if ours else []
+        gone = await attend(self._runner.unload(chosen), request.receive, self._closing)
+        return json_response({"unloaded_runners": gone})
+
+    async def configure(self, request: Request) -> Response:
+        """`POST /engines/_configure`."""
+        body = decode(await read_body(request), ConfigureBody)
+        if body.raw_runtime_flags or body.runtime_flags or body.speculative:
+            raise InvalidRequestError("runtime flags and draft models are not supported yet")
+        keep_alive = body.keep_alive
+        if isinstance(keep_alive, str):
+            keep_alive = parse_duration(keep_alive, "keep_alive")
+        profile = Profile(
+            context_size=body.context_size,
+            keep_alive=keep_alive,
+            threads=body.threads,
+            gpu_layers=body.gpu_layers,
+            sampling=body.sampling or Sampling(),
+        )
+        await self._runner.configure(body.model, profile)
+        return Response(status_code=202)
+
+
+def _describe(model: RunningModel) -> dict[str, Any]:
+    """One row of `ps`: Docker Model Runner's keys, then what only this program knows."""
+    used = model.last_used
+    stamp = datetime.fromtimestamp(used, UTC).isoformat() if used is not None else _NEVER
+    return {
+        "backend_name": model.backend,
+        "model_name": model.name,
+        "mode": model.mode,
+        "last_used": stamp.replace("+00:00", "Z"),
+        "in_use": model.in_use > 0,
+        "loading": model.state == "loading",
+        "keep_alive": "-1" if model.keep_alive < 0 else f"{model.keep_alive:g}s",
+        "id": model.id,
+        "state": model.state,
+        "requests": model.in_use,
+        "context_size": model.context_size,
+        "memory": model.memory,
+        "gpu_layers": model.gpu_layers,
+        "pid": model.pid,
+    }

@@ -1,0 +1,150 @@
+"""Docker Model Runner's own routes for models: `/models…`."""
+
+from __future__ import annotations
+
+import asyncio
+import html
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from typing import Any, Literal
+
+from msgspec import Struct, field, json
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from dmr_tui.errors import DmrError, InvalidRequestError
+from dmr_tui.runner.base import Runner
+from dmr_tui.server.body import decode, json_response, read_body
+from dmr_tui.server.errors import RouteError
+from dmr_tui.server.exchange import StreamedResponse
+from dmr_tui.store.transfer.progress import LayerProgress, TransferProgress
+
+
+class CreateBody(Struct, frozen=True):
+    """The body of `POST /models/create`."""
+
+    reference: str = field(name="from")
+
+
+class ErrorLine(Struct, frozen=True):
+    """A progress line of type `error`, with the failure's code and hint for our own clients."""
+
+    message: str
+    code: str
+    hint: str
+    mode: Literal["pull", "push"]
+    type: str = "error"
+    total: int = 0
+    layer: LayerProgress = LayerProgress()
+
+
+class Models:
+    """The handlers; all state is the runner's."""
+
+    def __init__(self, runner: Runner, closing: asyncio.Event) -> None:
+        """Answer from `runner` until `closing` is set."""
+        self._runner = runner
+        self._closing = closing
+
+    def routes(self) -> list[Route]:
+        """Every path, in the order in which they must be tried."""
+        return [
+            Route("/models", self.all),
+            Route("/models/create", self.create, methods=["POST"]),
+            Route("/models/{name:path}/tag", self.tag, methods=["POST"]),
+            Route("/models/{name:path}/push", self.push, methods=["POST"]),
+            Route("/models/{name:path}/manifest", self.manifest),
+            Route("/models/{name:path}/{action}", self.unknown_action, methods=["POST"]),
+            Route("/models/{name:path}", self.one),
+            Route("/models/{name:path}", self.remove, methods=["DELETE"]),
+        ]
+
+    async def all(self, request: Request) -> Response:
+        """`GET /models`."""
+        return json_response(await self._runner.models())
+
+    async def one(self, request: Request) -> Response:
+        """`GET /models/{name}`."""
+        if _flag(request, "remote"):
+            raise InvalidRequestError(
+                "looking into a registry is not supported yet", "pull the model", param="remote"
+            )
+        return json_response(await self._runner.model(request.path_params["name"]))
+
+    async def manifest(self, request: Request) -> Response:
+        """`GET /models/{name}/manifest`: the OCI manifest; not in Docker's server."""
+        return json_response(await self._runner.manifest(request.path_params["name"]))
+
+    async def remove(self, request: Request) -> Response:
+        """`DELETE /models/{name}?force=BOOL`."""
+        name = request.path_params["name"]
+        return json_response(await self._runner.remove(name, force=_flag(request, "force")))
+
+    async def tag(self, request: Request) -> Response:
+        """`POST /models/{name}/tag?repo=REPOSITORY&tag=TAG`."""
+        repository, tag = (request.query_params.get(key, "") for key in ("repo", "tag"))
+        if not repository or not tag:
+            raise InvalidRequestError("missing repo or tag query parameter")
+        target = await self._runner.tag(request.path_params["name"], f"{repository}:{tag}")
+        message = f'Model tagged successfully with "{repository}:{tag}"'
+        return json_response({"message": message, "target": target}, 201)
+
+    async def create(self, request: Request) -> Response:
+        """`POST /models/create`: pull; the answer is a stream of progress lines."""
+        body = decode(await read_body(request), CreateBody)
+        if not body.reference.strip():
+            raise InvalidRequestError("from: the model's name is required", param="from")
+        return self._transfer(request, self._runner.pull(body.reference), "pull")
+
+    async def push(self, request: Request) -> Response:
+        """`POST /models/{name}/push`: the answer is a stream of progress lines."""
+        return self._transfer(request, self._runner.push(request.path_params["name"]), "push")
+
+    async def unknown_action(self, request: Request) -> Response:
+        """`POST /models/{name}/<anything else>`."""
+        raise RouteError(404, f'unknown action "{request.path_params["action"]}"')
+
+    def _transfer(
+        self,
+        request: Request,
+        progress: AsyncGenerator[TransferProgress, None],
+        mode: Literal["pull", "push"],
+    ) -> Response:
+        plain = request.headers.get("accept") != "application/json"
+        write = _escaped_line if plain else _line
+
+        def failure(error: DmrError) -> bytes:
+            return write(ErrorLine(error.message, error.code, error.hint or "", mode))
+
+        return StreamedResponse(
+            _lines(progress, write),
+            failure,
+            self._closing,
+            media_type="text/plain" if plain else "application/json",
+            headers={"Cache-Control": "no-cache"},
+        )
+
+
+async def _lines(
+    progress: AsyncGenerator[TransferProgress, None], write: Callable[[Any], bytes]
+) -> AsyncGenerator[bytes, None]:
+    async with aclosing(progress):
+        async for step in progress:
+            yield write(step)
+
+
+def _line(step: Any) -> bytes:
+    return json.encode(step) + b"\n"
+
+
+def _escaped_line(step: Any) -> bytes:
+    """The line as Go's `html.EscapeString` writes it: what Docker's clients without JSON read."""
+    text = html.escape(json.encode(step).decode(), quote=False)
+    return text.replace('"', "&#34;").replace("'", "&#39;").encode() + b"\n"
+
+
+def _flag(request: Request, name: str) -> bool:
+    """A query parameter as Go's `strconv.ParseBool` reads it; one without a value is true."""
+    value = request.query_params.get(name)
+    return value is not None and value in ("", "1", "t", "T", "true", "TRUE", "True")

@@ -1,0 +1,205 @@
+"""OpenAI's API: chat, completions and models, over one `Runner`.
+
+Every route exists under `/engines/v1`, `/engines/llama.cpp/v1`, `/v1`, and under
+`/engines/{model}/v1`, where the path names the model and the body need not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from dmr_tui.engine.request import (
+    Delta,
+    Event,
+    Finished,
+    GenerateRequest,
+    Loading,
+    ReasoningDelta,
+    Started,
+)
+from dmr_tui.errors import EngineError, InvalidRequestError
+from dmr_tui.runner.base import Model, Runner
+from dmr_tui.server import sse
+from dmr_tui.server.body import decode, json_response, read_body
+from dmr_tui.server.errors import error_object
+from dmr_tui.server.exchange import StreamedResponse, attend
+from dmr_tui.server.openai_answer import ChatShape, Collected, CompletionShape, Shape, total
+from dmr_tui.server.openai_request import (
+    ChatBody,
+    CompletionBody,
+    GenerationBody,
+    to_chat,
+    to_completions,
+)
+
+# Fixed names first: a backend's name wins over a model's. LiteLLM leaves out the `/v1`.
+_PREFIXES = ("/engines/v1", "/engines/llama.cpp/v1", "/engines/llama.cpp", "/v1")
+_MODEL_PREFIX = "/engines/{model:path}/v1"
+
+
+class OpenAI:
+    """The handlers; all state is the runner's."""
+
+    def __init__(self, runner: Runner, closing: asyncio.Event) -> None:
+        """Answer from `runner` until `closing` is set."""
+        self._runner = runner
+        self._closing = closing
+
+    def routes(self) -> list[Route]:
+        """Every path, in the order in which they must be tried."""
+        return [
+            route
+            for prefix in (*_PREFIXES, _MODEL_PREFIX)
+            for route in (
+                Route(f"{prefix}/chat/completions", self.chat, methods=["POST"]),
+                Route(f"{prefix}/completions", self.completions, methods=["POST"]),
+                Route(f"{prefix}/models", self.models),
+                Route(f"{prefix}/models/{{name:path}}", self.model),
+            )
+        ]
+
+    async def chat(self, request: Request) -> Response:
+        """`POST …/chat/completions`."""
+        body = decode(await read_body(request), ChatBody)
+        model = _asked_model(request, body)
+        if _preload_only(request):
+            return await self._preload(request, model, body)
+        return await self._answer(request, model, body, ChatShape(model), [to_chat(body)])
+
+    async def completions(self, request: Request) -> Response:
+        """`POST …/completions`."""
+        body = decode(await read_body(request), CompletionBody)
+        model = _asked_model(request, body)
+        if _preload_only(request):
+            return await self._preload(request, model, body)
+        requests = to_completions(body)
+        echo = [str(each.prompt) for each in requests] if body.echo else []
+        return await self._answer(request, model, body, CompletionShape(model, echo), requests)
+
+    async def models(self, request: Request) -> Response:
+        """`GET …/models`: all, or the one that the path names."""
+        named = request.path_params.get("model")
+        models = [await self._runner.model(named)] if named else await self._runner.models()
+        return json_response({"object": "list", "data": [describe(model) for model in models]})
+
+    async def model(self, request: Request) -> Response:
+        """`GET …/models/{name}`."""
+        return json_response(describe(await self._runner.model(request.path_params["name"])))
+
+    async def _preload(self, request: Request, model: str, body: GenerationBody) -> Response:
+        work = self._runner.load(model, profile=body.dmr_profile)
+        await attend(work, request.receive, self._closing)
+        return Response()
+
+    async def _answer(
+        self,
+        request: Request,
+        model: str,
+        body: GenerationBody,
+        shape: Shape,
+        requests: Sequence[GenerateRequest],
+    ) -> Response:
+        answers = [
+            self._runner.generate(model, each, profile=body.dmr_profile) for each in requests
+        ]
+        if not body.stream:
+            work = collect(answers)
+            return json_response(shape.whole(await attend(work, request.receive, self._closing)))
+        return StreamedResponse(
+            stream(answers, shape, include_usage=body.include_usage),
+            lambda error: sse.event(error_object(error)),
+            self._closing,
+            media_type=sse.MEDIA_TYPE,
+            headers=sse.HEADERS,
+        )
+
+
+async def collect(answers: Sequence[AsyncGenerator[Event, None]]) -> list[Collected]:
+    """Wait for whole answers, one after the other."""
+    whole = []
+    for events in answers:
+        answer = Collected()
+        finished = False
+        async with aclosing(events):
+            async for event in events:
+                if isinstance(event, Delta | ReasoningDelta):
+                    answer.add(event)
+                elif isinstance(event, Finished):
+                    answer.reason, answer.usage, finished = event.reason, event.usage, True
+        if not finished:
+            raise _cut_off()
+        whole.append(answer)
+    return whole
+
+
+async def stream(
+    answers: Sequence[AsyncGenerator[Event, None]], shape: Shape, *, include_usage: bool
+) -> AsyncGenerator[bytes, None]:
+    """Write answers as server-sent events while they come, one answer after the other.
+
+    Nothing is yielded before the first answer has started.
+    """
+    finals: list[Collected] = []
+    for index, events in enumerate(answers):
+        async with aclosing(events):
+            async for event in events:
+                match event:
+                    case Started():
+                        opening = shape.opening(index)
+                        if opening is not None:
+                            yield sse.event(opening)
+                    case Delta() | ReasoningDelta():
+                        yield sse.event(shape.piece(index, event))
+                    case Finished(reason, usage):
+                        finals.append(Collected(reason=reason, usage=usage))
+                        shown = None if include_usage else usage
+                        yield sse.event(shape.closing(index, reason, shown))
+                    case Loading():
+                        pass
+        if len(finals) <= index:
+            raise _cut_off()
+    if include_usage:
+        yield sse.event(shape.usage(total(finals)))
+    yield sse.DONE
+
+
+def describe(model: Model) -> dict[str, Any]:
+    """OpenAI's model object, with Docker Model Runner's `dmr` facts; empty ones are left out."""
+    config = model.config
+    trained = config.gguf.get(f"{config.architecture}.context_length", "")
+    facts = {
+        "context_window": config.context_size or (int(trained) if trained.isdigit() else None),
+        "architecture": config.architecture,
+        "parameters": config.parameters,
+        "quantization": config.quantization,
+        "size": config.size,
+    }
+    return {
+        "id": model.tags[0] if model.tags else model.id,
+        "object": "model",
+        "created": model.created,
+        "owned_by": "docker",
+        "dmr": {key: value for key, value in facts.items() if value},
+    }
+
+
+def _asked_model(request: Request, body: GenerationBody) -> str:
+    model = request.path_params.get("model") or body.model
+    if not model:
+        raise InvalidRequestError("model is required", param="model")
+    return str(model)
+
+
+def _preload_only(request: Request) -> bool:
+    return request.headers.get("x-preload-only", "").lower() == "true"
+
+
+def _cut_off() -> EngineError:
+    return EngineError("the answer ended before it was finished")

@@ -1,0 +1,249 @@
+"""What OpenAI's clients get: whole answers and chunks of a stream, from the engine's events.
+
+Source: OpenAI API reference, the chat completion object and its chunk, the completion object.
+`timings` is llama-server's.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from msgspec import UNSET, Struct, UnsetType
+
+from dmr_tui import __version__
+from dmr_tui.engine.request import Delta, FinishReason, ReasoningDelta, Usage
+
+FINGERPRINT = f"dmr-{__version__}"
+
+
+class PromptDetails(Struct, frozen=True):
+    """How the prompt's tokens were had."""
+
+    cached_tokens: int
+
+
+class UsageBody(Struct, frozen=True):
+    """Token counts."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    prompt_tokens_details: PromptDetails
+
+
+class Timings(Struct, frozen=True):
+    """Token counts and times; `prompt_n` leaves out the tokens that came from the cache."""
+
+    cache_n: int
+    prompt_n: int
+    prompt_ms: float
+    prompt_per_second: float
+    predicted_n: int
+    predicted_ms: float
+    predicted_per_second: float
+
+
+@dataclass
+class Collected:
+    """One whole answer."""
+
+    text: str = ""
+    reasoning: str = ""
+    reason: FinishReason = "stop"
+    usage: Usage = field(default_factory=lambda: Usage(prompt_tokens=0, completion_tokens=0))
+
+    def add(self, event: Delta | ReasoningDelta) -> None:
+        """Take one more piece."""
+        if isinstance(event, ReasoningDelta):
+            self.reasoning += event.text
+        else:
+            self.text += event.text
+
+
+class Shape(Protocol):
+    """How one kind of answer is written: JSON-ready payloads, whole or as chunks of a stream."""
+
+    def opening(self, index: int) -> Any | None:
+        """The chunk before the first text, if there is one."""
+        ...
+
+    def piece(self, index: int, event: Delta | ReasoningDelta) -> Any:
+        """The chunk of one piece of text."""
+        ...
+
+    def closing(self, index: int, reason: FinishReason, usage: Usage | None) -> Any:
+        """The last chunk of a choice; with `usage` it carries the timings."""
+        ...
+
+    def usage(self, usage: Usage) -> Any:
+        """The chunk of token counts, without a choice."""
+        ...
+
+    def whole(self, answers: Sequence[Collected]) -> Any:
+        """All at once."""
+        ...
+
+
+class Envelope:
+    """What every payload of one answer has in common."""
+
+    def __init__(self, prefix: str, model: str) -> None:
+        """Make the answer's identity; `model` is the name that the client used."""
+        self._id = prefix + secrets.token_hex(12)
+        self._created = int(time.time())
+        self._model = model
+
+    def wrap(
+        self, kind: str, choices: list[dict[str, Any]], usage: Usage | None = None
+    ) -> dict[str, Any]:
+        """One payload of type `kind`; `usage` adds the timings."""
+        payload = {
+            "id": self._id,
+            "object": kind,
+            "created": self._created,
+            "model": self._model,
+            "system_fingerprint": FINGERPRINT,
+            "choices": choices,
+        }
+        return payload if usage is None else {**payload, "timings": timings(usage)}
+
+
+class ChatShape:
+    """Answers to `chat/completions`."""
+
+    def __init__(self, model: str) -> None:
+        """Write answers of `model`."""
+        self._envelope = Envelope("chatcmpl-", model)
+
+    def _chunk(
+        self, index: int, delta: dict[str, Any], reason: str | None, usage: Usage | None = None
+    ) -> Any:
+        choice = {"index": index, "delta": delta, "logprobs": None, "finish_reason": reason}
+        return self._envelope.wrap("chat.completion.chunk", [choice], usage)
+
+    def opening(self, index: int) -> Any:
+        """See `Shape.opening`: the role."""
+        return self._chunk(index, {"role": "assistant", "content": ""}, None)
+
+    def piece(self, index: int, event: Delta | ReasoningDelta) -> Any:
+        """See `Shape.piece`."""
+        key = "reasoning_content" if isinstance(event, ReasoningDelta) else "content"
+        return self._chunk(index, {key: event.text}, None)
+
+    def closing(self, index: int, reason: FinishReason, usage: Usage | None) -> Any:
+        """See `Shape.closing`."""
+        return self._chunk(index, {}, reason, usage)
+
+    def usage(self, usage: Usage) -> Any:
+        """See `Shape.usage`."""
+        payload = self._envelope.wrap("chat.completion.chunk", [], usage)
+        return {**payload, "usage": usage_body(usage)}
+
+    def whole(self, answers: Sequence[Collected]) -> Any:
+        """See `Shape.whole`."""
+        choices = [
+            {
+                "index": index,
+                "message": _Answer("assistant", answer.text, answer.reasoning or UNSET),
+                "logprobs": None,
+                "finish_reason": answer.reason,
+            }
+            for index, answer in enumerate(answers)
+        ]
+        usage = total(answers)
+        payload = self._envelope.wrap("chat.completion", choices, usage)
+        return {**payload, "usage": usage_body(usage)}
+
+
+class _Answer(Struct, frozen=True):
+    role: str
+    content: str
+    reasoning_content: str | UnsetType = UNSET
+    refusal: None = None
+
+
+class CompletionShape:
+    """Answers to `completions`; `echo` holds the prompts to repeat before them, if any."""
+
+    def __init__(self, model: str, echo: Sequence[str] = ()) -> None:
+        """Write answers of `model`."""
+        self._envelope = Envelope("cmpl-", model)
+        self._echo = echo
+
+    def _choice(self, index: int, text: str, reason: str | None) -> dict[str, Any]:
+        return {"index": index, "text": text, "logprobs": None, "finish_reason": reason}
+
+    def opening(self, index: int) -> Any | None:
+        """See `Shape.opening`: the prompt, when it is to be repeated."""
+        if not self._echo:
+            return None
+        choice = self._choice(index, self._echo[index], None)
+        return self._envelope.wrap("text_completion", [choice])
+
+    def piece(self, index: int, event: Delta | ReasoningDelta) -> Any:
+        """See `Shape.piece`."""
+        return self._envelope.wrap("text_completion", [self._choice(index, event.text, None)])
+
+    def closing(self, index: int, reason: FinishReason, usage: Usage | None) -> Any:
+        """See `Shape.closing`."""
+        choice = self._choice(index, "", reason)
+        return self._envelope.wrap("text_completion", [choice], usage)
+
+    def usage(self, usage: Usage) -> Any:
+        """See `Shape.usage`."""
+        payload = self._envelope.wrap("text_completion", [], usage)
+        return {**payload, "usage": usage_body(usage)}
+
+    def whole(self, answers: Sequence[Collected]) -> Any:
+        """See `Shape.whole`."""
+        prompts = self._echo or [""] * len(answers)
+        choices = [
+            self._choice(index, prompt + answer.reasoning + answer.text, answer.reason)
+            for index, (prompt, answer) in enumerate(zip(prompts, answers, strict=True))
+        ]
+        usage = total(answers)
+        payload = self._envelope.wrap("text_completion", choices, usage)
+        return {**payload, "usage": usage_body(usage)}
+
+
+def total(answers: Sequence[Collected]) -> Usage:
+    """The sum over all answers."""
+    return Usage(
+        prompt_tokens=sum(answer.usage.prompt_tokens for answer in answers),
+        completion_tokens=sum(answer.usage.completion_tokens for answer in answers),
+        cached_tokens=sum(answer.usage.cached_tokens for answer in answers),
+        prompt_seconds=sum(answer.usage.prompt_seconds for answer in answers),
+        generation_seconds=sum(answer.usage.generation_seconds for answer in answers),
+    )
+
+
+def usage_body(usage: Usage) -> UsageBody:
+    """OpenAI's `usage` object."""
+    return UsageBody(
+        prompt_tokens=usage.prompt_tokens,
+        completion_tokens=usage.completion_tokens,
+        total_tokens=usage.prompt_tokens + usage.completion_tokens,
+        prompt_tokens_details=PromptDetails(usage.cached_tokens),
+    )
+
+
+def timings(usage: Usage) -> Timings:
+    """llama-server's `timings` object."""
+    fresh = usage.prompt_tokens - usage.cached_tokens
+    return Timings(
+        cache_n=usage.cached_tokens,
+        prompt_n=fresh,
+        prompt_ms=usage.prompt_seconds * 1000,
+        prompt_per_second=_rate(fresh, usage.prompt_seconds),
+        predicted_n=usage.completion_tokens,
+        predicted_ms=usage.generation_seconds * 1000,
+        predicted_per_second=_rate(usage.completion_tokens, usage.generation_seconds),
+    )
+
+
+def _rate(count: int, seconds: float) -> float:
+    return count / seconds if seconds > 0 else 0.0

@@ -1,0 +1,222 @@
+"""What OpenAI's clients send, and how it becomes the engine's requests.
+
+Fields that nobody here knows are ignored, as OpenAI's own server does; null means absent. What is
+known and would change the answer, but cannot be done, is refused by name.
+Source: OpenAI API reference, `POST /chat/completions` and `POST /completions`; the sampling fields
+beyond it are llama-server's.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import Struct
+
+from dmr_tui.engine.profile import Profile
+from dmr_tui.engine.request import (
+    ChatRequest,
+    CompletionRequest,
+    ContentPart,
+    ImagePart,
+    ImageURL,
+    Limits,
+    Message,
+    Sampling,
+    TextPart,
+    ToolCall,
+)
+from dmr_tui.errors import InvalidRequestError
+
+MAX_STOPS = 16
+
+
+class StreamOptions(Struct, frozen=True):
+    """How a stream ends."""
+
+    include_usage: bool | None = None
+
+
+class GenerationBody(Struct, frozen=True):
+    """What both kinds of request have in common."""
+
+    model: str | None = None
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    stop: str | list[str] | None = None
+    n: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    min_p: float | None = None
+    typical_p: float | None = None
+    repeat_penalty: float | None = None
+    repeat_last_n: int | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    seed: int | None = None
+    max_tokens: int | None = None
+    max_completion_tokens: int | None = None
+    logprobs: bool | int | None = None
+    dmr_profile: Profile | None = None
+    """This program's own: settings for the load that the request causes."""
+
+    @property
+    def include_usage(self) -> bool:
+        """Whether a stream is to end with a chunk of token counts."""
+        return self.stream_options is not None and bool(self.stream_options.include_usage)
+
+
+class Part(Struct, frozen=True):
+    """A piece of a message's content."""
+
+    type: str
+    text: str | None = None
+    image_url: ImageURL | str | None = None
+
+
+class MessageBody(Struct, frozen=True):
+    """One turn of the conversation."""
+
+    role: str
+    content: str | list[Part] | None = None
+    name: str | None = None
+    reasoning_content: str | None = None
+    tool_calls: list[ToolCall] | None = None
+    tool_call_id: str | None = None
+
+
+class ResponseFormat(Struct, frozen=True):
+    """The form that the answer must have."""
+
+    type: str
+
+
+class ChatBody(GenerationBody, frozen=True):
+    """The body of `POST …/chat/completions`."""
+
+    messages: list[MessageBody] | None = None
+    tools: list[Any] | None = None
+    functions: list[Any] | None = None
+    tool_choice: Any = None
+    response_format: ResponseFormat | None = None
+    chat_template_kwargs: dict[str, Any] | None = None
+
+
+class CompletionBody(GenerationBody, frozen=True):
+    """The body of `POST …/completions`."""
+
+    prompt: str | list[Any] | None = None
+    echo: bool | None = None
+    suffix: str | None = None
+
+
+def to_chat(body: ChatBody) -> ChatRequest:
+    """The engine's request for a chat.
+
+    Raises:
+        InvalidRequestError: a value is out of range, or asks for what is not supported.
+    """
+    if not body.messages:
+        raise _wrong("messages", "at least one message is required")
+    if body.tool_choice != "none" and (body.tools or body.functions):
+        raise _wrong("tools" if body.tools else "functions", "tool calling is not supported yet")
+    if body.response_format is not None and body.response_format.type != "text":
+        kind = body.response_format.type
+        raise _wrong("response_format", f"{kind!r} is not supported yet, only 'text' is")
+    return ChatRequest(
+        messages=[_message(turn, f"messages[{at}]") for at, turn in enumerate(body.messages)],
+        sampling=_sampling(body),
+        limits=_limits(body),
+        template_options=body.chat_template_kwargs or {},
+    )
+
+
+def to_completions(body: CompletionBody) -> list[CompletionRequest]:
+    """The engine's requests for a completion: one for each prompt.
+
+    Raises:
+        InvalidRequestError: a value is out of range, or asks for what is not supported.
+    """
+    if body.suffix:
+        raise _wrong("suffix", "inserting text before a suffix is not supported yet")
+    prompts = _prompts(body.prompt)
+    if body.echo and any(not isinstance(prompt, str) for prompt in prompts):
+        raise _wrong("echo", "only a prompt that is text can be repeated")
+    sampling, limits = _sampling(body), _limits(body)
+    return [CompletionRequest(prompt, sampling, limits) for prompt in prompts]
+
+
+def _prompts(prompt: str | list[Any] | None) -> list[str | list[int]]:
+    if isinstance(prompt, str):
+        return [prompt]
+    if prompt and _are_tokens(prompt):
+        return [prompt]
+    if prompt and all(isinstance(each, str) or (each and _are_tokens(each)) for each in prompt):
+        return prompt
+    raise _wrong("prompt", "a text, a list of token ids, or a list of these is required")
+
+
+def _are_tokens(value: Any) -> bool:
+    return isinstance(value, list) and all(type(token) is int and token >= 0 for token in value)
+
+
+def _message(turn: MessageBody, where: str) -> Message:
+    content: str | list[ContentPart] | None
+    if isinstance(turn.content, list):
+        content = [_part(part, f"{where}.content[{at}]") for at, part in enumerate(turn.content)]
+    else:
+        content = turn.content
+    return Message(
+        # A newer name for the same turn, which no chat template knows.
+        role="system" if turn.role == "developer" else turn.role,
+        content=content,
+        name=turn.name,
+        reasoning_content=turn.reasoning_content,
+        tool_calls=turn.tool_calls,
+        tool_call_id=turn.tool_call_id,
+    )
+
+
+def _part(part: Part, where: str) -> ContentPart:
+    if part.type == "text" and part.text is not None:
+        return TextPart(part.text)
+    if part.type == "image_url" and part.image_url is not None:
+        url = part.image_url
+        return ImagePart(ImageURL(url) if isinstance(url, str) else url)
+    raise _wrong(where, f"a content part of type {part.type!r} without its data, or unsupported")
+
+
+def _sampling(body: GenerationBody) -> Sampling:
+    for field, value in (
+        ("temperature", body.temperature),
+        ("top_p", body.top_p),
+        ("min_p", body.min_p),
+        ("typical_p", body.typical_p),
+        ("repeat_penalty", body.repeat_penalty),
+    ):
+        if value is not None and value < 0:
+            raise _wrong(field, f"{value} is below 0")
+    if body.seed is not None and not -(2**63) <= body.seed < 2**63:
+        raise _wrong("seed", "a 64-bit integer is required")
+    return Sampling(**{name: getattr(body, name) for name in Sampling.__struct_fields__})
+
+
+def _limits(body: GenerationBody) -> Limits:
+    if body.n not in (None, 1):
+        raise _wrong("n", "only one answer per prompt is supported yet")
+    if body.logprobs is not None and body.logprobs is not False:
+        raise _wrong("logprobs", "log probabilities are not supported yet")
+    stop = [body.stop] if isinstance(body.stop, str) else body.stop or []
+    if len(stop) > MAX_STOPS:
+        raise _wrong("stop", f"at most {MAX_STOPS} stop texts are possible")
+    field = "max_tokens" if body.max_completion_tokens is None else "max_completion_tokens"
+    most: int | None = getattr(body, field)
+    if most == -1:  # llama-server's word for no limit
+        most = None
+    if most is not None and not 1 <= most < 2**31:
+        raise _wrong(field, f"{most} is not a number of tokens from 1 up")
+    return Limits(max_tokens=most, stop=[text for text in stop if text])
+
+
+def _wrong(field: str, message: str) -> InvalidRequestError:
+    return InvalidRequestError(f"{field}: {message}", param=field)

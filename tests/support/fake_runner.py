@@ -1,0 +1,211 @@
+"""A `Runner` without an engine: it says what a test tells it to, and remembers what was asked."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from dmr_tui.engine.profile import Profile, RunningModel
+from dmr_tui.engine.request import (
+    ChatRequest,
+    Delta,
+    Event,
+    Finished,
+    FinishReason,
+    GenerateRequest,
+    Loading,
+    ReasoningDelta,
+    Started,
+    Usage,
+)
+from dmr_tui.errors import ConflictError, DmrError, ModelNotFoundError
+from dmr_tui.runner.base import DiskUsage, Model, ModelConfig, Removed, RunnerStatus
+from dmr_tui.store.transfer.progress import LayerProgress, TransferProgress
+
+MODEL = Model(
+    id="sha256:" + "ab" * 32,
+    created=1742816981,
+    config=ModelConfig(
+        format="gguf",
+        quantization="Q8_0",
+        parameters="135M",
+        architecture="llama",
+        size="138MB",
+        gguf={"llama.context_length": "4096"},
+    ),
+    tags=["docker.io/ai/llama3.2:1B-Q8_0", "docker.io/ai/other:latest"],
+)
+NAMES = ("ai/llama3.2:1B-Q8_0", "llama3.2:1B-Q8_0", *MODEL.tags, MODEL.id)
+MANIFEST = {"schemaVersion": 2, "layers": [{"digest": "sha256:" + "cd" * 32, "size": 7}]}
+
+
+@dataclass
+class FakeRunner:
+    """Answers with `words`; a test bends the rest."""
+
+    words: Sequence[str] = ("Hel", "lo ", "wörld\u2028!")
+    thoughts: Sequence[str] = ()
+    reason: FinishReason = "stop"
+    failure: DmrError | None = None
+    """Raised instead of the event number `fails_at` (0: before anything started)."""
+    fails_at: int = 0
+    endless: bool = False
+    """Never finish: after the words, wait until the consumer closes the stream."""
+    asked: list[tuple[str, GenerateRequest, Profile | None]] = field(default_factory=list)
+    calls: list[tuple[Any, ...]] = field(default_factory=list)
+    open_streams: int = 0
+    waiting: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set while an endless stream waits."""
+    freed: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when a stream has been closed or has ended."""
+
+    def _known(self, name: str) -> None:
+        if name not in NAMES:
+            raise ModelNotFoundError(f"model {name!r} not found", "did you mean llama3.2?")
+
+    @asynccontextmanager
+    async def _stream(self) -> AsyncGenerator[None, None]:
+        self.open_streams += 1
+        try:
+            yield
+        finally:
+            self.open_streams -= 1
+            self.freed.set()
+
+    async def _hold(self) -> None:
+        self.waiting.set()
+        await asyncio.Event().wait()
+
+    async def generate(
+        self, model: str, request: GenerateRequest, *, profile: Profile | None = None
+    ) -> AsyncGenerator[Event, None]:
+        self._known(model)
+        self.asked.append((model, request, profile))
+        texts: list[Event] = [ReasoningDelta(text) for text in self.thoughts]
+        texts += [Delta(text) for text in self.words]
+        async with self._stream():
+            yield Loading(0.5)
+            for at, event in enumerate([Started(prompt_tokens=11, cached_tokens=4), *texts]):
+                if self.failure is not None and at == self.fails_at:
+                    raise self.failure
+                yield event
+            if self.endless:
+                await self._hold()
+            yield Finished(
+                self.reason,
+                Usage(
+                    prompt_tokens=11,
+                    completion_tokens=len(texts),
+                    cached_tokens=4,
+                    prompt_seconds=0.5,
+                    generation_seconds=2.0,
+                ),
+            )
+
+    async def models(self) -> list[Model]:
+        return [MODEL]
+
+    async def model(self, name: str) -> Model:
+        self._known(name)
+        return MODEL
+
+    async def manifest(self, name: str) -> dict[str, Any]:
+        self._known(name)
+        return MANIFEST
+
+    async def tag(self, source: str, target: str) -> str:
+        self._known(source)
+        self.calls.append(("tag", source, target))
+        return target
+
+    async def remove(self, name: str, *, force: bool = False) -> list[Removed]:
+        self._known(name)
+        self.calls.append(("remove", name, force))
+        if name == MODEL.id and not force:
+            raise ConflictError("the model has several tags", "remove it with --force")
+        return [Removed(untagged=MODEL.tags[0]), Removed(deleted=MODEL.id)]
+
+    async def pull(self, name: str) -> AsyncGenerator[TransferProgress, None]:
+        self.calls.append(("pull", name))
+        async for line in self._transfer("pull"):
+            yield line
+
+    async def push(self, name: str) -> AsyncGenerator[TransferProgress, None]:
+        self._known(name)
+        self.calls.append(("push", name))
+        async for line in self._transfer("push"):
+            yield line
+
+    async def _transfer(self, mode: Any) -> AsyncGenerator[TransferProgress, None]:
+        async with self._stream():
+            if self.failure is not None and self.fails_at == 0:
+                raise self.failure
+            layer = LayerProgress(id="sha256:" + "cd" * 32, size=7, current=3)
+            yield TransferProgress("progress", 'Moved: 3 B of "x"', 7, layer, mode)
+            if self.failure is not None:
+                raise self.failure
+            if self.endless:
+                await self._hold()
+            yield TransferProgress("success", f"Model {mode}ed successfully", mode=mode)
+
+    async def disk_usage(self) -> DiskUsage:
+        return DiskUsage(models=1234, engine=56)
+
+    async def load(self, model: str, *, profile: Profile | None = None) -> None:
+        self._known(model)
+        self.calls.append(("load", model, profile))
+
+    async def configure(self, model: str, profile: Profile) -> None:
+        self._known(model)
+        self.calls.append(("configure", model, profile))
+
+    async def running(self) -> list[RunningModel]:
+        idle = RunningModel(
+            id=MODEL.id,
+            name=MODEL.tags[0],
+            backend="llama.cpp",
+            mode="completion",
+            state="ready",
+            in_use=0,
+            keep_alive=90.0,
+            last_used=1742816981.25,
+            context_size=4096,
+            memory=99,
+            gpu_layers=3,
+            pid=77,
+        )
+        busy = RunningModel(
+            id="sha256:" + "ef" * 32,
+            name="docker.io/ai/busy:latest",
+            backend="llama.cpp",
+            mode="completion",
+            state="loading",
+            in_use=2,
+            keep_alive=-1.0,
+            last_used=None,
+            context_size=0,
+            memory=0,
+            gpu_layers=0,
+            pid=78,
+        )
+        return [idle, busy]
+
+    async def unload(self, models: Sequence[str] | None = None) -> int:
+        self.calls.append(("unload", models))
+        return 2 if models is None else len(models)
+
+    async def status(self) -> RunnerStatus:
+        return RunnerStatus("embedded", "", "1.2.3", {"llama.cpp": "Running: llama.cpp 0.3.36"})
+
+    async def close(self) -> None:
+        self.calls.append(("close",))
+
+    @property
+    def chat(self) -> ChatRequest:
+        """The one chat that was asked."""
+        ((_, request, _),) = self.asked
+        assert isinstance(request, ChatRequest)
+        return request

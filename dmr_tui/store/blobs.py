@@ -10,7 +10,6 @@ import errno
 import fcntl
 import hashlib
 import os
-import secrets
 from io import BufferedRandom, BufferedReader
 from pathlib import Path
 from typing import NamedTuple
@@ -47,6 +46,8 @@ class BlobStore:
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        # Joined once: a list of thousands of models asks for thousands of paths.
+        self._folders = {name: root / "blobs" / name for name in ("sha256", "sha512")}
 
     def path(self, digest: str) -> Path:
         """Where a blob is, or would be.
@@ -55,7 +56,7 @@ class BlobStore:
             InvalidRequestError: the digest is malformed.
         """
         algorithm, hexadecimal = _parts(digest)
-        return self._root / "blobs" / algorithm / hexadecimal
+        return self._folders[algorithm] / hexadecimal
 
     def has(self, digest: str, size: int | None = None) -> bool:
         """Whether the blob is there and, if a size in bytes is given, of that size."""
@@ -85,8 +86,7 @@ class BlobStore:
         Raises:
             StoreError: it is missing or cannot be read.
         """
-        with durable.reporting(f"read the blob {self.path(digest)}"):
-            return self.path(digest).read_bytes()
+        return durable.read(self.path(digest))
 
     def put(self, data: bytes) -> Blob:
         """Store a small blob."""
@@ -110,7 +110,7 @@ class BlobStore:
             return self._copy(source, path)
 
     def _copy(self, source: BufferedReader, path: Path) -> Blob:
-        temporary = self.partial("sha256:" + secrets.token_hex(32))
+        temporary = self.partial("sha256:" + os.urandom(32).hex())
         with durable.reporting(f"copy {path} to {self._root}"):
             try:
                 with temporary.open("w+b") as target:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -156,7 +155,7 @@ def _link(blob: Path, target: Path) -> None:
     if target.exists() and target.samefile(blob):
         return
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(5)}")
+    temporary = target.with_name(f".{target.name}.{os.urandom(5).hex()}")
     try:
         try:
             os.link(blob, temporary)

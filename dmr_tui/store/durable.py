@@ -7,7 +7,6 @@ that holds the name is synced too.
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,9 +30,22 @@ def reporting(doing: str) -> Iterator[None]:
         ) from error
 
 
+def read(path: Path) -> bytes:
+    """The content of a small file.
+
+    Raises:
+        StoreError: it is missing or cannot be read.
+    """
+    try:
+        with open(path, "rb", buffering=0) as file:
+            return file.readall()
+    except OSError as error:
+        raise StoreError(f"cannot read {path}: {error.strerror}") from error
+
+
 def write(path: Path, data: bytes) -> None:
     """Give a file a new content, atomically, making its folder if need be."""
-    temporary = path.with_name(f"{path.name}.tmp-{secrets.token_hex(5)}")
+    temporary = path.with_name(f"{path.name}.tmp-{os.urandom(5).hex()}")
     with reporting(f"write {path}"):
         make_folder(path.parent)
         try:

@@ -23,7 +23,7 @@ from dmr_tui.store.reference import canonical
 LAYOUT_VERSION = "1.0.0"
 
 
-class Entry(Struct, frozen=True):
+class Entry(Struct, frozen=True, gc=False):
     """One model of the index; fields in Go's order."""
 
     id: str

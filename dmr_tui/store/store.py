@@ -67,6 +67,7 @@ class Store:
     def __init__(self, root: Path, *, default_registry: str = DOCKER_HUB) -> None:
         self.root = root
         self.blobs = BlobStore(root)
+        self._manifests = root / "manifests" / "sha256"
         self._index = Index(root)
         self._default_registry = default_registry
 
@@ -229,12 +230,10 @@ class Store:
         )
 
     def _read_manifest(self, model_id: str) -> bytes:
-        path = self._manifest_path(model_id)
-        with durable.reporting(f"read the manifest {path}"):
-            return path.read_bytes()
+        return durable.read(self._manifest_path(model_id))
 
     def _manifest_path(self, model_id: str) -> Path:
-        return self.root / "manifests" / "sha256" / _hex(model_id)
+        return self._manifests / _hex(model_id)
 
     def _bundle_path(self, model_id: str) -> Path:
         return self.root / "bundles" / "sha256" / _hex(model_id)

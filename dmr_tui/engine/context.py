@@ -1,0 +1,33 @@
+"""How many tokens of context a model is loaded with."""
+
+from __future__ import annotations
+
+DEFAULT_CONTEXT = 8192
+"""Most tokens taken when nobody chose: a 128k model must not claim a 128k KV cache unasked."""
+
+TRAINING = -1
+"""A wish for as many tokens as the model was trained on."""
+
+
+def choose_context_size(
+    *, profile: int | None, package: int | None, settings: int, trained: int
+) -> int:
+    """Pick the context size: the person's choice, the package's, the settings', else a default.
+
+    Args:
+        profile: what was set for this model; `TRAINING` or a positive number counts.
+        package: what the model's package asks for; `TRAINING` or a positive number counts.
+        settings: what was set for all models; a positive number counts.
+        trained: the model's training context.
+
+    Returns:
+        Tokens, at least 1.
+    """
+    for wish in (profile, package):
+        if wish is not None and wish > 0:
+            return wish
+        if wish == TRAINING:
+            return max(trained, 1)
+    if settings > 0:
+        return settings
+    return max(min(trained, DEFAULT_CONTEXT), 1)

@@ -1,0 +1,150 @@
+"""The state of running sequences: KV memory, one reused batch, and the forward pass."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+
+from dmr_tui.engine.llamacpp.model import Model
+from dmr_tui.engine.llamacpp.native import NativeLog, llama
+from dmr_tui.errors import EngineError
+
+BATCH_TOKENS = 512
+"""Most tokens of one pass: llama.cpp's physical batch, beyond which a CPU gains nothing."""
+
+_NO_ROOM = 1
+"""What `llama_decode` gives when the KV memory has no place for a batch."""
+
+
+class Context:
+    """One `llama_context` whose sequences share all of its KV memory.
+
+    The memory is unified: any sequence may use all cells, and the sequences of a batch need not
+    have neighbouring ids to be computed together.
+    """
+
+    def __init__(
+        self, model: Model, *, tokens: int, sequences: int, threads: int, log: NativeLog
+    ) -> None:
+        """Allocate KV memory and compute buffers.
+
+        Args:
+            model: the weights.
+            tokens: context size wished for; llama.cpp rounds it up.
+            sequences: most sequences at a time.
+            threads: for prompts and for generation.
+            log: where to find the reason of a failure.
+
+        Raises:
+            EngineError: there is not enough memory, or the weights do not fit together.
+        """
+        parameters = llama.llama_context_default_params()
+        parameters.n_ctx = tokens
+        parameters.n_batch = parameters.n_ubatch = BATCH_TOKENS
+        parameters.n_seq_max = parameters.n_outputs_max = sequences
+        parameters.n_threads = parameters.n_threads_batch = threads
+        parameters.kv_unified = True
+        log.forget()
+        self.handle = llama.llama_init_from_model(model.handle, parameters)
+        if not self.handle:
+            why = log.reason or "llama.cpp gives no reason"
+            raise EngineError(f"no context of {tokens} tokens: {why}")
+        self._memory = llama.llama_get_memory(self.handle)
+        if not self._memory:
+            raise EngineError("this model cannot generate text: it keeps no state")
+        self.size = int(llama.llama_n_ctx(self.handle))
+        """Tokens that all sequences together can hold."""
+        self.sequences = sequences
+        self.batch = Batch(int(llama.llama_n_batch(self.handle)), sequences)
+
+    def decode(self) -> bool:
+        """Compute the batch; False when the KV memory has no room for it and nothing was done.
+
+        Raises:
+            EngineError: the computation failed; the state of all sequences is lost.
+        """
+        code = llama.llama_decode(self.handle, self.batch.native)
+        if code == 0:
+            return True
+        if code == _NO_ROOM:
+            return False
+        llama.llama_memory_clear(self._memory, True)
+        raise EngineError(f"the computation failed (llama_decode gave {code})")
+
+    def forget(self, sequence: int) -> None:
+        """Free the KV memory of a sequence."""
+        llama.llama_memory_seq_rm(self._memory, sequence, -1, -1)
+
+    def prove(self, token: int) -> None:
+        """Decode one token and forget it: a build that is wrong for this CPU dies here, not later.
+
+        Raises:
+            EngineError: the computation failed.
+        """
+        self.batch.clear()
+        self.batch.add([token], 0, 0, wants_output=True)
+        self.decode()
+        llama.llama_synchronize(self.handle)
+        llama.llama_memory_clear(self._memory, True)
+
+
+class Batch:
+    """The arrays of one `llama_batch`, filled again for every pass.
+
+    Slices are assigned whole, so that Python's share hardly grows with the tokens.
+    """
+
+    def __init__(self, capacity: int, sequences: int) -> None:
+        self.capacity = capacity
+        self._tokens = (llama.llama_token * capacity)()
+        self._positions = (llama.llama_pos * capacity)()
+        self._counts = (ctypes.c_int32 * capacity)(*[1] * capacity)
+        self._outputs = (ctypes.c_int8 * capacity)()
+        # Every token points at the id of its one sequence: addresses are cheaper to assign than
+        # ctypes pointers.
+        self._ids = (llama.llama_seq_id * sequences)(*range(sequences))
+        start, size = ctypes.addressof(self._ids), ctypes.sizeof(llama.llama_seq_id)
+        self._addresses = [start + size * number for number in range(sequences)]
+        self._owners = (ctypes.c_size_t * capacity)()
+        owners_type = ctypes.POINTER(ctypes.POINTER(llama.llama_seq_id))
+        self.native = llama.llama_batch(
+            n_tokens=0,
+            token=self._tokens,
+            pos=self._positions,
+            n_seq_id=self._counts,
+            seq_id=ctypes.cast(self._owners, owners_type),
+            logits=self._outputs,
+        )
+
+    @property
+    def room(self) -> int:
+        """How many more tokens fit."""
+        return self.capacity - int(self.native.n_tokens)
+
+    def clear(self) -> None:
+        """Make it empty."""
+        self.native.n_tokens = 0
+
+    def add(
+        self, tokens: Sequence[int], position: int, sequence: int, *, wants_output: bool
+    ) -> int:
+        """Append successive tokens of a sequence.
+
+        Args:
+            tokens: at least one, at most `room`.
+            position: of the first one in its sequence.
+            sequence: whose they are.
+            wants_output: compute logits for the last one.
+
+        Returns:
+            The index of the last one in the batch, for sampling.
+        """
+        start, count = self.native.n_tokens, len(tokens)
+        end = start + count
+        self._tokens[start:end] = tokens
+        self._positions[start:end] = range(position, position + count)
+        self._owners[start:end] = [self._addresses[sequence]] * count
+        self._outputs[start:end] = [0] * count
+        self._outputs[end - 1] = wants_output
+        self.native.n_tokens = end
+        return int(end - 1)

@@ -1,0 +1,132 @@
+"""A model's weights and its vocabulary."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from pathlib import Path
+
+from dmr_tui.engine.llamacpp.native import NativeLog, llama
+from dmr_tui.errors import EngineError
+
+
+class Model:
+    """Weights in memory; they stay until the process ends."""
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        gpu_layers: int,
+        on_progress: Callable[[float], None],
+        log: NativeLog,
+    ) -> None:
+        """Load a GGUF file.
+
+        Args:
+            path: the file; the first of its shards.
+            gpu_layers: layers to put on GPUs; negative: all.
+            on_progress: told the share of the weights that has been read.
+            log: where to find the reason of a failure.
+
+        Raises:
+            EngineError: the reason, without the file's name.
+        """
+
+        def progress(fraction: float, _: object) -> bool:
+            on_progress(fraction)
+            return True
+
+        callback = llama.llama_progress_callback(progress)
+        parameters = llama.llama_model_default_params()
+        parameters.n_gpu_layers = gpu_layers
+        parameters.load_mode = llama.LLAMA_LOAD_MODE_MMAP
+        parameters.progress_callback = callback
+        log.forget()
+        self.handle = llama.llama_model_load_from_file(str(path).encode(), parameters)
+        if not self.handle:
+            raise EngineError(log.reason or "llama.cpp gives no reason")
+        if not llama.llama_model_has_decoder(self.handle):
+            raise EngineError("this model cannot generate text: it has no decoder")
+        if llama.llama_model_has_encoder(self.handle):
+            raise EngineError("models with an encoder and a decoder are not supported")
+        self.trained_context = int(llama.llama_model_n_ctx_train(self.handle))
+        self.layers = int(llama.llama_model_n_layer(self.handle))
+        offload = llama.llama_supports_gpu_offload()
+        # One more than the layers: the output counts as a layer of its own.
+        most = self.layers + 1
+        self.gpu_layers = (most if gpu_layers < 0 else min(gpu_layers, most)) if offload else 0
+        self.vocabulary = Vocabulary(self.handle)
+
+    @property
+    def description(self) -> str:
+        """Architecture, size and quantization in llama.cpp's words."""
+        buffer = ctypes.create_string_buffer(256)
+        llama.llama_model_desc(self.handle, buffer, len(buffer))
+        return buffer.value.decode("utf-8", "replace")
+
+    @property
+    def chat_template(self) -> str | None:
+        """The Jinja text that came with the model."""
+        text = llama.llama_model_chat_template(self.handle, None)
+        return None if text is None else text.decode("utf-8", "replace")
+
+
+class Vocabulary:
+    """Text to tokens and back."""
+
+    def __init__(self, model: int) -> None:
+        self._handle = llama.llama_model_get_vocab(model)
+        self.size = int(llama.llama_vocab_n_tokens(self._handle))
+        self._pieces: dict[int, bytes] = {}
+        self._buffer = ctypes.create_string_buffer(256)
+        bos = int(llama.llama_vocab_bos(self._handle))
+        self.bos = bos if bos >= 0 else None
+        """The token that begins a sequence, if there is one."""
+        self.adds_bos = self.bos is not None and bool(llama.llama_vocab_get_add_bos(self._handle))
+        """The model wants every prompt to begin with `bos`."""
+
+    def tokenize(self, text: str) -> list[int]:
+        """Tokens of a prompt; the text of a special token becomes that token.
+
+        A model that wants a beginning token gets one, unless the text has written it already.
+        """
+        raw = text.encode("utf-8", "replace")
+        room = len(raw) + 8
+        tokens = (llama.llama_token * room)()
+        count = llama.llama_tokenize(self._handle, raw, len(raw), tokens, room, False, True)
+        if count < 0:
+            room = -count
+            tokens = (llama.llama_token * room)()
+            count = llama.llama_tokenize(self._handle, raw, len(raw), tokens, room, False, True)
+        found: list[int] = tokens[:count]
+        if self.adds_bos and self.bos is not None and found[:1] != [self.bos]:
+            found.insert(0, self.bos)
+        return found
+
+    def piece(self, token: int) -> bytes:
+        """The bytes that a generated token stands for; none for a control token."""
+        known = self._pieces.get(token)
+        if known is None:
+            known = self._pieces[token] = self._render(token, special=False)
+        return known
+
+    def special_text(self, which: str) -> str:
+        """How a template writes the `bos` or the `eos` token; empty when there is none."""
+        token = int(getattr(llama, f"llama_vocab_{which}")(self._handle))
+        return self._render(token, special=True).decode("utf-8", "replace") if token >= 0 else ""
+
+    def ends(self, token: int) -> bool:
+        """Whether a token ends the answer: end of text, of turn, or of message."""
+        return bool(llama.llama_vocab_is_eog(self._handle, token))
+
+    def _render(self, token: int, *, special: bool) -> bytes:
+        length = llama.llama_token_to_piece(
+            self._handle, token, self._buffer, len(self._buffer), 0, special
+        )
+        if length < 0:
+            self._buffer = ctypes.create_string_buffer(-length)
+            length = llama.llama_token_to_piece(
+                self._handle, token, self._buffer, len(self._buffer), 0, special
+            )
+        return bytes(self._buffer.raw[:length])

@@ -1,0 +1,73 @@
+"""llama.cpp's C interface, as llama-cpp-python binds it, and what it says while it works."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import re
+import sys
+from types import ModuleType
+from typing import Any, TextIO
+
+
+def _import_bindings() -> Any:
+    """The module of bindings, without its package's `__init__`.
+
+    That would import the high-level classes with numpy and much else, which take three times as
+    long as everything that is needed here. The bare package is gone again afterwards, so that
+    others who import it get all of it.
+    """
+    name = "llama_cpp"
+    spec = importlib.util.find_spec(name)
+    if name in sys.modules or spec is None:
+        return importlib.import_module(f"{name}.{name}")
+    package = ModuleType(name)
+    package.__path__ = list(spec.submodule_search_locations or ())
+    sys.modules[name] = package
+    try:
+        return importlib.import_module(f"{name}.{name}")
+    finally:
+        del sys.modules[name]
+
+
+llama = _import_bindings()
+
+_DEBUG, _INFO, _WARNING, _ERROR, _CONTINUED = range(1, 6)
+_MARKS = {_INFO: "I", _WARNING: "W", _ERROR: "E"}
+_SOURCE = re.compile(r"^(\w+: )+(error loading model: )?(\w+: )?")
+"""Function names in front of a message, e.g. `llama_model_load: error loading model: `."""
+
+
+class NativeLog:
+    """Writes llama.cpp's messages to a stream, each with its level, and remembers the errors.
+
+    Installed for the whole process; there is one at a time.
+    """
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+        self._level = _INFO
+        self._errors: list[str] = []
+        # Kept here because C holds no reference to it.
+        self._callback = llama.llama_log_callback(self._write)
+        llama.llama_log_set(self._callback, None)
+
+    def forget(self) -> None:
+        """Start anew: what follows is another job."""
+        self._errors.clear()
+
+    @property
+    def reason(self) -> str | None:
+        """The first error since the last `forget`: what follows it only passes it on."""
+        return _SOURCE.sub("", self._errors[0]).strip() if self._errors else None
+
+    def _write(self, level: int, text: bytes, _: object) -> None:
+        continued = level == _CONTINUED
+        self._level = self._level if continued else level
+        if self._level not in _MARKS:
+            return
+        line = text.decode("utf-8", "replace")
+        if self._level == _ERROR and not continued:
+            self._errors.append(line)
+        self._out.write(line if continued else f"{_MARKS[self._level]} {line}")
+        self._out.flush()

@@ -1,0 +1,162 @@
+"""One loaded model that answers requests: what the worker's main thread does."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from queue import Empty
+from typing import TYPE_CHECKING
+
+from dmr_tui.engine.context import choose_context_size
+from dmr_tui.engine.llamacpp.batcher import Batcher
+from dmr_tui.engine.llamacpp.context import Context
+from dmr_tui.engine.llamacpp.model import Model
+from dmr_tui.engine.llamacpp.native import NativeLog, llama
+from dmr_tui.engine.llamacpp.pipe import ParentPipe
+from dmr_tui.engine.llamacpp.sampling import Sampler
+from dmr_tui.engine.llamacpp.sequence import Sequence
+from dmr_tui.engine.protocol import (
+    Cancel,
+    Failed,
+    Generate,
+    Load,
+    Loaded,
+    LoadProgress,
+    Step,
+    ToWorker,
+)
+from dmr_tui.errors import DmrError, EngineError
+
+if TYPE_CHECKING:
+    from dmr_tui.engine.llamacpp.prompt import PromptBuilder
+
+SEQUENCES = 16
+"""Answers at a time; more wait their turn."""
+
+_PROGRESS_STEP = 0.01
+
+
+class Service:
+    """A model, its context, and the requests that are being answered."""
+
+    def __init__(self, load: Load, pipe: ParentPipe) -> None:
+        """Load the model, telling the parent how far it is.
+
+        Raises:
+            EngineError: the reason why it cannot be used, without the file's name.
+        """
+        self._pipe = pipe
+        self._told = 0.0
+        packaged = _read_template(load.chat_template)
+        log = NativeLog(sys.stderr)
+        llama.llama_backend_init()
+        self._model = Model(
+            Path(load.gguf), gpu_layers=load.gpu_layers, on_progress=self._progress, log=log
+        )
+        self._vocabulary = self._model.vocabulary
+        tokens = choose_context_size(
+            profile=load.profile_context,
+            package=load.package_context,
+            settings=load.settings_context,
+            trained=self._model.trained_context,
+        )
+        self._context = Context(
+            self._model, tokens=tokens, sequences=SEQUENCES, threads=load.threads, log=log
+        )
+        self._context.prove(self._vocabulary.bos or 0)
+        self._template = self._model.chat_template if packaged is None else packaged
+        self._batcher = Batcher(self._context, self._vocabulary)
+        self._prompts: PromptBuilder | None = None
+        pipe.send(
+            Loaded(
+                description=self._model.description,
+                context_size=self._context.size,
+                trained_context=self._model.trained_context,
+                layers=self._model.layers,
+                gpu_layers=self._model.gpu_layers,
+            )
+        )
+
+    def run(self) -> None:
+        """Answer until the process ends; costs nothing while there is nothing to do."""
+        while True:
+            if self._batcher.idle:
+                self._handle(self._pipe.inbox.get())
+            self._handle_waiting()
+            if not self._batcher.idle:
+                self._step()
+
+    def _progress(self, fraction: float) -> None:
+        if fraction - self._told >= _PROGRESS_STEP:
+            self._told = fraction
+            self._pipe.send(LoadProgress(fraction))
+
+    def _handle_waiting(self) -> None:
+        while True:
+            try:
+                message = self._pipe.inbox.get_nowait()
+            except Empty:
+                return
+            self._handle(message)
+
+    def _handle(self, message: ToWorker) -> None:
+        if isinstance(message, Generate):
+            try:
+                self._batcher.add(self._sequence(message))
+            except DmrError as error:
+                self._fail(message.id, error)
+        elif isinstance(message, Cancel):
+            self._batcher.cancel(message.id)
+
+    def _sequence(self, message: Generate) -> Sequence:
+        request = message.request
+        prompt = self._prompt_builder().build(request)
+        # The last token of all needs no place in the context: nothing follows it.
+        limit = self._context.size - len(prompt) + 1
+        if request.limits.max_tokens is not None:
+            limit = min(limit, request.limits.max_tokens)
+        sampler = Sampler(
+            request.sampling,
+            context=self._context,
+            vocabulary_size=self._vocabulary.size,
+            prompt=prompt,
+        )
+        return Sequence(message.id, prompt, sampler=sampler, limit=limit, stops=request.limits.stop)
+
+    def _step(self) -> None:
+        try:
+            events = self._batcher.step()
+        except EngineError as error:
+            for request in self._batcher.drop_all():
+                self._fail(request, error)
+            return
+        if events:
+            self._pipe.send(Step(events))
+
+    def _fail(self, request: int, error: DmrError) -> None:
+        self._pipe.send(Failed(request, error.code, error.message, error.hint, error.param))
+
+    def _prompt_builder(self) -> PromptBuilder:
+        """Made when first needed: until then jinja2 has had time to be imported elsewhere."""
+        if self._prompts is None:
+            from dmr_tui.engine.llamacpp.prompt import PromptBuilder
+            from dmr_tui.engine.text.template import ChatTemplate
+
+            template = ChatTemplate(
+                self._template,
+                bos=self._vocabulary.special_text("bos"),
+                eos=self._vocabulary.special_text("eos"),
+            )
+            self._prompts = PromptBuilder(
+                self._vocabulary, template, context_size=self._context.size
+            )
+        return self._prompts
+
+
+def _read_template(file: str | None) -> str | None:
+    if file is None:
+        return None
+    try:
+        return Path(file).read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise EngineError(f"its chat template cannot be read: {error}") from error

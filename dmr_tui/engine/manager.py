@@ -1,0 +1,236 @@
+"""The models in memory: loaded on first use, kept while wanted, replaced when they die."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.metadata
+import importlib.util
+import os
+from collections.abc import AsyncGenerator, Collection, Iterator
+from contextlib import aclosing, contextmanager
+from pathlib import Path
+
+import msgspec
+import psutil
+
+from dmr_tui.engine.checks import check_request, check_sampling
+from dmr_tui.engine.files import ModelFiles
+from dmr_tui.engine.profile import Profile, RunningModel
+from dmr_tui.engine.protocol import Load
+from dmr_tui.engine.request import Event, GenerateRequest, Loading, Sampling
+from dmr_tui.engine.slot import Slot
+from dmr_tui.engine.worker import Worker
+from dmr_tui.errors import ConflictError, EngineError, UnavailableError
+from dmr_tui.settings import Settings
+
+BACKEND = "llama.cpp"
+_PACKAGE, _DISTRIBUTION = "llama_cpp", "llama-cpp-python"
+
+
+class EngineManager:
+    """Keeps one worker process per model and hands requests to them.
+
+    Loads happen one at a time and belong to the manager: a client that leaves does not end one. An
+    idle model is unloaded after its keep-alive. A worker that dies fails the requests it had; the
+    next request starts a new one. All methods belong to one event loop.
+    """
+
+    def __init__(self, *, settings: Settings, logs: Path) -> None:
+        """Prepare; starts nothing and needs no loop.
+
+        Args:
+            settings: defaults for what a profile leaves open.
+            logs: folder for the workers' logs.
+        """
+        self._settings = settings
+        self._logs = logs
+        self._slots: dict[str, Slot] = {}
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._leaving: dict[asyncio.Task[None], Slot] = {}
+        self._one_load = asyncio.Lock()
+        self._closed = False
+
+    async def generate(
+        self, files: ModelFiles, request: GenerateRequest, profile: Profile
+    ) -> AsyncGenerator[Event, None]:
+        """Answer a request, loading the model first if need be.
+
+        Args:
+            files: the model.
+            request: what is asked; what its sampling leaves open comes from the profile.
+            profile: how to load; what it leaves open suits any worker that runs already.
+
+        Yields:
+            `Loading` while the model comes up, then the worker's events up to `Finished`. Closing
+            the iterator ends the answer within one step.
+
+        Raises:
+            InvalidRequestError: the request makes no sense, or not for this model.
+            ConflictError: the model is in use with other settings.
+            EngineError: the model cannot be loaded, or its worker died.
+            UnavailableError: the manager is closing.
+        """
+        check_request(request)
+        check_sampling(profile.sampling)
+        request = _with_defaults(request, profile.sampling)
+        with self._use(files, profile) as slot:
+            async with aclosing(slot.progress()) as fractions:
+                async for fraction in fractions:
+                    yield Loading(fraction)
+            async with aclosing(slot.worker.generate(request)) as events:
+                async for event in events:
+                    yield event
+
+    async def load(self, files: ModelFiles, profile: Profile) -> None:
+        """Have a model in memory; raises like `generate`."""
+        with self._use(files, profile) as slot:
+            await slot.wait_ready()
+
+    def running(self) -> list[RunningModel]:
+        """Models in memory, on their way there, or on their way out."""
+        slots = [slot for slot in self._slots.values() if not slot.dead]
+        return [slot.describe(BACKEND) for slot in [*slots, *self._leaving.values()]]
+
+    def in_use(self, model_id: str) -> bool:
+        """Whether a request is being answered or waits for this model."""
+        slot = self._slots.get(model_id)
+        return slot is not None and slot.users > 0
+
+    async def unload(self, ids: Collection[str] | None = None) -> int:
+        """Unload idle models.
+
+        Args:
+            ids: which; None for all. Those in use stay.
+
+        Returns:
+            How many went; their memory is free.
+        """
+        wanted = [slot for name, slot in self._slots.items() if ids is None or name in ids]
+        going = [slot for slot in wanted if slot.users == 0]
+        alive = sum(not slot.dead for slot in going)
+        for slot in going:
+            self._retire(slot)
+        await self._until_left(going)
+        return alive
+
+    async def close(self) -> None:
+        """End every worker; answers that are under way fail with `UnavailableError`."""
+        self._closed = True
+        for slot in list(self._slots.values()):
+            self._retire(slot)
+        await self._until_left(list(self._leaving.values()))
+
+    def backends(self) -> dict[str, str]:
+        """Engines and their state, in the words of `dmr status`; imports none of them."""
+        if importlib.util.find_spec(_PACKAGE) is None:
+            return {BACKEND: "Not Installed"}
+        version = importlib.metadata.version(_DISTRIBUTION)
+        return {BACKEND: f"Running: {BACKEND} {version}"}
+
+    @contextmanager
+    def _use(self, files: ModelFiles, profile: Profile) -> Iterator[Slot]:
+        slot = self._find_or_load(files, profile)
+        self._disarm(slot)
+        try:
+            with slot.used():
+                yield slot
+        finally:
+            self._arm(slot)
+
+    def _find_or_load(self, files: ModelFiles, profile: Profile) -> Slot:
+        if self._closed:
+            raise UnavailableError("the runner is shutting down")
+        slot = self._slots.get(files.id)
+        if slot is not None and not slot.dead:
+            if slot.suits(profile):
+                if profile.keep_alive is not None:
+                    slot.keep_alive = profile.keep_alive
+                return slot
+            if slot.users:
+                raise ConflictError(
+                    f"{files.name} is in use with other settings", "try again when it is idle"
+                )
+        if slot is not None:
+            self._retire(slot)
+        return self._begin_load(files, profile)
+
+    def _begin_load(self, files: ModelFiles, profile: Profile) -> Slot:
+        if importlib.util.find_spec(_PACKAGE) is None:
+            raise EngineError(
+                f"{_DISTRIBUTION} is not installed", f"run `pip install {_DISTRIBUTION}`"
+            )
+        keep_alive = profile.keep_alive
+        slot = Slot(
+            files,
+            Worker(files, self._load_message(files, profile), self._logs),
+            self._settings.keep_alive if keep_alive is None else keep_alive,
+        )
+        self._slots[files.id] = slot
+        slot.load(self._load(slot))
+        return slot
+
+    async def _load(self, slot: Slot) -> None:
+        async with self._one_load:
+            # What leaves must have left: its memory may be what this one needs.
+            await self._until_left(list(self._leaving.values()))
+            await slot.worker.start(slot.report)
+        self._arm(slot)
+
+    def _load_message(self, files: ModelFiles, profile: Profile) -> Load:
+        threads, layers = profile.threads, profile.gpu_layers
+        return Load(
+            gguf=str(files.gguf),
+            chat_template=None if files.chat_template is None else str(files.chat_template),
+            profile_context=profile.context_size,
+            package_context=files.context_size,
+            settings_context=self._settings.context_size,
+            threads=threads or self._settings.threads or _physical_cores(),
+            gpu_layers=self._settings.gpu_layers if layers is None else layers,
+        )
+
+    def _arm(self, slot: Slot) -> None:
+        """Begin a slot's idle time, if nobody uses it."""
+        unused = slot.ready and slot.users == 0 and self._slots.get(slot.files.id) is slot
+        if not unused or slot.keep_alive < 0:
+            return
+        if slot.keep_alive == 0:
+            self._retire(slot)
+            return
+        loop = asyncio.get_running_loop()
+        self._disarm(slot)
+        self._timers[slot.files.id] = loop.call_later(slot.keep_alive, self._retire, slot)
+
+    def _disarm(self, slot: Slot) -> None:
+        timer = self._timers.pop(slot.files.id, None)
+        if timer is not None:
+            timer.cancel()
+
+    def _retire(self, slot: Slot) -> None:
+        """Take a slot out of use and end its worker in the background."""
+        self._disarm(slot)
+        del self._slots[slot.files.id]
+        task = asyncio.create_task(slot.stop())
+        self._leaving[task] = slot
+        task.add_done_callback(self._leaving.pop)
+
+    async def _until_left(self, slots: Collection[Slot]) -> None:
+        tasks = [task for task, slot in self._leaving.items() if slot in slots]
+        if tasks:
+            await asyncio.wait(tasks)
+
+
+def _with_defaults(request: GenerateRequest, sampling: Sampling) -> GenerateRequest:
+    """The request, with the profile's values where it says nothing."""
+    values = {
+        name: getattr(sampling, name)
+        for name in Sampling.__struct_fields__
+        if getattr(request.sampling, name) is None
+    }
+    chosen = msgspec.structs.replace(request.sampling, **values)
+    return msgspec.structs.replace(request, sampling=chosen)
+
+
+def _physical_cores() -> int:
+    """Cores that this process may use, without counting hyper-threads."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return max(1, min(psutil.cpu_count(logical=False) or 1, allowed or 1))

@@ -1,0 +1,61 @@
+"""Bytes of tokens in, text to show out: whole characters, and nothing of a stop string."""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Iterable
+
+
+class TextStream:
+    """Turns the bytes of one answer into text as they come.
+
+    A token may end in the middle of a character, and a stop string may span tokens: what may still
+    become either is held back. The first stop string to be complete ends the text; of two that are
+    complete at the same character, the longer one. How the bytes are cut makes no difference.
+    """
+
+    def __init__(self, stops: Iterable[str] = ()) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._stops = tuple(stops)
+        self._held = ""
+        self.stopped = False
+        """A stop string was met; nothing more will come."""
+
+    def feed(self, data: bytes) -> str:
+        """Take the bytes of one token; gives the text that is now certain."""
+        return self._take(self._decoder.decode(data))
+
+    def finish(self) -> str:
+        """The rest of the text; a character cut off becomes U+FFFD."""
+        text = self._take(self._decoder.decode(b"", True))
+        text, self._held = text + self._held, ""
+        return text
+
+    def _take(self, text: str) -> str:
+        if self.stopped:
+            return ""
+        if not self._stops:
+            return text
+        self._held += text
+        match = self._first_stop()
+        if match is not None:
+            text, self._held, self.stopped = self._held[:match], "", True
+            return text
+        keep = self._undecided()
+        text, self._held = self._held[: len(self._held) - keep], self._held[-keep:] if keep else ""
+        return text
+
+    def _first_stop(self) -> int | None:
+        """Where the stop string that is complete first begins."""
+        found = [(self._held.find(stop), len(stop)) for stop in self._stops]
+        ends = [(at + length, at) for at, length in found if at >= 0]
+        return min(ends)[1] if ends else None
+
+    def _undecided(self) -> int:
+        """Length of the longest tail that a stop string may still grow from."""
+        longest = min(len(self._held), max(map(len, self._stops)) - 1)
+        for length in range(longest, 0, -1):
+            tail = self._held[-length:]
+            if any(stop.startswith(tail) for stop in self._stops):
+                return length
+        return 0

@@ -1,0 +1,180 @@
+"""Chat templates: a conversation in, the prompt's text out.
+
+Templates are Jinja programs that come with a model, so they are not trusted: they run in jinja2's
+immutable sandbox, in the worker. The environment is the one that Hugging Face transformers gives
+them (`utils/chat_template_utils.py`): trimmed blocks, loop controls, `raise_exception`,
+`strftime_now`, a `tojson` that escapes nothing, and `{% generation %}` blocks.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from functools import cached_property
+from typing import Any, NoReturn
+
+import msgspec
+from jinja2 import Template, TemplateError, TemplateSyntaxError, nodes
+from jinja2.ext import Extension, loopcontrols
+from jinja2.parser import Parser
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from dmr_tui.engine.request import ImagePart, Message
+from dmr_tui.errors import InvalidRequestError
+
+CHATML = (
+    "{% for message in messages %}"
+    "{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>\n' }}"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+"""For models that bring no template."""
+
+_FAULTS = (
+    TemplateError,
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+"""What a template's own mistakes raise while it runs."""
+
+_PROBE = "probe"
+
+
+class ChatTemplate:
+    """One model's template."""
+
+    def __init__(self, source: str | None, *, bos: str = "", eos: str = "") -> None:
+        """Keep a template; it is compiled when first used.
+
+        Args:
+            source: Jinja text; None for ChatML.
+            bos: text of the token that begins a sequence.
+            eos: text of the token that ends one.
+        """
+        self._source = CHATML if source is None else source
+        self._tokens = {"bos_token": bos, "eos_token": eos}
+
+    def render(self, messages: Sequence[Message], options: dict[str, Any] | None = None) -> str:
+        """The prompt's text, up to where the answer begins.
+
+        Args:
+            messages: the conversation.
+            options: more variables for the template.
+
+        Raises:
+            InvalidRequestError: the template refuses the conversation or is broken, or there is
+                content that this model cannot take.
+        """
+        typed = self._wants_parts
+        plain = [_to_plain(message, typed=typed) for message in messages]
+        try:
+            return self._run(plain, options or {})
+        except _Refused as refusal:
+            raise InvalidRequestError(
+                f"the model's chat template refuses this conversation: {refusal}", param="messages"
+            ) from refusal
+        except _FAULTS as error:
+            raise InvalidRequestError(
+                f"the model's chat template failed: {_one_line(error)}", param="messages"
+            ) from error
+
+    def _run(self, messages: list[dict[str, Any]], options: dict[str, Any]) -> str:
+        variables = {"add_generation_prompt": True, "tools": None, **options, **self._tokens}
+        return self._template.render(messages=messages, **variables)
+
+    @cached_property
+    def _template(self) -> Template:
+        try:
+            return _environment().from_string(self._source)
+        except TemplateSyntaxError as error:
+            raise InvalidRequestError(
+                f"the model's chat template is broken: line {error.lineno}: {error.message}"
+            ) from error
+
+    @cached_property
+    def _wants_parts(self) -> bool:
+        """Content as a list of parts comes through, plain text does not."""
+
+        def shows(content: str | list[dict[str, str]]) -> bool:
+            try:
+                return _PROBE in self._run([{"role": "user", "content": content}], {})
+            except _FAULTS:
+                return False
+
+        return not shows(_PROBE) and shows([{"type": "text", "text": _PROBE}])
+
+
+class _Refused(TemplateError):
+    """A template called `raise_exception`."""
+
+
+class _Generation(Extension):
+    """`{% generation %}…{% endgeneration %}` marks the answers for training; it prints its body."""
+
+    tags = {"generation"}  # noqa: RUF012 - jinja2 declares it so
+
+    def parse(self, parser: Parser) -> list[nodes.Node]:
+        next(parser.stream)
+        return parser.parse_statements(("name:endgeneration",), drop_needle=True)
+
+
+def _environment() -> ImmutableSandboxedEnvironment:
+    environment = ImmutableSandboxedEnvironment(
+        trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols, _Generation]
+    )
+    environment.filters["tojson"] = _to_json
+    environment.globals["raise_exception"] = _raise_exception
+    environment.globals["strftime_now"] = _strftime_now
+    return environment
+
+
+def _to_json(
+    value: Any,
+    ensure_ascii: bool = False,
+    indent: int | str | None = None,
+    separators: tuple[str, str] | None = None,
+    sort_keys: bool = False,
+) -> str:
+    return json.dumps(
+        value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys
+    )
+
+
+def _raise_exception(message: str) -> NoReturn:
+    raise _Refused(message)
+
+
+def _strftime_now(pattern: str) -> str:
+    return datetime.now().strftime(pattern)
+
+
+def _to_plain(message: Message, *, typed: bool) -> dict[str, Any]:
+    """A message as templates expect it: builtins only, content as text unless `typed`."""
+    plain: dict[str, Any] = msgspec.to_builtins(message)
+    text = _text(message)
+    plain["content"] = [{"type": "text", "text": text}] if typed else text
+    return plain
+
+
+def _text(message: Message) -> str:
+    if message.content is None:
+        return ""
+    if isinstance(message.content, str):
+        return message.content
+    texts = []
+    for part in message.content:
+        if isinstance(part, ImagePart):
+            raise InvalidRequestError("this model cannot see images", param="messages")
+        texts.append(part.text)
+    return "\n".join(texts)
+
+
+def _one_line(error: BaseException) -> str:
+    words = " ".join(str(error).split())
+    return f"{type(error).__name__}: {words}" if words else type(error).__name__

@@ -69,7 +69,7 @@ class Store:
         self.blobs = BlobStore(root)
         self._manifests = root / "manifests" / "sha256"
         self._index = Index(root)
-        self._default_registry = default_registry
+        self.default_registry = default_registry
 
     def models(self) -> list[StoredModel]:
         """All models, sorted by first tag without regard to case; untagged ones last.
@@ -94,7 +94,7 @@ class Store:
             InvalidRequestError: the text can be no name.
             StoreError: its manifest or config is missing or damaged.
         """
-        return self._load(lookup(self._index.entries(), name, self._default_registry).entry)
+        return self._load(lookup(self._index.entries(), name, self.default_registry).entry)
 
     def add(self, manifest: bytes, reference: Reference | None) -> StoredModel:
         """Enter a model whose blobs are all there; its id is the digest of these bytes.
@@ -130,7 +130,7 @@ class Store:
             ModelNotFoundError: no model is called `source`.
             InvalidRequestError: `target` is no tag.
         """
-        reference = parse_reference(target, default_registry=self._default_registry)
+        reference = parse_reference(target, default_registry=self.default_registry)
         if reference.digest:
             raise InvalidRequestError(
                 f"invalid tag: {target} is a digest", "a tag is a name, e.g. mymodel:v1"
@@ -151,7 +151,7 @@ class Store:
             ConflictError: named by id, it has several tags, and `force` is off.
         """
         with self._index.edit() as draft:
-            entry, tag = lookup(draft.entries, name, self._default_registry)
+            entry, tag = lookup(draft.entries, name, self.default_registry)
             tags = entry.tags or []
             if tag is not None and len(tags) > 1:
                 draft.untag(tag)
@@ -205,7 +205,7 @@ class Store:
         return total
 
     def _lookup(self, draft: Draft, name: str) -> Entry:
-        return lookup(draft.entries, name, self._default_registry).entry
+        return lookup(draft.entries, name, self.default_registry).entry
 
     def _load(self, entry: Entry) -> StoredModel:
         """Read what a list needs of one model: two small files."""

@@ -97,6 +97,14 @@ class RegistryError(DmrError):
     code = "registry_error"
 
 
+class StoppedError(DmrError):
+    """Whoever asked for a long job has stopped it."""
+
+    exit_code = 130
+    http_status = 499
+    code = "stopped"
+
+
 class StoreError(DmrError):
     """The store on disk is damaged, full, or cannot be written."""
 

@@ -1,0 +1,162 @@
+"""Pull: have a registry's model in the store."""
+
+from __future__ import annotations
+
+import os
+import threading
+
+from dmr_tui.errors import (
+    InvalidRequestError,
+    ModelNotFoundError,
+    RegistryError,
+    StoreError,
+    UnauthorizedError,
+    UnsupportedModelError,
+)
+from dmr_tui.store.manifest import (
+    CNCF_WEIGHT_LAYERS,
+    GGUF_LAYER,
+    Descriptor,
+    Manifest,
+    parse_manifest,
+)
+from dmr_tui.store.reference import Reference
+from dmr_tui.store.store import Store, StoredModel
+from dmr_tui.store.transfer.credentials import find_credentials
+from dmr_tui.store.transfer.fetch import fetch_blob
+from dmr_tui.store.transfer.progress import OnProgress, Reporter
+from dmr_tui.store.transfer.registry import RemoteManifest, Repository, address, mirrors
+from dmr_tui.store.transfer.retry import Persistence
+from dmr_tui.store.transfer.wire import Wire
+
+_WEIGHTS = (
+    GGUF_LAYER,
+    *CNCF_WEIGHT_LAYERS,
+    "application/vnd.docker.ai.safetensors",
+    "application/vnd.docker.ai.dduf",
+    "application/vnd.cncf.model.weight.v1.safetensors",
+)
+
+
+def pull(
+    store: Store,
+    reference: Reference,
+    *,
+    on_progress: OnProgress,
+    cancelled: threading.Event,
+    insecure: bool = False,
+) -> StoredModel:
+    """Fetch a model, or what of it is missing, and enter it in the store.
+
+    Blocks: for a thread. What a stopped or failed pull has fetched stays for the next one.
+
+    Args:
+        store: where the model goes.
+        reference: the model's name; by digest, it is stored without a tag.
+        on_progress: told of each step; the last line is of type `success`.
+        cancelled: set it to stop the pull.
+        insecure: speak plain HTTP to any registry but Docker Hub.
+
+    Raises:
+        ModelNotFoundError: the registry has no such model.
+        UnauthorizedError: it wants another login.
+        UnsupportedModelError: what it has is no model this version can keep.
+        RegistryError: it fails, or sends what does not match its digest.
+        StoreError: the disk is full or refuses.
+        StoppedError: the pull was cancelled.
+    """
+    if reference.is_huggingface:
+        raise UnsupportedModelError(
+            f"Hugging Face models cannot be pulled yet: {reference.familiar()}",
+            "download the GGUF file, then dmr run ./file.gguf or dmr package --gguf file.gguf NAME",
+        )
+    reporter = Reporter(on_progress, "pull")
+    with Wire(Persistence(cancelled, reporter.warning)) as wire:
+        repository, remote = _locate(wire, store, reference, insecure, reporter)
+        manifest = _examine(remote, reference)
+        layers = list({layer.digest: layer for layer in manifest.layers}.values())
+        reporter.total = sum(layer.size for layer in layers)
+        if _is_whole(store, remote.digest, [manifest.config, *layers]):
+            model = store.add(remote.data, reference)
+            reporter.success(f"Using cached model: {model.config.size or _human(model.size)}")
+            return model
+        _require_space(store, layers, reference)
+        for blob in (manifest.config, *layers):
+            tell = reporter.layer(blob.digest, blob.size) if blob in layers else lambda _: None
+            fetch_blob(
+                repository,
+                store.blobs,
+                blob.digest,
+                blob.size,
+                on_bytes=tell,
+                persistence=wire.persistence,
+            )
+        model = store.add(remote.data, reference)
+    reporter.success("Model pulled successfully")
+    return model
+
+
+def _locate(
+    wire: Wire, store: Store, reference: Reference, insecure: bool, reporter: Reporter
+) -> tuple[Repository, RemoteManifest]:
+    """Get the manifest from the first of mirrors and registry that has it."""
+
+    def at(base: str) -> tuple[Repository, RemoteManifest]:
+        repository = Repository(
+            wire,
+            base,
+            reference,
+            credentials=lambda registry: find_credentials(
+                registry, default_registry=store.default_registry
+            ),
+        )
+        return repository, repository.manifest()
+
+    setting = os.environ.get("MODEL_RUNNER_REGISTRY_MIRRORS", "")
+    for mirror in mirrors(reference.registry, setting):
+        try:
+            return at(mirror)
+        except (RegistryError, ModelNotFoundError, UnauthorizedError) as error:
+            reporter.warning(f"mirror {mirror}: {error.message}")
+    return at(address(reference.registry, insecure=insecure))
+
+
+def _examine(remote: RemoteManifest, reference: Reference) -> Manifest:
+    """Refuse what cannot be kept, before anything of it is fetched."""
+    try:
+        manifest = parse_manifest(remote.data)
+    except InvalidRequestError as error:
+        raise RegistryError(f"{reference.registry} sent a bad manifest: {error.message}") from error
+    kinds = {layer.media_type for layer in manifest.layers}
+    if kinds.isdisjoint(_WEIGHTS):
+        raise UnsupportedModelError(
+            f"{reference.familiar()} holds no weights that this version knows",
+            f"its layers are of type {', '.join(sorted(kinds)) or 'none'}",
+        )
+    sizes: dict[str, int] = {}
+    for blob in (manifest.config, *manifest.layers):
+        if sizes.setdefault(blob.digest, blob.size) != blob.size:
+            raise RegistryError(f"{reference.registry} sent a manifest with two sizes for one blob")
+    return manifest
+
+
+def _is_whole(store: Store, model_id: str, blobs: list[Descriptor]) -> bool:
+    """Whether the store has the model and all that belongs to it."""
+    try:
+        store.find(model_id)
+    except (ModelNotFoundError, StoreError):
+        return False
+    return all(store.blobs.has(blob.digest, blob.size) for blob in blobs)
+
+
+def _require_space(store: Store, layers: list[Descriptor], reference: Reference) -> None:
+    missing = 0
+    for layer in layers:
+        if not store.blobs.has(layer.digest, layer.size):
+            partial = store.blobs.partial(layer.digest)
+            missing += layer.size - (partial.stat().st_size if partial.is_file() else 0)
+    store.blobs.require_space(missing, f"pull {reference.familiar()}")
+
+
+def _human(size: int) -> str:
+    return f"{size / (1 << 20):.2f}MiB"

@@ -1,0 +1,281 @@
+"""One repository of one registry, over the OCI distribution API.
+
+https://github.com/opencontainers/distribution-spec/blob/main/spec.md. A secret goes to the
+registry's own origin only: a redirect leaves it behind, and a challenge from where a redirect led
+is not answered.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urljoin, urlsplit
+
+from oras.container import Container
+from oras.defaults import default_manifest_accepted_media_types as MANIFEST_TYPES
+
+from dmr_tui.errors import DmrError, ModelNotFoundError, RegistryError
+from dmr_tui.store.manifest import LARGEST_MANIFEST
+from dmr_tui.store.reference import DOCKER_HUB, Reference, is_digest
+from dmr_tui.store.transfer.auth import Authorizer, is_loopback, parse_challenges
+from dmr_tui.store.transfer.credentials import Credentials
+from dmr_tui.store.transfer.fetch import BlobStream
+from dmr_tui.store.transfer.retry import TransientError
+from dmr_tui.store.transfer.wire import Body, Wire, host_of
+
+if TYPE_CHECKING:
+    import httpx
+
+_HUB_ADDRESS = "https://registry-1.docker.io"
+_MOST_REDIRECTS = 10
+_REDIRECTS = {301, 302, 303, 307, 308}
+_REFUSALS = {401, 403}
+_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
+
+
+def address(registry: str, *, insecure: bool = False) -> str:
+    """The base URL of a registry's API.
+
+    Args:
+        registry: as in a reference, e.g. `docker.io`, `localhost:5000`.
+        insecure: plain HTTP, as on this machine and for `*.local`; never for Docker Hub.
+    """
+    if registry == DOCKER_HUB:
+        return _HUB_ADDRESS
+    host = urlsplit(f"//{registry}").hostname or ""
+    plain = insecure or is_loopback(host) or host.endswith(".local")
+    return f"{'http' if plain else 'https'}://{registry}"
+
+
+def mirrors(registry: str, setting: str) -> list[str]:
+    """Base URLs to try before Docker Hub itself; other registries have none.
+
+    Args:
+        registry: as in a reference.
+        setting: addresses with commas between them, as in `MODEL_RUNNER_REGISTRY_MIRRORS`.
+    """
+    if registry != DOCKER_HUB:
+        return []
+    bases = [text.strip().rstrip("/").removesuffix("/v2") for text in setting.split(",")]
+    return [base if "://" in base else f"https://{base}" for base in bases if base]
+
+
+@dataclass(frozen=True)
+class RemoteManifest:
+    """A manifest as a registry sent it; its digest has been checked."""
+
+    data: bytes
+    digest: str
+
+
+class Repository:
+    """One repository: its manifests and blobs. Also a `fetch.BlobSource`."""
+
+    def __init__(
+        self,
+        wire: Wire,
+        base: str,
+        reference: Reference,
+        *,
+        push: bool = False,
+        credentials: Callable[[str], Credentials],
+    ) -> None:
+        """Nothing is sent yet.
+
+        Args:
+            wire: what carries the requests.
+            base: the registry's or a mirror's base URL.
+            reference: names the repository.
+            push: ask for the right to push along with that to pull.
+            credentials: finds what a person has for a registry.
+        """
+        self._wire = wire
+        self._origin = _origin(base)
+        self._reference = reference
+        # A host in front, or oras takes a first part with a dot for the registry.
+        self._urls = Container(f"registry.invalid/{reference.repository}")
+        self._urls.registry = base
+        mirrored = base != _HUB_ADDRESS and reference.registry == DOCKER_HUB
+        self._name = urlsplit(base).netloc if mirrored else reference.registry
+        actions = "pull,push" if push else "pull"
+        self._authorizer = Authorizer(
+            wire,
+            base,
+            f"repository:{reference.repository}:{actions}",
+            self._name,
+            lambda: credentials(self._name),
+        )
+
+    def manifest(self) -> RemoteManifest:
+        """Get the manifest that the reference names.
+
+        Raises:
+            ModelNotFoundError: the registry knows no such model.
+            UnauthorizedError: it wants another login.
+            RegistryError: it fails, or sends bytes that do not match their digest.
+        """
+        wanted = self._reference.digest or self._reference.tag
+        url = self._urls.manifest_url(wanted)
+        response = self._send("GET", url, {"Accept": ", ".join(MANIFEST_TYPES)})
+        if response.status_code != 200:
+            raise self._error(response, f"the manifest {wanted}")
+        try:
+            data = self._wire.read(response, LARGEST_MANIFEST)
+        finally:
+            response.close()
+        digest = "sha256:" + hashlib.sha256(data).hexdigest()
+        told = response.headers.get("Docker-Content-Digest", "")
+        for expected in (self._reference.digest, told):
+            if expected and not _matches(expected, data):
+                raise RegistryError(
+                    f"{self._name} sent a manifest that is not {expected}: its bytes are {digest}"
+                )
+        return RemoteManifest(data, digest)
+
+    @contextmanager
+    def open(self, digest: str, start: int) -> Iterator[BlobStream]:
+        """See `fetch.BlobSource.open`; a redirect to a content server is followed anew."""
+        headers = {"Range": f"bytes={start}-"} if start else {}
+        response = self._send("GET", self._urls.get_blob_url(digest), headers, retry=False)
+        try:
+            if response.status_code == 206 and start:
+                total = _total(response, start)
+            elif response.status_code == 200:
+                start, total = 0, _length(response)
+            else:
+                raise self._error(response, f"the blob {digest}")
+            yield BlobStream(start, total, self._wire.chunks(response))
+        finally:
+            response.close()
+
+    def has(self, digest: str) -> bool:
+        """Whether the registry says that it holds a blob."""
+        response = self._send("HEAD", self._urls.get_blob_url(digest))
+        response.close()
+        return response.status_code == 200
+
+    def upload(self, digest: str, size: int, body: Callable[[], Iterator[bytes]]) -> None:
+        """Send a blob in one piece (distribution spec, "POST then PUT").
+
+        Args:
+            digest: of the bytes.
+            size: how many there are.
+            body: begins to read them, anew at each call.
+
+        Raises:
+            TransientError: the connection broke; the upload can be begun again.
+            RegistryError: the registry does not take it.
+        """
+        url = self._urls.upload_blob_url()
+        response = self._send("POST", url, {"Content-Length": "0"})
+        if response.status_code != 202 or "Location" not in response.headers:
+            raise self._error(response, "an upload")
+        self._wire.discard(response)
+        # The upload's state is in the address: it is added to, never built anew.
+        session = urljoin(url, response.headers["Location"])
+        session += f"{'&' if '?' in session else '?'}digest={quote(digest, safe='')}"
+        headers = {"Content-Length": str(size), "Content-Type": "application/octet-stream"}
+        response = self._send("PUT", session, headers, body, retry=False)
+        if response.status_code not in (201, 204):
+            raise self._error(response, f"the blob {digest}")
+        self._wire.discard(response)
+
+    def put_manifest(self, data: bytes, media_type: str) -> None:
+        """Store a manifest under the reference's tag, once its blobs are there.
+
+        Raises:
+            RegistryError: the registry does not take it, or made something else of it.
+        """
+        url = self._urls.manifest_url(self._reference.tag)
+        response = self._send("PUT", url, {"Content-Type": media_type}, data)
+        if response.status_code not in (200, 201):
+            raise self._error(response, f"the manifest {self._reference.tag}")
+        stored = response.headers.get("Docker-Content-Digest", "")
+        self._wire.discard(response)
+        if stored and not _matches(stored, data):
+            raise RegistryError(f"{self._name} stored the manifest as {stored}: not what was sent")
+
+    def _send(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str] | None = None,
+        body: Body = None,
+        *,
+        retry: bool = True,
+    ) -> httpx.Response:
+        """Send with the right `Authorization`, answer one challenge, follow redirects of reads."""
+        answered = False
+        for _ in range(_MOST_REDIRECTS + 2):
+            own = _origin(url) == self._origin
+            secret = self._authorizer.header() if own else ""
+            signed = {**(headers or {}), "Authorization": secret} if secret else headers
+            response = self._wire.send(method, url, headers=signed, body=body, retry=retry)
+            status = response.status_code
+            if status == 401 and own and not answered:
+                challenges = parse_challenges(response.headers.get_list("WWW-Authenticate"))
+                answered = self._authorizer.answer(challenges, secret)
+                if not answered:
+                    return response
+            elif status in _REDIRECTS and method in ("GET", "HEAD"):
+                url = self._follow(response, url)
+            else:
+                return response
+            self._wire.discard(response)
+        raise RegistryError(f"{self._name} redirects without end: {url}")
+
+    def _follow(self, response: httpx.Response, url: str) -> str:
+        location: str = response.headers.get("Location", "")
+        target = urljoin(url, location)
+        if target == url or urlsplit(target).scheme not in ("http", "https"):
+            raise RegistryError(f"{host_of(response)} redirects to {target!r}")
+        return target
+
+    def _error(self, response: httpx.Response, what: str) -> DmrError:
+        """The failure that an unexpected answer means; closes it."""
+        status = response.status_code
+        problem = self._wire.problem(response)
+        if _origin(str(response.url)) != self._origin:
+            # A content server's signed address may have run out: the registry makes a new one.
+            return TransientError(f"{problem} (for {what})")
+        if status in _REFUSALS:
+            return self._authorizer.refusal(self._reference.repository)
+        if "manifest" in what and status == 404:
+            return ModelNotFoundError(
+                f"{self._name} has no model {self._reference.familiar(self._name)}",
+                "check the name and the tag",
+            )
+        return RegistryError(f"{problem} (for {what})")
+
+
+def _origin(url: str) -> tuple[str, str, int | None]:
+    parts = urlsplit(url)
+    port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    return parts.scheme, parts.hostname or "", port
+
+
+def _matches(digest: str, data: bytes) -> bool:
+    algorithm, _, expected = digest.partition(":")
+    return is_digest(digest) and hashlib.new(algorithm, data).hexdigest() == expected
+
+
+def _length(response: httpx.Response) -> int | None:
+    text = response.headers.get("Content-Length", "")
+    return int(text) if text.isdecimal() else None
+
+
+def _total(response: httpx.Response, start: int) -> int | None:
+    """Bytes of the whole blob, as a part of it says.
+
+    Raises:
+        RegistryError: it is another part than the one asked for.
+    """
+    text = response.headers.get("Content-Range", "")
+    found = _CONTENT_RANGE.fullmatch(text)
+    if found is None or int(found[1]) != start:
+        raise RegistryError(f"{host_of(response)} sent {text!r} where bytes {start}- were due")
+    return None if found[3] == "*" else int(found[3])

@@ -1,0 +1,103 @@
+"""Which failures of a transfer may go away by themselves, and how long it keeps trying."""
+
+from __future__ import annotations
+
+import email.utils
+import random
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from dmr_tui.errors import RegistryError, StoppedError
+
+
+class TransientError(RegistryError):
+    """The connection broke, or the other side was not able to answer just now.
+
+    Attributes:
+        retry_after: the header of that name, if the other side sent one.
+    """
+
+    def __init__(self, message: str, hint: str | None = None, *, retry_after: str = "") -> None:
+        super().__init__(message, hint)
+        self.retry_after = retry_after
+
+
+def _nobody(reason: str) -> None:
+    """Be told, and do nothing."""
+
+
+@dataclass(frozen=True)
+class Persistence:
+    """How long a transfer keeps trying, and what ends it.
+
+    Attributes:
+        cancelled: when set, the transfer stops with `StoppedError`.
+        notify: told in a sentence why the transfer waits before it tries again.
+        attempts: how often in a row one thing may fail.
+        first: seconds before the second attempt; each next wait is twice as long.
+        longest: seconds; a server that asks for more is not waited for.
+    """
+
+    cancelled: threading.Event
+    notify: Callable[[str], None] = _nobody
+    attempts: int = 5
+    first: float = 0.5
+    longest: float = 60.0
+
+    def check(self) -> None:
+        """Raise `StoppedError` if the transfer was cancelled."""
+        if self.cancelled.is_set():
+            raise StoppedError("stopped", "the same command goes on from here")
+
+    def begin(self) -> Attempts:
+        """Start to count the failures of one thing."""
+        return Attempts(self)
+
+
+class Attempts:
+    """The failures of one thing in a row, and the waits between them."""
+
+    def __init__(self, persistence: Persistence) -> None:
+        self._persistence = persistence
+        self._failures = 0
+
+    def progressed(self) -> None:
+        """Something went well: the next failure is the first in a row again."""
+        self._failures = 0
+
+    def failed(self, error: TransientError) -> None:
+        """Wait before another attempt.
+
+        Raises:
+            TransientError: the same error, when it has been tried often enough.
+            StoppedError: the transfer was cancelled.
+        """
+        self._failures += 1
+        limits = self._persistence
+        wait = self._wait(error.retry_after)
+        if self._failures >= limits.attempts or wait > limits.longest:
+            raise error
+        limits.notify(f"{error.message}; trying again in {wait:.0f} s")
+        limits.cancelled.wait(wait)
+        limits.check()
+
+    def _wait(self, retry_after: str) -> float:
+        asked = _seconds(retry_after)
+        if asked is not None:
+            return asked
+        # Spread out, so that clients which failed together do not come back together.
+        wait = self._persistence.first * 2.0 ** (self._failures - 1) * random.uniform(0.7, 1.0)
+        return min(wait, self._persistence.longest)
+
+
+def _seconds(retry_after: str) -> float | None:
+    """Seconds of a `Retry-After` header (RFC 9110, 10.2.3): a number, or a date."""
+    if retry_after.strip().isdecimal():
+        return float(retry_after)
+    try:
+        moment = email.utils.parsedate_to_datetime(retry_after)
+    except ValueError:
+        return None
+    return max(0.0, moment.timestamp() - time.time())

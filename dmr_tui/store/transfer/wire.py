@@ -1,0 +1,225 @@
+"""HTTP for transfers: one client with time limits, retries, and a cancel that is heard at once.
+
+Redirects and authentication are not followed here: `registry` decides where a secret may go.
+The synchronous client costs half the processor time of the asynchronous one per byte, so
+transfers run in threads.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import threading
+import weakref
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from http import HTTPStatus
+from typing import Any
+
+import httpx
+import msgspec
+from msgspec import Struct
+
+from dmr_tui import __version__
+from dmr_tui.errors import RegistryError
+from dmr_tui.store.transfer.retry import Persistence, TransientError
+
+Body = bytes | Callable[[], Iterator[bytes]] | None
+"""What a request carries; a callable is called anew for each attempt."""
+
+TEMPORARY = frozenset({429, 500, 502, 503, 504})
+"""Statuses that the same request may not get again."""
+
+_TIMEOUT = httpx.Timeout(30.0, connect=10.0)
+# Seconds; a registry answers the end of an upload only when its own storage has taken the blob.
+_UPLOAD_TIMEOUT = httpx.Timeout(30.0, connect=10.0, read=600.0)
+_HEARING = 0.1  # seconds until a cancel reaches a connection that is silent
+_LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
+_SMALL = 64 << 10  # bytes that are read and thrown away rather than losing the connection
+
+
+class _Problem(Struct):
+    code: str = ""
+    message: str = ""
+
+
+class _Problems(Struct):
+    """A registry's error body (OCI distribution spec, "Error codes")."""
+
+    errors: list[_Problem] = []
+
+
+class Wire:
+    """A session of requests that ends with its `with` block, or when it is cancelled."""
+
+    def __init__(self, persistence: Persistence) -> None:
+        self.persistence = persistence
+        self._answered: set[bytes] = set()
+        self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+        self._closed = threading.Event()
+        trusted = httpx.create_ssl_context()
+        trusted.load_default_certs()  # those of the system too: a company's own authority
+        self._client = httpx.Client(
+            headers={"User-Agent": f"dmr/{__version__}", "Accept-Encoding": "identity"},
+            timeout=_TIMEOUT,
+            verify=trusted,
+            mounts={f"all://{host}": None for host in _LOOPBACK},  # never through a proxy
+        )
+
+    def __enter__(self) -> Wire:
+        threading.Thread(target=self._hear, name="transfer-cancel", daemon=True).start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._closed.set()
+        self._client.close()
+
+    def send(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: Body = None,
+        retry: bool = True,
+    ) -> httpx.Response:
+        """Send a request and return the answer's head; the caller reads and closes the rest.
+
+        With `retry`, what is transient is tried again, but for a host that has not answered
+        once: its name is wrong, or there is no network.
+
+        Raises:
+            TransientError: there was no answer, or one of a `TEMPORARY` status.
+            RegistryError: the address cannot be used.
+            StoppedError: the transfer was cancelled.
+        """
+        attempts = self.persistence.begin()
+        while True:
+            self.persistence.check()
+            try:
+                return self._once(method, url, headers, body)
+            except TransientError as error:
+                if not retry or httpx.URL(url).netloc not in self._answered:
+                    raise
+                attempts.failed(error)
+
+    def chunks(self, response: httpx.Response) -> Iterator[bytes]:
+        """The answer's body as it comes, undecoded.
+
+        Raises:
+            TransientError: it broke off.
+            StoppedError: the transfer was cancelled.
+        """
+        try:
+            for chunk in response.iter_raw():
+                self.persistence.check()
+                yield chunk
+        except httpx.TransportError as error:
+            self.persistence.check()
+            raise TransientError(f"{host_of(response)}: {_reason(error)}") from error
+
+    def read(self, response: httpx.Response, limit: int) -> bytes:
+        """The whole body of an answer that must be small.
+
+        Raises:
+            RegistryError: it has more than `limit` bytes.
+        """
+        data = bytearray()
+        for chunk in self.chunks(response):
+            data += chunk
+            if len(data) > limit:
+                raise RegistryError(
+                    f"{host_of(response)} sent more than {limit} bytes where few were due"
+                )
+        return bytes(data)
+
+    def problem(self, response: httpx.Response) -> str:
+        """What an error's answer says about itself, in one line; closes it."""
+        status = response.status_code
+        phrase = HTTPStatus(status).phrase if status in set(HTTPStatus) else ""
+        line = f"{host_of(response)} answered {status} {phrase}".rstrip()
+        try:
+            problems = msgspec.json.decode(self.read(response, _SMALL), type=_Problems)
+        except (RegistryError, msgspec.DecodeError, UnicodeDecodeError):
+            return line  # an error page of some proxy tells nothing
+        finally:
+            response.close()
+        said = "; ".join(f"{p.code} {p.message}".strip() for p in problems.errors)
+        clean = "".join(c if c.isprintable() else " " for c in said)[:300]
+        return f"{line}: {clean}" if clean else line
+
+    def discard(self, response: httpx.Response) -> None:
+        """Close an answer, keeping its connection when the rest of the body is small."""
+        with suppress(RegistryError):  # only the connection is lost
+            self.read(response, _SMALL)
+        response.close()
+
+    def _once(
+        self, method: str, url: str, headers: Mapping[str, str] | None, body: Body
+    ) -> httpx.Response:
+        try:
+            request = self._client.build_request(
+                method,
+                url,
+                headers=dict(headers or {}),
+                content=body() if callable(body) else body,
+                timeout=_UPLOAD_TIMEOUT if callable(body) else _TIMEOUT,
+                extensions={"trace": self._trace},
+            )
+        except httpx.InvalidURL as error:
+            raise RegistryError(f"{url!r} is no address: {error}") from error
+        try:
+            response = self._client.send(request, stream=True)
+        except httpx.TransportError as error:
+            self.persistence.check()
+            reason = f"{_host(request.url)}: {_reason(error)}"
+            known = request.url.netloc in self._answered
+            raise TransientError(
+                reason if known else f"cannot reach {reason}", _remedy(error)
+            ) from error
+        self._answered.add(request.url.netloc)
+        if response.status_code in TEMPORARY:
+            after = response.headers.get("Retry-After", "")
+            raise TransientError(self.problem(response), retry_after=after)
+        return response
+
+    def _trace(self, event: str, info: Mapping[str, Any]) -> None:
+        """Keep hold of each new connection's socket, so that a cancel can reach it."""
+        if event.endswith(("connect_tcp.complete", "start_tls.complete")):
+            self._sockets.add(info["return_value"].get_extra_info("socket"))
+
+    def _hear(self) -> None:
+        """Wait for a cancel, then end all connections: a blocked read wakes only by that."""
+        while not self._closed.is_set():
+            if not self.persistence.cancelled.wait(_HEARING):
+                continue
+            for connection in list(self._sockets):
+                with suppress(OSError):  # it is closed already
+                    connection.shutdown(socket.SHUT_RDWR)
+            self._closed.wait(_HEARING)  # one that was just being made is ended in the next round
+
+
+def host_of(response: httpx.Response) -> str:
+    """Who sent an answer, with the port if it is an unusual one."""
+    return _host(response.url)
+
+
+def _host(url: httpx.URL) -> str:
+    return url.netloc.decode("ascii")
+
+
+def _reason(error: httpx.TransportError) -> str:
+    if isinstance(error, httpx.ConnectTimeout):
+        return "no connection in time"
+    if isinstance(error, httpx.TimeoutException):
+        return "not one byte came for too long"
+    return str(error) or type(error).__name__
+
+
+def _remedy(error: httpx.TransportError) -> str:
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return "for a company's own certificate set SSL_CERT_FILE"
+        cause = cause.__cause__ or cause.__context__
+    return "check the network, and the registry's name"

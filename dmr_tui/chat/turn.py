@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from dataclasses import dataclass
 
 from dmr_tui.chat.conversation import Conversation
@@ -88,7 +89,7 @@ class Turn:
         """The stream has ended before the model had finished."""
         return self._ended is not None and self.reason is None
 
-    async def stream(self) -> AsyncIterator[Event]:
+    async def stream(self) -> AsyncGenerator[Event, None]:
         """Put the question to the runner and pass its events on.
 
         Raises:
@@ -100,13 +101,12 @@ class Turn:
             self._conversation.model, request, profile=self._conversation.profile
         )
         try:
-            async for event in events:
-                self._note(event)
-                yield event
+            async with aclosing(events):
+                async for event in events:
+                    self._note(event)
+                    yield event
         finally:
             self._settle()
-            if isinstance(events, AsyncGenerator):
-                await events.aclose()
 
     def _note(self, event: Event) -> None:
         now = self._clock()

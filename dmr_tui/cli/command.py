@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import os
+import signal
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
@@ -43,18 +45,20 @@ def command(
     return declare
 
 
-def with_runner(action: Callable[[Runner], Awaitable[T]], *, embedded: bool = False) -> T:
+def with_runner(action: Callable[[Runner], Awaitable[T]], *, store_only: bool = False) -> T:
     """Run `action` with the runner of this user, and close it afterwards.
 
     Args:
         action: what to do with the runner.
-        embedded: the store is enough; do not look for a running server.
+        store_only: the action needs the store and no running models, so a server on the same
+            store is not looked for.
     """
 
     async def body() -> T:
-        from dmr_tui.runner.contexts import open_runner
+        from dmr_tui.runner.contexts import open_runner, runner_url
 
         paths = Paths.default()
+        embedded = store_only and not runner_url(os.environ)
         runner = await open_runner(load_settings(paths), paths, embedded=embedded)
         try:
             return await action(runner)
@@ -65,5 +69,20 @@ def with_runner(action: Callable[[Runner], Awaitable[T]], *, embedded: bool = Fa
 
 
 def run_async(work: Coroutine[Any, Any, T]) -> T:
-    """Run the one event loop of this process; Ctrl-C cancels what it does."""
-    return asyncio.run(work)
+    """Run the one event loop of this process; Ctrl-C and SIGTERM cancel what it does.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C.
+        SystemExit: SIGTERM, with a shell's exit code for it.
+    """
+
+    async def supervised() -> T:
+        task = asyncio.current_task()
+        assert task is not None
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        return await work
+
+    try:
+        return asyncio.run(supervised())
+    except asyncio.CancelledError:
+        raise SystemExit(128 + signal.SIGTERM) from None

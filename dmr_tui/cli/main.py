@@ -141,7 +141,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
         code = _invoke(arguments)
         sys.stdout.flush()
     except DmrError as error:
-        return _fail(error)
+        from dmr_tui.cli.output import error_text, talk
+
+        talk(error_text(error))
+        return error.exit_code
     except click.ClickException as error:
         error.show()
         return error.exit_code
@@ -160,12 +163,3 @@ def _invoke(arguments: Sequence[str] | None) -> int:
         args=None if arguments is None else list(arguments), prog_name="dmr", standalone_mode=False
     )
     return result if isinstance(result, int) else 0
-
-
-def _fail(error: DmrError) -> int:
-    coloured = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
-    label = click.style("Error:", fg="red", bold=True) if coloured else "Error:"
-    click.echo(f"{label} {error.message}", err=True)
-    for line in (error.hint or "").splitlines():
-        click.echo(f"  {line}", err=True)
-    return error.exit_code

@@ -46,7 +46,7 @@ def list_command(model: str | None, as_json: bool, openai: bool, quiet: bool) ->
     """
     if quiet and openai:
         raise UsageError("--quiet flag cannot be used with --openai")
-    found = with_runner(lambda runner: runner.models(), embedded=True)
+    found = with_runner(lambda runner: runner.models(), store_only=True)
     if model is not None:
         found = [each for each in (_filtered(each, model) for each in found) if each]
     if openai:
@@ -135,7 +135,7 @@ def openai_model(model: Model) -> dict[str, Any]:
 @click.option("--openai", is_flag=True, help="Print OpenAI's model object.")
 def inspect_command(model: str, openai: bool) -> None:
     """Show all facts of a model as JSON."""
-    found = with_runner(lambda runner: runner.model(model), embedded=True)
+    found = with_runner(lambda runner: runner.model(model), store_only=True)
     print(json_text(openai_model(found) if openai else found))
 
 
@@ -143,7 +143,7 @@ def inspect_command(model: str, openai: bool) -> None:
 @click.argument("model")
 def show_command(model: str) -> None:
     """Show what a model is, for people to read."""
-    found = with_runner(lambda runner: runner.model(model), embedded=True)
+    found = with_runner(lambda runner: runner.model(model), store_only=True)
     config = found.config
     created = datetime.fromtimestamp(found.created, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     print(f"Model:       {found.id}")
@@ -176,7 +176,7 @@ def show_command(model: str) -> None:
 @click.argument("target")
 def tag_command(source: str, target: str) -> None:
     """Give the model SOURCE one more name, TARGET."""
-    with_runner(lambda runner: runner.tag(source, target), embedded=True)
+    with_runner(lambda runner: runner.tag(source, target), store_only=True)
     print(f'Model "{source}" tagged successfully with "{target}"')
 
 
@@ -208,7 +208,7 @@ def rm_command(models: tuple[str, ...], force: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print bytes as JSON.")
 def df_command(as_json: bool) -> None:
     """Show how much disk the models take."""
-    usage = with_runner(lambda runner: runner.disk_usage(), embedded=True)
+    usage = with_runner(lambda runner: runner.disk_usage(), store_only=True)
     if as_json:
         print(json_text({"models": usage.models, "engine": usage.engine}))
         return

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import click
 import msgspec
 
-from dmr_tui.errors import InvalidRequestError
+from dmr_tui.errors import DmrError, InvalidRequestError
 from dmr_tui.store.reference import parse_reference
 
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
@@ -61,18 +64,28 @@ def json_text(value: Any, indent: int = 4) -> str:
 
 
 def display_name(name: str) -> str:
-    """The short name of a model for people; an id is cut to 12 digits."""
+    """The short name of a model for people; an id is cut to 12 digits, a path to its file."""
     if name.startswith("sha256:"):
         return short_id(name)
+    if name.startswith("/"):
+        return Path(name).name
     try:
         return parse_reference(name).familiar()
     except InvalidRequestError:
-        return name  # A file that was run straight from disk.
+        return name
 
 
 def short_id(model_id: str) -> str:
     """The first 12 digits of an id."""
     return model_id.removeprefix("sha256:")[:12]
+
+
+def error_text(error: DmrError) -> str:
+    """A failure as it is shown: once, in one line, with what to do next below it."""
+    coloured = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
+    label = click.style("Error:", fg="red", bold=True) if coloured else "Error:"
+    hints = [f"  {line}" for line in (error.hint or "").splitlines()]
+    return "\n".join([f"{label} {error.message}", *hints])
 
 
 def talk(text: str = "") -> None:

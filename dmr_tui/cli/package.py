@@ -67,5 +67,5 @@ def package_command(
     )
     talk(f"Model loaded successfully as {reference.familiar()} ({short_id(made.id)})")
     if push:
-        with_runner(lambda runner: show_transfer(runner.push(model)), embedded=True)
+        with_runner(lambda runner: show_transfer(runner.push(model)), store_only=True)
         talk("Model pushed successfully")

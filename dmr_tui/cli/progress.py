@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import sys
-from collections.abc import AsyncIterator
-from contextlib import closing
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, closing
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 
-async def show_transfer(lines: AsyncIterator[TransferProgress]) -> str:
+async def show_transfer(lines: AsyncGenerator[TransferProgress, None]) -> str:
     """Show a transfer until its end.
 
     Returns:
@@ -25,13 +26,14 @@ async def show_transfer(lines: AsyncIterator[TransferProgress]) -> str:
     message = ""
     display: _Display = _Bars() if sys.stderr.isatty() else _Lines()
     with closing(display):
-        async for line in lines:
-            if line.type == "success":
-                message = line.message
-            elif line.type == "progress":
-                display.update(line)
-            else:
-                display.say(f"{line.type.capitalize()}: {line.message}")
+        async with aclosing(lines):
+            async for line in lines:
+                if line.type == "success":
+                    message = line.message
+                elif line.type == "progress":
+                    display.update(line)
+                else:
+                    display.say(f"{line.type.capitalize()}: {line.message}")
     return message
 
 
@@ -129,7 +131,7 @@ class Waiting:
     It appears after `DELAY` seconds, only on a terminal, and leaves no trace.
 
         async with Waiting("Loading smollm2") as waiting:
-            waiting.fraction = 0.5
+            waiting.show("Loading smollm2", 0.5)
     """
 
     DELAY = 0.3
@@ -137,8 +139,11 @@ class Waiting:
 
     def __init__(self, text: str) -> None:
         self._text = text
-        self.fraction: float | None = None
         self._task: asyncio.Task[None] | None = None
+
+    def show(self, text: str, fraction: float | None = None) -> None:
+        """Say what is waited for, and how far it is (0 to 1) where that is known."""
+        self._text = text if fraction is None else f"{text} {fraction:.0%}"
 
     async def __aenter__(self) -> Waiting:
         if sys.stderr.isatty():
@@ -155,22 +160,17 @@ class Waiting:
 
     async def done(self) -> None:
         """Take the line away; the wait is over."""
-        if self._task is None:
-            return
-        self._task.cancel()
-        await asyncio.wait({self._task})
-        self._task = None
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.wait({task})
 
     async def _draw(self) -> None:
         await asyncio.sleep(self.DELAY)
-        frame = 0
         try:
-            while True:
-                share = "" if self.fraction is None else f" {self.fraction:.0%}"
-                spin = self._FRAMES[frame % len(self._FRAMES)]
-                sys.stderr.write(f"\r\x1b[2K{spin} {self._text}{share}")
+            for frame in itertools.cycle(self._FRAMES):
+                sys.stderr.write(f"\r\x1b[2K{frame} {self._text}")
                 sys.stderr.flush()
-                frame += 1
                 await asyncio.sleep(0.1)
         finally:
             sys.stderr.write("\r\x1b[2K")

@@ -1,0 +1,151 @@
+"""The line at which a person writes: editing, history, completion, multi-line messages."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from prompt_toolkit import PromptSession
+from prompt_toolkit.application import get_app, run_in_terminal
+from prompt_toolkit.completion import CompleteEvent, Completer, Completion
+from prompt_toolkit.document import Document
+from prompt_toolkit.filters import Condition
+from prompt_toolkit.history import FileHistory, History, InMemoryHistory
+from prompt_toolkit.key_binding import KeyBindings
+from prompt_toolkit.key_binding.key_processor import KeyPressEvent
+from prompt_toolkit.layout.processors import AfterInput, ConditionalProcessor
+from prompt_toolkit.styles import Style
+
+from dmr_tui.chat.commands import completions
+from dmr_tui.cli.output import talk
+
+PLACEHOLDER = "Send a message (/? for help)"
+MULTILINE_PLACEHOLDER = 'Use """ to end multi-line input'
+QUOTES = '"""'
+
+SHORTCUTS = """\
+Available keyboard shortcuts:
+  Enter               send the message
+  Ctrl + j, Alt + ⏎   begin a new line
+  Ctrl + c            stop the answer; at the prompt, clear it
+  Ctrl + d            leave, at an empty prompt
+  Ctrl + g            write the message in $EDITOR (also Ctrl + x Ctrl + e)
+  Ctrl + r            search in what was typed before
+  ↑ ↓                 earlier and later messages
+  Ctrl + a, Ctrl + e  to the beginning and the end of the line
+  Alt + b, Alt + f    a word to the left, to the right
+  Ctrl + k, Ctrl + u  delete to the end, to the beginning of the line
+  Ctrl + w            delete the word before the cursor
+  Ctrl + l            clear the screen
+  Ctrl + z            suspend"""
+
+_OPENING = re.compile(r'\s*(/set\s+system\s+)?"""')
+_STYLE = Style.from_dict({"placeholder": "ansibrightblack"})
+
+
+def is_open(text: str) -> bool:
+    '''Whether a message that begins with `"""` still waits for its end.'''
+    opening = _OPENING.match(text)
+    return opening is not None and not text[opening.end() :].rstrip().endswith(QUOTES)
+
+
+def message_of(text: str) -> str:
+    '''What was meant: without the `"""` around it.'''
+    if text.strip().startswith(QUOTES):
+        return text.strip().removeprefix(QUOTES).removesuffix(QUOTES).strip("\n")
+    return text
+
+
+class Prompt:
+    """Reads messages from the terminal."""
+
+    def __init__(self, history: Path | None) -> None:
+        """Remember what is typed in `history`; None: only for this session."""
+        self._session: PromptSession[str] = PromptSession(
+            "> ",
+            history=InMemoryHistory() if history is None else _private_history(history),
+            multiline=True,
+            prompt_continuation=". ",
+            placeholder=[("class:placeholder", PLACEHOLDER)],
+            input_processors=[
+                ConditionalProcessor(
+                    AfterInput(MULTILINE_PLACEHOLDER, "class:placeholder"),
+                    Condition(lambda: get_app().current_buffer.text in {QUOTES, QUOTES + "\n"}),
+                )
+            ],
+            key_bindings=_bindings(),
+            completer=_SlashCompleter(),
+            complete_while_typing=Condition(lambda: get_app().current_buffer.text.startswith("/")),
+            enable_open_in_editor=True,
+            tempfile_suffix=".md",
+            enable_suspend=True,
+            style=_STYLE,
+        )
+
+    async def read(self, default: str = "") -> str:
+        """One message, as typed; `default` stands in the line already.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C; see `was_empty`.
+            EOFError: Ctrl-D at an empty line.
+        """
+        return await self._session.prompt_async(default=default)
+
+    @property
+    def was_empty(self) -> bool:
+        """Whether nothing had been typed when the last `read` ended."""
+        return not self._session.default_buffer.text
+
+    @property
+    def is_reading(self) -> bool:
+        """Whether the prompt is on the screen now."""
+        return self._session.app.is_running
+
+    async def say(self, text: str) -> None:
+        """Print above the prompt while it is on the screen."""
+        await run_in_terminal(lambda: talk(text))
+
+
+def _private_history(file: Path) -> History:
+    """A history that nobody else can read; entries of many lines stay whole."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    os.close(os.open(file, os.O_CREAT | os.O_WRONLY, 0o600))
+    file.chmod(0o600)
+    return FileHistory(str(file))
+
+
+def _bindings() -> KeyBindings:
+    bindings = KeyBindings()
+
+    @bindings.add("enter")
+    def _(event: KeyPressEvent) -> None:
+        buffer = event.current_buffer
+        if is_open(buffer.text):
+            buffer.insert_text("\n")
+        else:
+            buffer.validate_and_handle()
+
+    @bindings.add("c-j")
+    @bindings.add("escape", "enter")
+    def _(event: KeyPressEvent) -> None:
+        event.current_buffer.insert_text("\n")
+
+    @bindings.add("c-g")
+    def _(event: KeyPressEvent) -> None:
+        event.current_buffer.open_in_editor()
+
+    return bindings
+
+
+class _SlashCompleter(Completer):
+    def get_completions(
+        self, document: Document, complete_event: CompleteEvent
+    ) -> Iterable[Completion]:
+        line = document.text_before_cursor
+        if not line.startswith("/") or "\n" in line:
+            return
+        begun = len(line.rpartition(" ")[2])
+        for word, summary in completions(line):
+            yield Completion(word, start_position=-begun, display_meta=summary)

@@ -1,0 +1,199 @@
+"""`dmr run`: one prompt, a chat, or a model loaded ahead."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from dmr_tui.chat.conversation import Conversation
+from dmr_tui.chat.turn import Turn
+from dmr_tui.cli.answering import printer_for, show_answer, stats_text
+from dmr_tui.cli.command import command, run_async
+from dmr_tui.cli.output import display_name, talk
+from dmr_tui.cli.progress import Waiting, show_transfer
+from dmr_tui.engine.profile import Profile
+from dmr_tui.engine.request import Limits, Sampling
+from dmr_tui.errors import ModelNotFoundError, RegistryError, UsageError
+from dmr_tui.paths import Paths
+from dmr_tui.runner.base import Runner
+from dmr_tui.settings import Settings, load_settings, parse_duration
+
+Color = Literal["auto", "yes", "no"]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What one `dmr run` is to do, read from its command line."""
+
+    conversation: Conversation
+    prompt: str
+    detach: bool
+    verbose: bool
+    color: Color
+
+    @property
+    def is_file(self) -> bool:
+        """The model is a file, and not in the store."""
+        return Path(self.conversation.model).is_absolute()
+
+
+@command(
+    "run",
+    "dmr run smollm2",
+    'dmr run smollm2 "Why is the sky blue?"',
+    "git diff | dmr run smollm2 Write a commit message for this change",
+    "dmr run ./model.gguf hello",
+    "dmr run -d smollm2",
+)
+@click.argument("model")
+@click.argument("prompt", nargs=-1)
+@click.option("-d", "--detach", is_flag=True, help="Only load the model, in the server.")
+@click.option("--verbose", is_flag=True, help="Show token counts and speeds after an answer.")
+@click.option("--system", metavar="TEXT", help="How the model should behave.")
+@click.option("--temperature", type=click.FloatRange(min=0), help="How freely tokens are drawn.")
+@click.option("--seed", type=int, help="The same seed draws the same tokens.")
+@click.option("--max-tokens", type=click.IntRange(min=1), help="Most tokens of an answer.")
+@click.option("--num-ctx", type=click.IntRange(min=1), help="Context size in tokens.")
+@click.option("--keep-alive", metavar="TIME", help="How long to stay loaded: 10m, 0, -1 (ever).")
+@click.option(
+    "--color",
+    type=click.Choice(["auto", "yes", "no"]),
+    default="auto",
+    show_default=True,
+    help="Render Markdown.",
+)
+@click.option("--debug", is_flag=True, hidden=True)
+def run_command(
+    model: str,
+    prompt: tuple[str, ...],
+    detach: bool,
+    verbose: bool,
+    system: str | None,
+    temperature: float | None,
+    seed: int | None,
+    max_tokens: int | None,
+    num_ctx: int | None,
+    keep_alive: str | None,
+    color: Color,
+    debug: bool,
+) -> None:
+    """Run a model and talk to it.
+
+    With a PROMPT, or text on stdin, print the answer and leave; with both, they are joined.
+    Without, on a terminal, chat. MODEL is a name, downloaded when it is not here, or a .gguf file.
+    """
+    alive = None if keep_alive is None else parse_duration(keep_alive, "--keep-alive")
+    conversation = Conversation(
+        _model_or_file(model),
+        system,
+        sampling=Sampling(temperature=temperature, seed=seed),
+        limits=Limits(max_tokens=max_tokens),
+        profile=Profile(context_size=num_ctx, keep_alive=alive),
+    )
+    job = Job(conversation, _whole_prompt(prompt, detach), detach, verbose, color)
+    if detach and job.is_file:
+        raise UsageError(
+            "--detach needs a model of the store, not a file",
+            f"dmr package --gguf {model} NAME makes one",
+        )
+    if not (job.prompt or detach or (sys.stdin.isatty() and sys.stdout.isatty())):
+        raise UsageError("no prompt", f'say one: dmr run {model} "…", or chat on a terminal')
+    if debug:
+        talk(f"Running model {model}" + (f" with prompt {job.prompt}" if job.prompt else ""))
+    run_async(_run(job))
+
+
+def _model_or_file(model: str) -> str:
+    """An absolute path for what can only be a file, else the name as it is."""
+    if model.lower().endswith(".gguf") or model.startswith(("/", "./", "../", "~")):
+        path = Path(model).expanduser().absolute()
+        if not path.is_file():
+            raise ModelNotFoundError(f"no such file: {path}", "dmr list shows the models in store")
+        if path.suffix.lower() != ".gguf":
+            raise UsageError(f"{path} is no .gguf file")
+        return str(path)
+    return model
+
+
+def _whole_prompt(words: tuple[str, ...], detach: bool) -> str:
+    prompt = " ".join(words)
+    if detach or sys.stdin.isatty():
+        return prompt
+    text = sys.stdin.read()
+    return f"{prompt}\n\n{text}" if prompt and text else prompt or text
+
+
+async def _run(job: Job) -> None:
+    paths = Paths.default()
+    settings = load_settings(paths)
+    runner = await _open(job, paths, settings)
+    try:
+        if not job.is_file:
+            await _pull_if_missing(runner, job.conversation.model)
+        if job.detach:
+            await _load_ahead(runner, job)
+        elif job.prompt:
+            await _answer_once(runner, job)
+        else:
+            from dmr_tui.cli.repl import Repl
+
+            repl = Repl(runner, job.conversation, paths, color=job.color, verbose=job.verbose)
+            await repl.run()
+    finally:
+        await runner.close()
+
+
+async def _open(job: Job, paths: Paths, settings: Settings) -> Runner:
+    from dmr_tui.runner.contexts import open_runner
+    from dmr_tui.runner.local import LocalRunner
+
+    if job.is_file:
+        # A server, which may be on another machine, is not asked to open files.
+        return LocalRunner.open(paths, settings)
+    runner: Runner = await open_runner(settings, paths)
+    if job.detach and isinstance(runner, LocalRunner):
+        from dmr_tui.cli.background import start_server
+
+        await runner.close()
+        url = await start_server(paths)
+        talk(f"Started the server at {url}; dmr stop-runner ends it")
+        runner = await open_runner(settings, paths)
+    return runner
+
+
+async def _pull_if_missing(runner: Runner, model: str) -> None:
+    try:
+        await runner.model(model)
+        return
+    except ModelNotFoundError:
+        talk(f"Unable to find model '{model}' locally. Pulling from the server.")
+    try:
+        talk(await show_transfer(runner.pull(model)))
+    except RegistryError as error:
+        ways = (
+            "dmr list shows the models that are here",
+            "dmr run ./file.gguf runs a model file without any network",
+            "dmr package --gguf FILE NAME puts one into the store",
+            "behind a proxy, set HTTPS_PROXY",
+        )
+        raise RegistryError(error.message, "\n".join(filter(None, (error.hint, *ways)))) from error
+
+
+async def _load_ahead(runner: Runner, job: Job) -> None:
+    model = job.conversation.model
+    async with Waiting(f"Loading {display_name(model)}"):
+        await runner.load(model, profile=job.conversation.profile)
+    talk(f"Model {model} loaded")
+
+
+async def _answer_once(runner: Runner, job: Job) -> None:
+    turn = Turn(job.conversation, runner, job.prompt)
+    await show_answer(
+        turn, display_name(job.conversation.model), printer_for(sys.stdout, job.color)
+    )
+    if job.verbose:
+        talk(f"\n{stats_text(turn.stats())}")

@@ -1,0 +1,56 @@
+"""The terminal while an answer is being printed: what is typed then waits for the prompt."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import sys
+import termios
+from collections.abc import Coroutine, Iterator
+from typing import Any
+
+_INPUT, _LOCAL = 0, 3  # Indices of c_iflag and c_lflag in what tcgetattr returns.
+
+
+@contextlib.contextmanager
+def quiet_input() -> Iterator[None]:
+    """Neither echo nor edit what is typed; the next prompt reads it as it was typed.
+
+    Ctrl-C still interrupts. Carriage returns are kept, since the prompt tells Enter from Ctrl-J.
+    """
+    if not sys.stdin.isatty():
+        yield
+        return
+    before = termios.tcgetattr(sys.stdin)
+    quiet = termios.tcgetattr(sys.stdin)
+    quiet[_INPUT] &= ~termios.ICRNL
+    quiet[_LOCAL] &= ~(termios.ECHO | termios.ICANON)
+    termios.tcsetattr(sys.stdin, termios.TCSANOW, quiet)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(sys.stdin, termios.TCSANOW, before)
+
+
+async def until_interrupted(work: Coroutine[Any, Any, object]) -> bool:
+    """Run `work`; Ctrl-C cancels it, and only it.
+
+    Returns:
+        Whether it came to its end.
+    """
+    loop = asyncio.get_running_loop()
+    before = signal.getsignal(signal.SIGINT)
+    task = asyncio.ensure_future(work)
+    loop.add_signal_handler(signal.SIGINT, task.cancel)
+    try:
+        await task
+    except asyncio.CancelledError:
+        current = asyncio.current_task()
+        if current is not None and current.cancelling():
+            raise
+        return False
+    finally:
+        loop.remove_signal_handler(signal.SIGINT)
+        signal.signal(signal.SIGINT, before)
+    return True

@@ -197,9 +197,13 @@ def _loose_file(name: str) -> ModelFiles | None:
     path = Path(name)
     if not (path.is_absolute() and path.suffix.lower() == ".gguf"):
         return None
-    if not path.is_file():
-        raise InvalidRequestError(f"no such file: {path}")
-    return ModelFiles(id=f"file://{path}", name=path.name, gguf=path)
+    try:
+        facts = path.stat()
+    except OSError as error:
+        raise InvalidRequestError(f"cannot read {path}: {error.strerror}") from error
+    # Size and time belong to the identity: a file that was written anew is another model.
+    identity = f"file:{path}:{facts.st_size}:{facts.st_mtime_ns}"
+    return ModelFiles(id=identity, name=path.name, gguf=path)
 
 
 def _to_model(found: StoredModel) -> Model:

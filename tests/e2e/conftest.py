@@ -68,7 +68,8 @@ def program(home: Path) -> Program:
 def hub(program: Program, registry: LiveRegistry, tiny_gguf: Path) -> Program:
     """The same, where short names lead to a loopback registry that has `ai/smollm2`."""
     program.environment["DEFAULT_REGISTRY"] = registry.address
-    program.run("package", "--gguf", str(tiny_gguf), "ai/smollm2")
+    # A small context, so that answers without a limit end soon.
+    program.run("package", "--gguf", str(tiny_gguf), "--context-size", "256", "ai/smollm2")
     program.run("push", "ai/smollm2")
     program.run("rm", "ai/smollm2")
     return program

@@ -117,6 +117,6 @@ def test_other_commands_find_the_server_and_use_its_models(served: Served) -> No
     answer = served.program.run("run", "--max-tokens", "4", "my/m", "Hello")
     assert answer.stdout.strip()
     (running,) = json.loads(served.program.run("ps", "--json").stdout)
-    assert running["model_name"].endswith("my/m:latest")
+    assert running["name"].endswith("my/m:latest")
     assert "Unloaded 1 model" in served.program.run("unload", "my/m").stdout
     assert served.workers() == []

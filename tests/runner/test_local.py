@@ -1,0 +1,123 @@
+"""The local runner over a real store and real workers."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from pathlib import Path
+
+import pytest
+
+from dmr_tui.engine.profile import Profile
+from dmr_tui.engine.request import ChatRequest, Delta, Finished, Limits, Message, Sampling, Started
+from dmr_tui.errors import ConflictError, InvalidRequestError, ModelNotFoundError
+from dmr_tui.paths import Paths
+from dmr_tui.runner.local import LocalRunner
+from dmr_tui.settings import Settings
+from dmr_tui.store.package import package_gguf
+from dmr_tui.store.reference import parse_reference
+from dmr_tui.store.store import Store
+
+
+def ask(tokens: int) -> ChatRequest:
+    return ChatRequest(
+        [Message("user", "Hello")],
+        sampling=Sampling(temperature=0),
+        limits=Limits(max_tokens=tokens),
+    )
+
+
+@pytest.fixture
+async def runner(tmp_path: Path, tiny_gguf: Path) -> AsyncIterator[LocalRunner]:
+    paths = Paths(tmp_path / "data", tmp_path / "config", tmp_path / "state")
+    package_gguf(Store(paths.models), tiny_gguf, parse_reference("my/m"))
+    runner = LocalRunner.open(paths, Settings())
+    yield runner
+    await runner.close()
+
+
+async def test_an_answer_is_started_deltas_finished(runner: LocalRunner) -> None:
+    events = [event async for event in runner.generate("my/m", ask(5))]
+    started = next(event for event in events if isinstance(event, Started))
+    finished = events[-1]
+    assert isinstance(finished, Finished)
+    assert finished.reason == "length"
+    assert finished.usage.prompt_tokens == started.prompt_tokens > 0
+    assert sum(e.tokens for e in events if isinstance(e, Delta)) == 5
+
+
+async def test_a_name_and_an_id_share_one_worker(runner: LocalRunner) -> None:
+    model = await runner.model("my/m")
+    await runner.load("my/m")
+    await runner.load(model.id)
+    assert [running.id for running in await runner.running()] == [model.id]
+
+
+async def test_a_model_that_answers_is_neither_removed_nor_configured(runner: LocalRunner) -> None:
+    async with aclosing(runner.generate("my/m", ask(4000))) as events:
+        async for event in events:
+            if isinstance(event, Delta):
+                break
+        with pytest.raises(ConflictError):
+            await runner.remove("my/m")
+        with pytest.raises(ConflictError):
+            await runner.configure("my/m", Profile(context_size=512))
+    steps = await runner.remove("my/m")
+    assert steps[0].untagged == "docker.io/my/m:latest"
+    assert await runner.models() == []
+    assert await runner.running() == []
+
+
+async def test_settings_of_a_model_hold_from_its_next_load_on(runner: LocalRunner) -> None:
+    await runner.load("my/m")
+    await runner.configure("my/m", Profile(context_size=512, keep_alive=-1))
+    assert await runner.running() == []
+    await runner.load("my/m")
+    (running,) = await runner.running()
+    assert (running.context_size, running.keep_alive) == (512, -1)
+
+
+async def test_a_file_written_anew_is_another_model(
+    runner: LocalRunner, tiny_gguf: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "copy.gguf"
+    for time in (1, 2):
+        file.write_bytes(tiny_gguf.read_bytes())
+        os.utime(file, (time, time))
+        await runner.load(str(file))
+    names = [(running.name, running.id) for running in await runner.running()]
+    assert [name for name, _ in names] == ["copy.gguf"] * 2
+    assert len(set(names)) == 2
+
+
+async def test_a_path_that_is_not_there_is_named(runner: LocalRunner, tmp_path: Path) -> None:
+    with pytest.raises(InvalidRequestError, match=r"nowhere\.gguf: No such file"):
+        await runner.load(str(tmp_path / "nowhere.gguf"))
+
+
+async def test_an_unknown_model_is_said_so_by_every_method(runner: LocalRunner) -> None:
+    with pytest.raises(ModelNotFoundError):
+        await runner.load("no/such")
+    with pytest.raises(ModelNotFoundError):
+        await runner.tag("no/such", "other")
+    with pytest.raises(ModelNotFoundError):
+        async for _ in runner.generate("no/such", ask(1)):
+            pass
+
+
+async def test_listing_starts_no_engine(runner: LocalRunner) -> None:
+    assert [model.tags for model in await runner.models()] == [["docker.io/my/m:latest"]]
+    assert await runner.unload() == 0
+    assert await runner.running() == []
+
+
+async def test_two_askers_are_answered_side_by_side(runner: LocalRunner) -> None:
+    async def text() -> str:
+        events = [event async for event in runner.generate("my/m", ask(20))]
+        return "".join(event.text for event in events if isinstance(event, Delta))
+
+    alone = await text()
+    together = await asyncio.gather(text(), text(), text())
+    assert set(together) == {alone}

@@ -193,7 +193,7 @@ class _Reader:
             keys = self._count(_MOST_KEYS, "metadata keys")
             metadata = self._metadata(keys)
             listed = tuple(self._tensor() for _ in range(tensors))
-        except error:
+        except (error, OverflowError):  # a step beyond the file's end, or beyond any file's
             raise self._bad(f"it is cut short at byte {self._end}") from None
         alignment = metadata.get("general.alignment", _DEFAULT_ALIGNMENT)
         if not isinstance(alignment, int) or alignment < 1 or alignment & (alignment - 1):

@@ -51,7 +51,7 @@ class Reporter:
 
     def layer(self, digest: str, size: int) -> Callable[[int], None]:
         """What to tell how many bytes of a layer are there."""
-        shown, shown_at = 0, time.monotonic()
+        shown, shown_at = -_STEP, 0.0  # so that the first count makes a line
 
         def on_bytes(current: int) -> None:
             nonlocal shown, shown_at

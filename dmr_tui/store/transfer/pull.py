@@ -25,7 +25,13 @@ from dmr_tui.store.store import Store, StoredModel
 from dmr_tui.store.transfer.credentials import find_credentials
 from dmr_tui.store.transfer.fetch import fetch_blob
 from dmr_tui.store.transfer.progress import OnProgress, Reporter
-from dmr_tui.store.transfer.registry import RemoteManifest, Repository, address, mirrors
+from dmr_tui.store.transfer.registry import (
+    INDEX_TYPES,
+    RemoteManifest,
+    Repository,
+    address,
+    mirrors,
+)
 from dmr_tui.store.transfer.retry import Persistence
 from dmr_tui.store.transfer.wire import Wire
 
@@ -123,6 +129,10 @@ def _locate(
 
 def _examine(remote: RemoteManifest, reference: Reference) -> Manifest:
     """Refuse what cannot be kept, before anything of it is fetched."""
+    if remote.media_type in INDEX_TYPES:
+        raise UnsupportedModelError(
+            f"{reference.familiar()} is no model but an image for several platforms"
+        )
     try:
         manifest = parse_manifest(remote.data)
     except InvalidRequestError as error:

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urljoin, urlsplit
 
+from oras import defaults
 from oras.container import Container
-from oras.defaults import default_manifest_accepted_media_types as MANIFEST_TYPES
 
 from dmr_tui.errors import DmrError, ModelNotFoundError, RegistryError
 from dmr_tui.store.manifest import LARGEST_MANIFEST
@@ -29,6 +29,9 @@ from dmr_tui.store.transfer.wire import Body, Wire, host_of
 
 if TYPE_CHECKING:
     import httpx
+
+INDEX_TYPES = (defaults.default_index_media_type, defaults.docker_manifest_list_media_type)
+"""Media types of lists of manifests, one for each platform; no model has one."""
 
 _HUB_ADDRESS = "https://registry-1.docker.io"
 _MOST_REDIRECTS = 10
@@ -69,6 +72,7 @@ class RemoteManifest:
     """A manifest as a registry sent it; its digest has been checked."""
 
     data: bytes
+    media_type: str
     digest: str
 
 
@@ -120,7 +124,9 @@ class Repository:
         """
         wanted = self._reference.digest or self._reference.tag
         url = self._urls.manifest_url(wanted)
-        response = self._send("GET", url, {"Accept": ", ".join(MANIFEST_TYPES)})
+        response = self._send(
+            "GET", url, {"Accept": ", ".join(defaults.default_manifest_accepted_media_types)}
+        )
         if response.status_code != 200:
             raise self._error(response, f"the manifest {wanted}")
         try:
@@ -134,7 +140,8 @@ class Repository:
                 raise RegistryError(
                     f"{self._name} sent a manifest that is not {expected}: its bytes are {digest}"
                 )
-        return RemoteManifest(data, digest)
+        media_type = response.headers.get("Content-Type", "").partition(";")[0]
+        return RemoteManifest(data, media_type, digest)
 
     @contextmanager
     def open(self, digest: str, start: int) -> Iterator[BlobStream]:

@@ -1,0 +1,240 @@
+"""A small registry on a real loopback socket that can be told to misbehave.
+
+It serves what a test puts into it, keeps what is pushed, and remembers every request. A fault is a
+function that is given the request instead of the normal answer, once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Event, Thread
+from typing import Any
+
+GGUF = "application/vnd.docker.ai.gguf.v3"
+LICENSE = "application/vnd.docker.ai.license"
+CONFIG = "application/vnd.docker.ai.model.config.v0.1+json"
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+
+_UPLOAD = "/v2/ai/tiny/blobs/uploads/"
+
+
+def digest_of(data: bytes) -> str:
+    return "sha256:" + hashlib.sha256(data).hexdigest()
+
+
+def descriptor(media_type: str, data: bytes, **changes: Any) -> dict[str, Any]:
+    return {"mediaType": media_type, "size": len(data), "digest": digest_of(data), **changes}
+
+
+@dataclass
+class Request:
+    """One request, and the means to answer it."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    handler: BaseHTTPRequestHandler
+    body: bytes = b""
+    sent: int = 0
+    """Bytes of the answer's body."""
+
+    @property
+    def start(self) -> int:
+        """Where the range begins that was asked for."""
+        found = re.fullmatch(r"bytes=(\d+)-", self.headers.get("range", ""))
+        return int(found[1]) if found else 0
+
+    def answer(self, status: int, body: bytes = b"", **headers: str) -> None:
+        """Answer; header names are written with underscores."""
+        self.head(status, len(body), **headers)
+        if self.method != "HEAD":
+            self.write(body)
+
+    def head(self, status: int, length: int, **headers: str) -> None:
+        self.handler.send_response(status)
+        for name, value in headers.items():
+            self.handler.send_header(name.replace("_", "-"), value)
+        self.handler.send_header("Content-Length", str(length))
+        self.handler.end_headers()
+
+    def write(self, data: bytes) -> None:
+        self.handler.wfile.write(data)
+        self.handler.wfile.flush()
+        self.sent += len(data)
+
+    def hang_up(self) -> None:
+        self.handler.close_connection = True
+
+
+Fault = Callable[[Request], None]
+
+
+@dataclass
+class StandIn:
+    """What the server holds, does wrong, and has seen."""
+
+    host: str = ""
+    manifests: dict[str, bytes] = field(default_factory=dict)
+    blobs: dict[str, bytes] = field(default_factory=dict)
+    seen: list[Request] = field(default_factory=list)
+    faults: list[tuple[re.Pattern[str], Fault]] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """The reference of the one model."""
+        return f"{self.host}/ai/tiny:latest"
+
+    def model(self, *layers: bytes, tag: str = "latest", **changes: Any) -> dict[str, Any]:
+        """Put a model in; the first layer is the weights. Returns its manifest."""
+        config = json.dumps(
+            {
+                "config": {"format": "gguf", "size": f"{len(layers[0])}B"},
+                "descriptor": {"created": "2025-01-02T03:04:05Z"},
+                "rootfs": {"type": "rootfs", "diff_ids": [digest_of(each) for each in layers]},
+            }
+        ).encode()
+        kinds = [GGUF] + [LICENSE] * (len(layers) - 1)
+        manifest = {
+            "schemaVersion": 2,
+            "mediaType": MANIFEST,
+            "config": descriptor(CONFIG, config),
+            "layers": [descriptor(kind, each) for kind, each in zip(kinds, layers, strict=True)],
+            **changes,
+        }
+        self.blobs |= {digest_of(each): each for each in (config, *layers)}
+        self.manifests[tag] = json.dumps(manifest).encode()
+        return manifest
+
+    def fault(self, path: str, *faults: Fault) -> None:
+        """Answer the next requests whose `METHOD path` matches wrongly, one after another."""
+        self.faults += [(re.compile(path), fault) for fault in faults]
+
+    def asked(self, path: str) -> list[Request]:
+        """The requests so far whose `METHOD path` matches."""
+        return [r for r in self.seen if re.search(path, f"{r.method} {r.path}")]
+
+    def serve(self, request: Request) -> None:
+        self.seen.append(request)
+        line = f"{request.method} {request.path}"
+        for entry in self.faults:
+            if entry[0].search(line):
+                self.faults.remove(entry)
+                entry[1](request)
+                return
+        self.obey(request)
+
+    def obey(self, request: Request) -> None:
+        """The answer of a registry in good health."""
+        kind, _, name = request.path.rpartition("/")
+        if request.method in ("POST", "PUT"):
+            self._keep(request)
+        elif kind.endswith("/manifests") and name in self.manifests:
+            data = self.manifests[name]
+            request.answer(200, data, Content_Type=MANIFEST, Docker_Content_Digest=digest_of(data))
+        elif kind.endswith("/blobs") and name in self.blobs:
+            data, start = self.blobs[name], request.start
+            if start:
+                span = f"bytes {start}-{len(data) - 1}/{len(data)}"
+                request.answer(206, data[start:], Content_Range=span)
+            else:
+                request.answer(200, data)
+        else:
+            code = "MANIFEST_UNKNOWN" if "manifests" in kind else "BLOB_UNKNOWN"
+            error = {"errors": [{"code": code, "message": "unknown"}]}
+            request.answer(404, json.dumps(error).encode())
+
+    def _keep(self, request: Request) -> None:
+        if request.method == "POST":
+            request.answer(202, Location=f"{_UPLOAD}1?_state=a%2Fb%3D")
+        elif request.path.startswith(_UPLOAD):
+            assert "_state=a%2Fb%3D&" in request.path
+            self.blobs[digest_of(request.body)] = request.body
+            request.answer(201)
+        else:
+            self.manifests[request.path.rpartition("/")[2]] = request.body
+            request.answer(201, Docker_Content_Digest=digest_of(request.body))
+
+
+@contextmanager
+def stand_in() -> Iterator[StandIn]:
+    """Run a stand-in for as long as the block lasts."""
+    server = StandIn()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def handle_one_request(self) -> None:
+            try:
+                super().handle_one_request()
+            except (BrokenPipeError, ConnectionResetError):
+                self.close_connection = True
+
+        def _serve(self) -> None:
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            body = self.rfile.read(int(headers.get("content-length", 0)))
+            server.serve(Request(self.command, self.path, headers, self, body))
+
+        do_GET = do_HEAD = do_POST = do_PUT = _serve
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name there
+            """Say nothing."""
+
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+
+    http = Server(("127.0.0.1", 0), Handler)
+    server.host = f"127.0.0.1:{http.server_address[1]}"
+    thread = Thread(target=http.serve_forever, args=(0.05,), daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        http.shutdown()
+        http.server_close()
+        thread.join()
+
+
+def status(code: int, **headers: str) -> Fault:
+    """Refuse with a status."""
+    return lambda request: request.answer(code, b"{}", **headers)
+
+
+def cut(server: StandIn, after: int) -> Fault:
+    """Break the connection after so many bytes of the body."""
+
+    def fault(request: Request) -> None:
+        data = server.blobs[request.path.rpartition("/")[2]]
+        rest = data[request.start :]
+        if request.start:
+            span = f"bytes {request.start}-{len(data) - 1}/{len(data)}"
+            request.head(206, len(rest), Content_Range=span)
+        else:
+            request.head(200, len(rest))
+        request.write(rest[:after])
+        request.hang_up()
+
+    return fault
+
+
+def pause(server: StandIn, after: int, go_on: Event) -> Fault:
+    """Send so many bytes of the body, and the rest when told."""
+
+    def fault(request: Request) -> None:
+        data = server.blobs[request.path.rpartition("/")[2]]
+        request.head(200, len(data))
+        request.write(data[:after])
+        go_on.wait(30)
+        request.write(data[after:])
+
+    return fault
+
+
+def redirect(url: str) -> Fault:
+    """Send elsewhere."""
+    return lambda request: request.answer(307, Location=url)

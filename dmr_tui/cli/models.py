@@ -50,7 +50,7 @@ def list_command(model: str | None, as_json: bool, openai: bool, quiet: bool) ->
     if model is not None:
         found = [each for each in (_filtered(each, model) for each in found) if each]
     if openai:
-        print(json_text({"object": "list", "data": [openai_model(each) for each in found]}))
+        print(json_text({"object": "list", "data": [_openai_object(each) for each in found]}))
     elif as_json:
         print(json_text(found))
     elif quiet:
@@ -111,23 +111,10 @@ def _context(model: Model) -> str:
     return str(config.context_size) if config.context_size else trained
 
 
-def openai_model(model: Model) -> dict[str, Any]:
-    """OpenAI's model object, with Docker Model Runner's additions below `dmr`."""
-    config, context = model.config, _context(model)
-    facts = {
-        "context_window": int(context) if context else None,
-        "architecture": config.architecture,
-        "parameters": config.parameters,
-        "quantization": config.quantization,
-        "size": config.size,
-    }
-    return {
-        "id": model.tags[0] if model.tags else model.id,
-        "object": "model",
-        "created": model.created,
-        "owned_by": "docker",
-        "dmr": {name: value for name, value in facts.items() if value},
-    }
+def _openai_object(model: Model) -> dict[str, Any]:
+    from dmr_tui.server.openai import describe  # Not at the top: it brings the web framework.
+
+    return describe(model)
 
 
 @command("inspect", "dmr inspect smollm2", "dmr inspect smollm2 | jq .config.parameters")
@@ -136,7 +123,7 @@ def openai_model(model: Model) -> dict[str, Any]:
 def inspect_command(model: str, openai: bool) -> None:
     """Show all facts of a model as JSON."""
     found = with_runner(lambda runner: runner.model(model), store_only=True)
-    print(json_text(openai_model(found) if openai else found))
+    print(json_text(_openai_object(found) if openai else found))
 
 
 @command("show", "dmr show smollm2")

@@ -12,6 +12,7 @@ from prompt_toolkit.application import get_app, run_in_terminal
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
 from prompt_toolkit.filters import Condition
+from prompt_toolkit.formatted_text import StyleAndTextTuples
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 from prompt_toolkit.key_binding import KeyBindings
 from prompt_toolkit.key_binding.key_processor import KeyPressEvent
@@ -68,7 +69,7 @@ class Prompt:
             history=InMemoryHistory() if history is None else _private_history(history),
             multiline=True,
             prompt_continuation=". ",
-            placeholder=[("class:placeholder", PLACEHOLDER)],
+            placeholder=_placeholder,
             input_processors=[
                 ConditionalProcessor(
                     AfterInput(MULTILINE_PLACEHOLDER, "class:placeholder"),
@@ -106,6 +107,11 @@ class Prompt:
     async def say(self, text: str) -> None:
         """Print above the prompt while it is on the screen."""
         await run_in_terminal(lambda: talk(text))
+
+
+def _placeholder() -> StyleAndTextTuples:
+    # Not in the last drawing: what stays in the scrollback is what was typed.
+    return [] if get_app().is_done else [("class:placeholder", PLACEHOLDER)]
 
 
 def _private_history(file: Path) -> History:

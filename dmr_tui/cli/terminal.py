@@ -26,6 +26,7 @@ def quiet_input() -> Iterator[None]:
     quiet = termios.tcgetattr(sys.stdin)
     quiet[_INPUT] &= ~termios.ICRNL
     quiet[_LOCAL] &= ~(termios.ECHO | termios.ICANON)
+    quiet[_LOCAL] |= termios.NOFLSH  # Ctrl-C does not throw away what was typed before it.
     termios.tcsetattr(sys.stdin, termios.TCSANOW, quiet)
     try:
         yield

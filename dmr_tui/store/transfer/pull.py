@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 
 from dmr_tui.errors import (
     InvalidRequestError,
@@ -16,14 +17,16 @@ from dmr_tui.errors import (
 from dmr_tui.store.manifest import (
     CNCF_WEIGHT_LAYERS,
     GGUF_LAYER,
+    LARGEST_MANIFEST,
     Descriptor,
     Manifest,
+    parse_config,
     parse_manifest,
 )
 from dmr_tui.store.reference import Reference
 from dmr_tui.store.store import Store, StoredModel
 from dmr_tui.store.transfer.credentials import find_credentials
-from dmr_tui.store.transfer.fetch import fetch_blob
+from dmr_tui.store.transfer.fetch import BlobSource, fetch_blob
 from dmr_tui.store.transfer.progress import OnProgress, Reporter
 from dmr_tui.store.transfer.registry import (
     INDEX_TYPES,
@@ -87,19 +90,26 @@ def pull(
             reporter.success(f"Using cached model: {model.config.size or _human(model.size)}")
             return model
         _require_space(store, layers, reference)
-        for blob in (manifest.config, *layers):
-            tell = reporter.layer(blob.digest, blob.size) if blob in layers else lambda _: None
-            fetch_blob(
-                repository,
-                store.blobs,
-                blob.digest,
-                blob.size,
-                on_bytes=tell,
-                persistence=wire.persistence,
-            )
+        _fetch(repository, store, manifest.config, lambda _: None, wire.persistence)
+        _examine_config(store, manifest, reference)
+        for layer in layers:
+            tell = reporter.layer(layer.digest, layer.size)
+            _fetch(repository, store, layer, tell, wire.persistence)
         model = store.add(remote.data, reference)
     reporter.success("Model pulled successfully")
     return model
+
+
+def _fetch(
+    source: BlobSource,
+    store: Store,
+    blob: Descriptor,
+    on_bytes: Callable[[int], None],
+    persistence: Persistence,
+) -> None:
+    fetch_blob(
+        source, store.blobs, blob.digest, blob.size, on_bytes=on_bytes, persistence=persistence
+    )
 
 
 def _locate(
@@ -143,11 +153,21 @@ def _examine(remote: RemoteManifest, reference: Reference) -> Manifest:
             f"{reference.familiar()} holds no weights that this version knows",
             f"its layers are of type {', '.join(sorted(kinds)) or 'none'}",
         )
+    if manifest.config.size > LARGEST_MANIFEST:
+        raise RegistryError(f"{reference.registry} offers a config of {manifest.config.size} bytes")
     sizes: dict[str, int] = {}
     for blob in (manifest.config, *manifest.layers):
         if sizes.setdefault(blob.digest, blob.size) != blob.size:
             raise RegistryError(f"{reference.registry} sent a manifest with two sizes for one blob")
     return manifest
+
+
+def _examine_config(store: Store, manifest: Manifest, reference: Reference) -> None:
+    config = manifest.config
+    try:
+        parse_config(store.blobs.read(config.digest), config.media_type)
+    except InvalidRequestError as error:
+        raise RegistryError(f"{reference.registry} sent a bad config: {error.message}") from error
 
 
 def _is_whole(store: Store, model_id: str, blobs: list[Descriptor]) -> bool:

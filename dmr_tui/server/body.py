@@ -10,7 +10,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from dmr_tui.errors import InvalidRequestError
+from dmr_tui.errors import InvalidRequestError, ModelNotFoundError
 from dmr_tui.server.errors import BodyTooLargeError
 
 MAX_BODY = 10 * 1024 * 1024
@@ -70,6 +70,19 @@ def _at_field(text: str) -> InvalidRequestError:
     what = what.replace("`", "").replace(" | null", "")
     what = what[:1].lower() + what[1:]
     return InvalidRequestError(f"{path or 'the body'}: {what}", param=path or None)
+
+
+def stored_name(name: str) -> str:
+    """The name of a model as a body gives it, if it is no path.
+
+    A local runner opens GGUF files by their path; other programs have no business with that.
+
+    Raises:
+        ModelNotFoundError: it is a path.
+    """
+    if name.startswith(("/", "~", "file:")):
+        raise ModelNotFoundError(f"model {name!r} not found", "paths are no names of models here")
+    return name
 
 
 def json_response(payload: Any, status: int = 200) -> Response:

@@ -24,7 +24,7 @@ from dmr_tui.settings import Settings
 GRACE = 1.0
 """Seconds that open requests have to end by themselves when the endpoint stops."""
 
-_LAST_WORDS = 2.0
+LAST_WORDS = 2.0
 """Seconds that they then have to take their error."""
 
 # Otherwise Python writes uvicorn's warnings to stderr, over a full-screen program.
@@ -114,7 +114,7 @@ class Endpoint:
         self._server.should_exit = True
         await asyncio.wait({self._serving}, timeout=grace)
         self._closing.set()
-        await asyncio.wait({self._serving}, timeout=_LAST_WORDS)
+        await asyncio.wait({self._serving}, timeout=LAST_WORDS)
         self._server.abort()
         await self._serving
         self._serving = None
@@ -132,10 +132,8 @@ class Endpoint:
             found = sockets.getaddrinfo(
                 self._host or None, self._port, type=sockets.SOCK_STREAM, flags=sockets.AI_PASSIVE
             )
-        except sockets.gaierror as error:
-            raise InvalidRequestError(
-                f"cannot listen on {self._host!r}: {error.strerror}"
-            ) from error
+        except (sockets.gaierror, UnicodeError) as error:
+            raise InvalidRequestError(f"cannot listen on {self._host!r}: {error}") from error
         family, kind, protocol, _, address = found[0]
         listener = sockets.socket(family, kind, protocol)
         listener.setsockopt(sockets.SOL_SOCKET, sockets.SO_REUSEADDR, 1)

@@ -15,7 +15,7 @@ from dmr_tui.engine.profile import Profile, RunningModel
 from dmr_tui.engine.request import Sampling
 from dmr_tui.errors import InvalidRequestError
 from dmr_tui.runner.base import Runner
-from dmr_tui.server.body import decode, json_response, read_body
+from dmr_tui.server.body import decode, json_response, read_body, stored_name
 from dmr_tui.server.exchange import attend
 from dmr_tui.settings import parse_duration
 
@@ -85,8 +85,9 @@ class Engines:
     async def unload(self, request: Request) -> Response:
         """`POST /engines/unload`."""
         body = decode(await read_body(request), UnloadBody)
-        ours = body.backend in (None, "", "llama.cpp")
-        chosen = None if body.all and ours else (body.models or []) if ours else []
+        if body.backend not in (None, "", "llama.cpp"):
+            return json_response({"unloaded_runners": 0})
+        chosen = None if body.all else [stored_name(name) for name in body.models or []]
         gone = await attend(self._runner.unload(chosen), request.receive, self._closing)
         return json_response({"unloaded_runners": gone})
 
@@ -105,7 +106,7 @@ class Engines:
             gpu_layers=body.gpu_layers,
             sampling=body.sampling or Sampling(),
         )
-        await self._runner.configure(body.model, profile)
+        await self._runner.configure(stored_name(body.model), profile)
         return Response(status_code=202)
 
 

@@ -27,7 +27,7 @@ from dmr_tui.engine.request import (
 from dmr_tui.errors import EngineError, InvalidRequestError
 from dmr_tui.runner.base import Model, Runner
 from dmr_tui.server import sse
-from dmr_tui.server.body import decode, json_response, read_body
+from dmr_tui.server.body import decode, json_response, read_body, stored_name
 from dmr_tui.server.errors import error_object
 from dmr_tui.server.exchange import StreamedResponse, attend
 from dmr_tui.server.openai_answer import ChatShape, Collected, CompletionShape, Shape, total
@@ -194,7 +194,7 @@ def _asked_model(request: Request, body: GenerationBody) -> str:
     model = request.path_params.get("model") or body.model
     if not model:
         raise InvalidRequestError("model is required", param="model")
-    return str(model)
+    return stored_name(str(model))
 
 
 def _preload_only(request: Request) -> bool:

@@ -1,0 +1,190 @@
+"""Failures as OpenAI clients see them: a status, and an object that says what and where."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+
+from dmr_tui.errors import (
+    ContextLengthError,
+    DmrError,
+    EngineError,
+    InvalidRequestError,
+    UnavailableError,
+)
+from tests.server.sse import events
+from tests.support.fake_runner import FakeRunner
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+NAME = "llama3.2:1B-Q8_0"
+CHAT = {"model": NAME, "messages": [{"role": "user", "content": "hi"}]}
+
+
+def problem(answer: httpx.Response) -> tuple[int, str, str | None]:
+    """Status, code and param, once the object's form has been checked."""
+    assert answer.headers["content-type"] == "application/json"
+    error = answer.json()["error"]
+    assert error.keys() >= {"message", "type", "param", "code"}
+    kind = "server_error" if answer.status_code >= 500 else "invalid_request_error"
+    assert error["type"] == kind
+    return answer.status_code, error["code"], error["param"]
+
+
+@pytest.mark.parametrize(
+    ("body", "param", "says"),
+    [
+        (b"", None, "not valid JSON"),
+        (b'{"model": ', None, "not valid JSON"),
+        (b"\xff\xfe", None, "not valid JSON"),
+        (b"[]", None, "the body: expected object, got array"),
+        (b'{"messages":[]}', "model", "model is required"),
+        (b'{"model":7}', "model", "model: expected str, got int"),
+        (b'{"model":"m"}', "messages", "at least one"),
+        (b'{"model":"m","messages":[]}', "messages", "at least one"),
+        (b'{"model":"m","messages":"hi"}', "messages", "expected array, got str"),
+        (b'{"model":"m","messages":[{"content":"hi"}]}', "messages[0].role", "required"),
+        (b'{"model":"m","messages":[{"role":1}]}', "messages[0].role", "expected str"),
+    ],
+)
+async def test_a_wrong_body_names_the_field(
+    client: httpx.AsyncClient, body: bytes, param: str | None, says: str
+) -> None:
+    answer = await client.post("/v1/chat/completions", content=body)
+    assert problem(answer) == (400, "invalid_request", param)
+    assert says in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("temperature", "hot"),
+        ("temperature", -1),
+        ("top_p", -0.1),
+        ("stream", "yes"),
+        ("stop", 5),
+        ("stop", ["x"] * 17),
+        ("max_tokens", 0),
+        ("max_tokens", 1.5),
+        ("max_completion_tokens", -7),
+        ("seed", 2**63),
+        ("n", 2),
+        ("n", 0),
+        ("logprobs", True),
+        ("tools", [{"type": "function"}]),
+        ("functions", [{"name": "f"}]),
+        ("response_format", {"type": "json_object"}),
+    ],
+)
+async def test_a_wrong_or_unsupported_value_names_the_field(
+    client: httpx.AsyncClient, field: str, value: Any
+) -> None:
+    answer = await client.post("/v1/chat/completions", json={**CHAT, field: value})
+    assert problem(answer) == (400, "invalid_request", field)
+    assert answer.json()["error"]["message"].startswith(f"{field}: ")
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({}, "prompt"),
+        ({"prompt": []}, "prompt"),
+        ({"prompt": ["a", 1]}, "prompt"),
+        ({"prompt": [[]]}, "prompt"),
+        ({"prompt": [True]}, "prompt"),
+        ({"prompt": [1, 2], "echo": True}, "echo"),
+        ({"prompt": "a", "suffix": "b"}, "suffix"),
+        ({"prompt": "a", "logprobs": 0}, "logprobs"),
+    ],
+)
+async def test_a_wrong_completion_names_the_field(
+    client: httpx.AsyncClient, fields: dict[str, Any], param: str
+) -> None:
+    answer = await client.post("/v1/completions", json={"model": NAME, **fields})
+    assert problem(answer) == (400, "invalid_request", param)
+
+
+async def test_an_unknown_content_part_is_named(client: httpx.AsyncClient) -> None:
+    parts = [{"type": "text", "text": "x"}, {"type": "input_audio", "input_audio": {}}]
+    body = {"model": NAME, "messages": [{"role": "user", "content": parts}]}
+    answer = await client.post("/v1/chat/completions", json=body)
+    assert problem(answer) == (400, "invalid_request", "messages[0].content[1]")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("failure", "status"),
+    [
+        (ContextLengthError("the prompt has 9000 tokens, the context 4096"), 400),
+        (InvalidRequestError("bad template", param="messages"), 400),
+        (EngineError("tiny.gguf cannot be loaded", "see dmr logs"), 500),
+        (UnavailableError("full"), 503),
+        (DmrError("what"), 500),
+    ],
+)
+async def test_a_failure_before_the_first_token_is_a_status(
+    client: httpx.AsyncClient, runner: FakeRunner, failure: DmrError, status: int, stream: bool
+) -> None:
+    runner.failure = failure
+    answer = await client.post("/v1/chat/completions", json={**CHAT, "stream": stream})
+    assert problem(answer) == (status, failure.code, failure.param)
+    message = answer.json()["error"]["message"]
+    assert message == failure.message + (f" ({failure.hint})" if failure.hint else "")
+    assert runner.open_streams == 0
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/completions"])
+async def test_a_failure_in_the_middle_ends_the_stream_with_an_error(
+    client: httpx.AsyncClient, runner: FakeRunner, path: str
+) -> None:
+    runner.failure, runner.fails_at = EngineError("the worker died"), 3
+    body = {**CHAT, "prompt": "x", "stream": True}
+    answer = await client.post(path, json=body)
+    assert answer.status_code == 200
+    *chunks, error = events(answer.text)
+    assert error["error"]["message"] == "the worker died"
+    assert error["error"]["code"] == "engine_error"
+    assert "lo " in str(chunks[-1])
+    whole = await client.post(path, json={**body, "stream": False})
+    assert problem(whole) == (500, "engine_error", None)
+
+
+@pytest.mark.parametrize("name", ["nope", "/etc/model.gguf", "~/model.gguf", "file:///m.gguf"])
+async def test_an_unknown_model_is_404_with_a_hint(client: httpx.AsyncClient, name: str) -> None:
+    answer = await client.post("/v1/chat/completions", json={**CHAT, "model": name})
+    assert problem(answer) == (404, "model_not_found", None)
+    assert answer.json()["error"]["hint"] in answer.json()["error"]["message"]
+
+
+async def test_unknown_models_and_paths_of_every_route(client: httpx.AsyncClient) -> None:
+    for path in ("/v1/models/nope", "/engines/nope/v1/models", "/engines/v1/models/a/b/c:d"):
+        assert problem(await client.get(path)) == (404, "model_not_found", None)
+    answer = await client.post("/engines/nope/v1/chat/completions", json=CHAT)
+    assert problem(answer) == (404, "model_not_found", None)
+    assert problem(await client.post("/v1/nope", json={})) == (404, "not_found", None)
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/engines/a/b/v1/completions"])
+async def test_the_wrong_method_is_405_and_names_the_right_one(
+    client: httpx.AsyncClient, path: str
+) -> None:
+    answer = await client.get(path)
+    assert problem(answer) == (405, "method_not_allowed", None)
+    assert answer.headers["allow"] == "POST"
+
+
+@pytest.mark.parametrize("announced", [True, False])
+async def test_a_body_that_is_too_large_is_413(
+    client: httpx.AsyncClient, runner: FakeRunner, announced: bool
+) -> None:
+    async def chunks() -> Any:
+        for _ in range(11):
+            yield b" " * 1024**2
+
+    content: Any = b" " * (11 * 1024**2) if announced else chunks()
+    answer = await client.post("/v1/chat/completions", content=content)
+    assert problem(answer) == (413, "request_too_large", None)
+    largest = b" " * (10 * 1024**2 - 2) + b"{}"
+    assert problem(await client.post("/v1/chat/completions", content=largest))[0] == 400

@@ -177,14 +177,14 @@ class EngineManager:
         self._arm(slot)
 
     def _load_message(self, files: ModelFiles, profile: Profile) -> Load:
-        threads, layers = profile.threads, profile.gpu_layers
+        layers = profile.gpu_layers
         return Load(
             gguf=str(files.gguf),
             chat_template=None if files.chat_template is None else str(files.chat_template),
             profile_context=profile.context_size,
             package_context=files.context_size,
             settings_context=self._settings.context_size,
-            threads=threads or self._settings.threads or _physical_cores(),
+            threads=_positive(profile.threads, self._settings.threads) or _physical_cores(),
             gpu_layers=self._settings.gpu_layers if layers is None else layers,
         )
 
@@ -209,6 +209,7 @@ class EngineManager:
         """Take a slot out of use and end its worker in the background."""
         self._disarm(slot)
         del self._slots[slot.files.id]
+        slot.leaving = True
         task = asyncio.create_task(slot.stop())
         self._leaving[task] = slot
         task.add_done_callback(self._leaving.pop)
@@ -228,6 +229,11 @@ def _with_defaults(request: GenerateRequest, sampling: Sampling) -> GenerateRequ
     }
     chosen = msgspec.structs.replace(request.sampling, **values)
     return msgspec.structs.replace(request, sampling=chosen)
+
+
+def _positive(*wishes: int | None) -> int:
+    """The first of some numbers that says something; 0 when none does."""
+    return next((wish for wish in wishes if wish is not None and wish > 0), 0)
 
 
 def _physical_cores() -> int:

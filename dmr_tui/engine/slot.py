@@ -28,7 +28,7 @@ class Slot:
         self.users = 0
         """Requests that are answered or wait."""
         self.leaving = False
-        """`stop` was called."""
+        """Set by the manager that has taken it out of use."""
         self._last_used: float | None = None
         self._fraction = 0.0
         self._moved = asyncio.Event()
@@ -103,7 +103,6 @@ class Slot:
 
     async def stop(self) -> None:
         """Call the load off if it still runs, and end the worker."""
-        self.leaving = True
         if self._loading is not None and not self._loading.done():
             self._loading.cancel()
             await asyncio.wait({self._loading})

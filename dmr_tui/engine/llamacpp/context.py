@@ -12,6 +12,9 @@ from dmr_tui.errors import EngineError
 BATCH_TOKENS = 512
 """Most tokens of one pass: llama.cpp's physical batch, beyond which a CPU gains nothing."""
 
+SMALLEST_CONTEXT = 256
+"""llama.cpp rounds up to multiples of this, but not before it has cut the batch down to less."""
+
 _NO_ROOM = 1
 """What `llama_decode` gives when the KV memory has no place for a batch."""
 
@@ -39,7 +42,7 @@ class Context:
             EngineError: there is not enough memory, or the weights do not fit together.
         """
         parameters = llama.llama_context_default_params()
-        parameters.n_ctx = tokens
+        parameters.n_ctx = max(tokens, SMALLEST_CONTEXT)
         parameters.n_batch = parameters.n_ubatch = BATCH_TOKENS
         parameters.n_seq_max = parameters.n_outputs_max = sequences
         parameters.n_threads = parameters.n_threads_batch = threads

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import FrameType
-from typing import NoReturn
-
+from dmr_tui.engine.llamacpp.deadline import deadline
 from dmr_tui.engine.llamacpp.model import Vocabulary
 from dmr_tui.engine.request import ChatRequest, CompletionRequest, GenerateRequest
 from dmr_tui.engine.text.template import ChatTemplate
@@ -47,7 +42,7 @@ class PromptBuilder:
 
     def _tokens(self, request: GenerateRequest) -> list[int]:
         if isinstance(request, ChatRequest):
-            with _time_limit(RENDER_SECONDS):
+            with deadline(RENDER_SECONDS, "the model's chat template"):
                 text = self._template.render(request.messages, request.template_options)
             return self._vocabulary.tokenize(text)
         if isinstance(request.prompt, str):
@@ -66,21 +61,3 @@ class PromptBuilder:
                     param="prompt",
                 )
         return [int(token) for token in request.prompt]
-
-
-@contextmanager
-def _time_limit(seconds: float) -> Iterator[None]:
-    """Break off the main thread's Python code after so many seconds."""
-
-    def expire(_number: int, _frame: FrameType | None) -> NoReturn:
-        raise InvalidRequestError(
-            f"the model's chat template did not end within {seconds:g} seconds", param="messages"
-        )
-
-    previous = signal.signal(signal.SIGALRM, expire)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, previous)

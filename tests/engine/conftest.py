@@ -1,0 +1,38 @@
+"""A manager whose workers are real, and what the tests ask of it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from dmr_tui.engine.files import ModelFiles
+from dmr_tui.engine.manager import EngineManager
+from dmr_tui.settings import Settings
+
+
+@pytest.fixture
+async def manager(tmp_path: Path) -> AsyncIterator[EngineManager]:
+    """A manager with default settings; its workers end with the test."""
+    made = EngineManager(settings=Settings(threads=1), logs=tmp_path / "logs")
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+def tiny(tiny_gguf: Path) -> ModelFiles:
+    """The tiny model: 4096 tokens of context."""
+    return ModelFiles(id="sha256:tiny", name="tiny", gguf=tiny_gguf)
+
+
+@pytest.fixture
+def copy(tiny_gguf: Path, tmp_path: Path) -> Callable[[str], ModelFiles]:
+    """Makes more models out of the tiny one."""
+
+    def make(name: str) -> ModelFiles:
+        file = tmp_path / f"{name}.gguf"
+        file.write_bytes(tiny_gguf.read_bytes())
+        return ModelFiles(id=f"sha256:{name}", name=name, gguf=file)
+
+    return make

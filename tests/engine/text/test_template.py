@@ -1,0 +1,139 @@
+"""Chat templates: what they are given, and that they cannot do harm."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import pytest
+
+from dmr_tui.engine.request import (
+    ContentPart,
+    FunctionCall,
+    ImagePart,
+    ImageURL,
+    Message,
+    TextPart,
+    ToolCall,
+)
+from dmr_tui.engine.text.template import ChatTemplate
+from dmr_tui.errors import InvalidRequestError
+
+USER = Message("user", "Hi")
+
+
+def render(source: str | None, *messages: Message, **options: object) -> str:
+    return ChatTemplate(source, bos="<s>", eos="</s>").render(messages or [USER], dict(options))
+
+
+def test_chatml_is_used_when_there_is_none() -> None:
+    assert render(None, Message("system", "Be brief."), USER) == (
+        "<|im_start|>system\nBe brief.<|im_end|>\n"
+        "<|im_start|>user\nHi<|im_end|>\n"
+        "<|im_start|>assistant\n"
+    )
+
+
+def test_blocks_leave_no_white_space() -> None:
+    source = (
+        "{% for m in messages %}\n    {% if true %}\n{{ m.content }}\n    {% endif %}\n{% endfor %}"
+    )
+    assert render(source) == "Hi\n"
+
+
+def test_loops_can_be_left() -> None:
+    source = (
+        "{% for m in messages %}{% if loop.index == 2 %}{% break %}{% endif %}"
+        "{{ m.role }}{% endfor %}"
+    )
+    assert render(source, USER, USER, USER) == "user"
+
+
+def test_variables_of_transformers_are_there() -> None:
+    assert render("{{ bos_token }}|{{ eos_token }}|{{ add_generation_prompt }}|{{ tools }}") == (
+        "<s>|</s>|True|None"
+    )
+    assert render("{{ strftime_now('%Y') }}") == str(datetime.now().year)
+
+
+def test_json_is_not_escaped_for_html() -> None:
+    assert render("{{ x | tojson }}", x={"a": "<é>'"}) == """{"a": "<é>'"}"""
+    assert render("{{ x | tojson(indent=1) }}", x=[1]) == "[\n 1\n]"
+
+
+def test_marks_for_training_print_their_body() -> None:
+    source = "{% for m in messages %}{% generation %}{{ m.content }}{% endgeneration %}{% endfor %}"
+    assert render(source) == "Hi"
+
+
+def test_options_reach_the_template_but_do_not_replace_the_conversation() -> None:
+    source = "{{ enable_thinking }} {{ messages[0].content }}"
+    assert render(source, enable_thinking=False) == "False Hi"
+
+
+def test_parts_become_text() -> None:
+    parts = Message("user", [TextPart("one"), TextPart("two")])
+    assert render("{{ messages[0].content }}", parts) == "one\ntwo"
+
+
+def test_a_template_that_reads_parts_gets_parts() -> None:
+    source = (
+        "{% for m in messages %}{% for part in m['content'] %}"
+        "{% if part['type'] == 'text' %}{{ part['text'] }}{% endif %}{% endfor %}{% endfor %}"
+    )
+    assert render(source) == "Hi"
+
+
+def test_content_that_is_missing_is_empty() -> None:
+    call = ToolCall("1", FunctionCall("look", "{}"))
+    source = "{{ messages[0].content }}{{ messages[0].tool_calls[0].function.name }}"
+    assert render(source, Message("assistant", None, tool_calls=[call])) == "look"
+
+
+def test_an_image_is_refused() -> None:
+    parts: list[ContentPart] = [TextPart("what?"), ImagePart(ImageURL("data:image/png;base64,"))]
+    with pytest.raises(InvalidRequestError, match="cannot see images"):
+        render(None, Message("user", parts))
+
+
+def test_a_refusal_says_the_templates_own_words() -> None:
+    with pytest.raises(InvalidRequestError, match="roles must alternate"):
+        render("{{ raise_exception('roles must alternate') }}")
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("{{ 1 / 0 }}", "ZeroDivisionError"),
+        ("{{ nothing.at.all }}", "UndefinedError"),
+        ("{{ messages[0].content + 1 }}", "TypeError"),
+        ("{% for x in range(9) %}{{ x", "line 1"),
+        ("{{ x | nosuchfilter }}", "nosuchfilter"),
+    ],
+)
+def test_a_broken_template_is_named(source: str, words: str) -> None:
+    with pytest.raises(InvalidRequestError, match=words) as caught:
+        render(source)
+    assert "\n" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{{ ''.__class__.__mro__[1].__subclasses__() }}",
+        "{{ raise_exception.__globals__['json'] }}",
+        "{{ cycler.__init__.__globals__.os.popen('id').read() }}",
+        "{{ '{0.__class__.__mro__}'.format(1) }}",
+        "{% set _ = messages.append(1) %}",
+        "{{ messages[0].update(role='x') }}",
+        "{{ range(1000000) }}",
+        "{% include '/etc/passwd' %}",
+    ],
+)
+def test_the_sandbox_holds(source: str) -> None:
+    with pytest.raises(InvalidRequestError):
+        render(source)
+
+
+def test_a_template_can_be_used_again() -> None:
+    template = ChatTemplate("{{ messages | length }}")
+    assert [template.render([USER] * count) for count in (1, 2)] == ["1", "2"]

@@ -111,7 +111,8 @@ def find_credentials(
     helper = _entry(config.helpers, registry) or config.store
     stored = _ask(helper, registry) if helper else Credentials()
     # Docker keeps old entries in the file when a helper is set up later.
-    return stored or _from_file(_entry(config.auths, registry), file) or stored
+    filed = _from_file(_entry(config.auths, registry), file)
+    return stored if stored or (stored.trouble and not filed) else filed
 
 
 def _host(key: str) -> str:

@@ -1,0 +1,177 @@
+"""Transfers in processes of their own: killed, side by side, and watched for memory."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Event
+from typing import IO
+
+import pytest
+
+from dmr_tui.store.store import Store
+from tests.store.transfer.conftest import Transfers
+from tests.support.registry import LiveRegistry
+from tests.support.stand_in import Request, StandIn, digest_of, pause
+
+WEIGHTS = random.Random(2).randbytes(8 << 20)
+BLOB = f"GET .*/blobs/{digest_of(WEIGHTS)}"
+HALF = 4 << 20
+NEAR_HALF = 2 << 20  # lines come once for each MiB
+
+PROGRAM = """
+import resource, sys, threading
+from pathlib import Path
+from dmr_tui.store.reference import parse_reference
+from dmr_tui.store.store import Store
+from dmr_tui.store.transfer.pull import pull
+from dmr_tui.store.transfer.push import push
+
+def show(line):
+    print(line.type, line.layer.current, flush=True)
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+verb, root, name = sys.argv[1:]
+before = peak()
+run = {"pull": pull, "push": push}[verb]
+run(Store(Path(root)), parse_reference(name), on_progress=show, cancelled=threading.Event())
+print("grown", peak() - before, flush=True)
+"""
+
+
+class Child:
+    """A pull or a push in a process of its own."""
+
+    def __init__(self, verb: str, root: Path, name: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", PROGRAM, verb, str(root), name],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self.process.stdout is not None
+        self.output: IO[str] = self.process.stdout
+
+    def until(self, kind: str, least: int = 0) -> int:
+        """Read on until a line of a kind with at least that number."""
+        for line in self.output:
+            found, number = line.split()
+            if found == kind and int(number) >= least:
+                return int(number)
+        raise AssertionError(f"no {kind} line; the child ended with {self.process.wait()}")
+
+
+@pytest.fixture
+def children() -> Iterator[list[Child]]:
+    running: list[Child] = []
+    yield running
+    for child in running:
+        child.process.kill()
+        child.process.wait()
+        child.output.close()
+
+
+def test_a_killed_pull_is_continued(
+    server: StandIn, transfers: Transfers, children: list[Child]
+) -> None:
+    server.model(WEIGHTS)
+    go_on = Event()
+    server.fault(BLOB, pause(server, HALF, go_on))
+    child = Child("pull", transfers.store.root, server.name)
+    children.append(child)
+    seen = child.until("progress", NEAR_HALF)
+    child.process.send_signal(signal.SIGKILL)
+    assert child.process.wait() == -signal.SIGKILL
+    go_on.set()
+
+    assert not transfers.store.blobs.has(digest_of(WEIGHTS))
+    transfers.pull(server.name)
+    assert transfers.store.blobs.path(digest_of(WEIGHTS)).read_bytes() == WEIGHTS
+    again = server.asked(BLOB)[1]
+    assert seen <= again.start <= HALF
+    assert again.sent == len(WEIGHTS) - again.start
+
+
+def test_two_pulls_of_one_model_share_the_download(
+    server: StandIn, transfers: Transfers, children: list[Child]
+) -> None:
+    server.model(WEIGHTS)
+    go_on = Event()
+    server.fault(BLOB, pause(server, HALF, go_on))
+    first = Child("pull", transfers.store.root, server.name)
+    children.append(first)
+    first.until("progress", NEAR_HALF)
+    second = Child("pull", transfers.store.root, server.name)
+    children.append(second)
+    second.until("progress", NEAR_HALF)  # it sees how far the first one is
+    go_on.set()
+    first.until("success")
+    second.until("success")
+    assert first.process.wait() == second.process.wait() == 0
+    assert len(server.asked(BLOB)) == 1
+    assert len(transfers.store.models()) == 1
+    assert transfers.partials == []
+
+
+def test_who_waits_takes_over_from_one_that_is_killed(
+    server: StandIn, transfers: Transfers, children: list[Child]
+) -> None:
+    server.model(WEIGHTS)
+    go_on = Event()
+    server.fault(BLOB, pause(server, HALF, go_on))
+    first = Child("pull", transfers.store.root, server.name)
+    children.append(first)
+    first.until("progress", NEAR_HALF)
+    second = Child("pull", transfers.store.root, server.name)
+    children.append(second)
+    second.until("progress", NEAR_HALF)
+    first.process.kill()
+    second.until("success")
+    go_on.set()
+    assert NEAR_HALF <= server.asked(BLOB)[1].start <= HALF
+    assert transfers.store.blobs.path(digest_of(WEIGHTS)).read_bytes() == WEIGHTS
+
+
+def test_memory_does_not_grow_with_the_model(
+    server: StandIn,
+    registry: LiveRegistry,
+    tmp_path: Path,
+    tiny_gguf: Path,
+    children: list[Child],
+) -> None:
+    """256 MiB through a pull and through a push: neither holds more than a few of them."""
+    size, block = 256 << 20, bytes(1 << 20)
+    whole = hashlib.sha256()
+    for _ in range(size // len(block)):
+        whole.update(block)
+    manifest = server.model(b"stands for more")
+    small = manifest["layers"][0]["digest"]
+    digest = "sha256:" + whole.hexdigest()
+    server.manifests["latest"] = (
+        server.manifests["latest"]
+        .replace(small.encode(), digest.encode())
+        .replace(b'"size": 15,', f'"size": {size},'.encode())
+    )
+
+    def zeros(request: Request) -> None:
+        request.head(200, size)
+        for _ in range(size // len(block)):
+            request.write(block)
+
+    server.fault(f"GET .*/blobs/{digest}", zeros)
+    root = tmp_path / "models"
+    child = Child("pull", root, server.name)
+    children.append(child)
+    assert child.until("grown") < 32 << 10  # KiB
+
+    target = f"{registry.address}/team/zeros"
+    Store(root).tag(server.name, target)
+    child = Child("push", root, target)
+    children.append(child)
+    assert child.until("grown") < 32 << 10

@@ -1,0 +1,130 @@
+"""Pushes to a registry that fails on the way."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from dmr_tui.errors import (
+    ModelNotFoundError,
+    RegistryError,
+    StoppedError,
+    StoreError,
+    UnsupportedModelError,
+)
+from dmr_tui.store.package import package_gguf
+from dmr_tui.store.reference import parse_reference
+from tests.store.transfer.conftest import Transfers
+from tests.support.stand_in import Request, StandIn, digest_of, status
+
+pytestmark = pytest.mark.usefixtures("quick_retries")
+
+UPLOAD = "PUT .*/blobs/uploads/"
+
+
+@pytest.fixture
+def origin(server: StandIn, transfers: Transfers, tiny_gguf: Path) -> Transfers:
+    """A store that holds the model which is to be pushed."""
+    package_gguf(transfers.store, tiny_gguf, parse_reference(server.name))
+    return transfers
+
+
+def is_complete(server: StandIn, origin: Transfers) -> bool:
+    model = origin.store.find(server.name)
+    data = server.manifests["latest"]
+    blobs = [*model.manifest.layers, model.manifest.config]
+    return data == origin.store.manifest_bytes(model.id) and all(
+        len(server.blobs[blob.digest]) == blob.size for blob in blobs
+    )
+
+
+def test_blobs_come_first_and_the_manifest_last(server: StandIn, origin: Transfers) -> None:
+    origin.push(server.name)
+    assert is_complete(server, origin)
+    puts = [request for request in server.seen if request.method == "PUT"]
+    assert "/manifests/latest" in puts[-1].path
+    assert puts[-1].headers["content-type"] == json.loads(puts[-1].body)["mediaType"]
+    assert [digest_of(put.body) for put in puts[:-1]] == origin.store.find(
+        server.name
+    ).manifest.digests
+    assert "transfer-encoding" not in puts[0].headers
+
+
+def test_what_the_registry_has_is_not_sent_again(server: StandIn, origin: Transfers) -> None:
+    origin.push(server.name)
+    server.seen.clear()
+    origin.lines.clear()
+    origin.push(server.name)
+    assert server.asked("POST") == server.asked(UPLOAD) == []
+    assert [line.layer.current for line in origin.lines if line.type == "progress"] == [
+        layer.size for layer in origin.store.find(server.name).manifest.layers
+    ]
+
+
+def test_an_upload_that_fails_is_begun_again(server: StandIn, origin: Transfers) -> None:
+    server.fault(UPLOAD, status(503), lambda request: request.hang_up(), status(500))
+    server.fault("POST", status(502))
+    server.fault("PUT .*/manifests/", status(504))
+    origin.push(server.name)
+    assert is_complete(server, origin)
+    assert len(origin.warnings) == 5
+
+
+def test_an_upload_that_is_refused_is_told(server: StandIn, origin: Transfers) -> None:
+    body = b'{"errors":[{"code":"DIGEST_INVALID","message":"provided digest did not match"}]}'
+    server.fault(UPLOAD, lambda request: request.answer(400, body))
+    with pytest.raises(RegistryError, match="answered 400 Bad Request: DIGEST_INVALID"):
+        origin.push(server.name)
+    assert len(server.asked(UPLOAD)) == 1
+    assert server.manifests == {}
+
+
+def test_an_upload_without_a_session_is_refused(server: StandIn, origin: Transfers) -> None:
+    server.fault("POST", status(202))
+    with pytest.raises(RegistryError, match=r"answered 202 Accepted \(for an upload\)"):
+        origin.push(server.name)
+
+
+def test_a_registry_that_stores_something_else_is_told(server: StandIn, origin: Transfers) -> None:
+    def other(request: Request) -> None:
+        request.answer(201, Docker_Content_Digest=digest_of(b"other"))
+
+    server.fault("PUT .*/manifests/", other)
+    with pytest.raises(RegistryError, match="not what was sent"):
+        origin.push(server.name)
+
+
+def test_a_cancelled_push_stops(server: StandIn, origin: Transfers) -> None:
+    def stop(request: Request) -> None:
+        origin.cancelled.set()
+        server.obey(request)
+
+    server.fault("POST", stop)
+    with pytest.raises(StoppedError):
+        origin.push(server.name)
+    assert server.manifests == {}
+
+
+def test_a_damaged_blob_is_not_pushed(server: StandIn, origin: Transfers) -> None:
+    digest = origin.store.find(server.name).manifest.layers[0].digest
+    os.truncate(origin.store.blobs.path(digest), 10)
+    with pytest.raises(StoreError, match=f"{digest} is missing or damaged"):
+        origin.push(server.name)
+    assert server.seen == []
+
+
+def test_what_is_not_in_the_store_cannot_be_pushed(server: StandIn, transfers: Transfers) -> None:
+    with pytest.raises(ModelNotFoundError):
+        transfers.push(server.name)
+    assert server.seen == []
+
+
+def test_hugging_face_is_refused_clearly(transfers: Transfers) -> None:
+    with pytest.raises(UnsupportedModelError, match="cannot be pulled yet: ") as caught:
+        transfers.pull("hf.co/Org/Model:Q4_K_M")
+    assert "dmr run ./file.gguf" in str(caught.value.hint)
+    with pytest.raises(UnsupportedModelError, match="cannot be pushed"):
+        transfers.push("hf.co/Org/Model:Q4_K_M")

@@ -152,9 +152,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
         click.echo(err=True)
         return INTERRUPTED
     except BrokenPipeError:
-        # The reader (`| head`) has enough. Python flushes stdout once more at exit.
+        # The reader (`| head`) has enough. Python flushes stdout once more at exit, to nobody.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return 1
     return code
 
 

@@ -20,6 +20,7 @@ from dmr_tui.cli.output import (
 )
 from dmr_tui.errors import ModelNotFoundError, UsageError
 from dmr_tui.runner.base import Model, Runner
+from dmr_tui.settings import load_settings
 from dmr_tui.store.reference import looks_like_id, parse_reference
 
 _HEADERS = (
@@ -46,9 +47,10 @@ def list_command(model: str | None, as_json: bool, openai: bool, quiet: bool) ->
     """
     if quiet and openai:
         raise UsageError("--quiet flag cannot be used with --openai")
+    registry = load_settings().default_registry
     found = with_runner(lambda runner: runner.models(), store_only=True)
     if model is not None:
-        found = [each for each in (_filtered(each, model) for each in found) if each]
+        found = [each for each in (_filtered(each, model, registry) for each in found) if each]
     if openai:
         print(json_text({"object": "list", "data": [_openai_object(each) for each in found]}))
     elif as_json:
@@ -56,18 +58,18 @@ def list_command(model: str | None, as_json: bool, openai: bool, quiet: bool) ->
     elif quiet:
         print("".join(f"{short_id(each.id)}\n" for each in found), end="")
     else:
-        print(table(_HEADERS, _rows(found)))
+        print(table(_HEADERS, _rows(found, registry)))
         if not found and model is None:
             talk("No models yet. Get one with: dmr pull smollm2")
 
 
-def _filtered(model: Model, wanted: str) -> Model | None:
+def _filtered(model: Model, wanted: str, registry: str) -> Model | None:
     """The model with those of its tags that `wanted` means; None when it means none."""
     if looks_like_id(wanted) and model.id.removeprefix("sha256:").startswith(
         wanted.removeprefix("sha256:")
     ):
         return model
-    reference = parse_reference(wanted)
+    reference = parse_reference(wanted, default_registry=registry)
     exact = ":" in wanted.rpartition("/")[2]
 
     def matches(tag: str) -> bool:
@@ -79,8 +81,8 @@ def _filtered(model: Model, wanted: str) -> Model | None:
     return Model(model.id, model.created, model.config, tags) if tags else None
 
 
-def _rows(models: list[Model]) -> list[tuple[str, ...]]:
-    named = [(display_name(tag), model) for model in models for tag in model.tags]
+def _rows(models: list[Model], registry: str) -> list[tuple[str, ...]]:
+    named = [(display_name(tag, registry), model) for model in models for tag in model.tags]
     named += [("<none>", model) for model in models if not model.tags]
     return [_row(name, model) for name, model in sorted(named, key=lambda each: _order(each[0]))]
 
@@ -132,9 +134,10 @@ def show_command(model: str) -> None:
     """Show what a model is, for people to read."""
     found = with_runner(lambda runner: runner.model(model), store_only=True)
     config = found.config
+    registry = load_settings().default_registry
     created = datetime.fromtimestamp(found.created, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     print(f"Model:       {found.id}")
-    print("Tags:" + "".join(f"\n  - {display_name(tag)}" for tag in found.tags))
+    print("Tags:" + "".join(f"\n  - {display_name(tag, registry)}" for tag in found.tags))
     print(f"Created:     {created}\n")
     facts = {
         "Format": config.format,
@@ -155,7 +158,8 @@ def show_command(model: str) -> None:
         if metadata:
             print(f"\n{title}:")
             for name in sorted(metadata):
-                print(f"  {name}: {metadata[name]}")
+                value = metadata[name].replace("\n", "\n    ")  # chat templates have lines
+                print(f"  {name}: {value}")
 
 
 @command("tag", "dmr tag smollm2 myorg/assistant:v1")

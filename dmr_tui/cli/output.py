@@ -12,7 +12,7 @@ import click
 import msgspec
 
 from dmr_tui.errors import DmrError, InvalidRequestError
-from dmr_tui.store.reference import parse_reference
+from dmr_tui.store.reference import DOCKER_HUB, parse_reference
 
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 
@@ -63,14 +63,14 @@ def json_text(value: Any, indent: int = 4) -> str:
     return (msgspec.json.format(raw, indent=indent) if indent else raw).decode()
 
 
-def display_name(name: str) -> str:
+def display_name(name: str, default_registry: str = DOCKER_HUB) -> str:
     """The short name of a model for people; an id is cut to 12 digits, a path to its file."""
     if name.startswith("sha256:"):
         return short_id(name)
     if name.startswith("/"):
         return Path(name).name
     try:
-        return parse_reference(name).familiar()
+        return parse_reference(name).familiar(default_registry)
     except InvalidRequestError:
         return name
 

@@ -13,6 +13,7 @@ from dmr_tui.cli.output import display_name, duration_text, json_text, table
 from dmr_tui.engine.profile import RunningModel
 from dmr_tui.errors import UnavailableError, UsageError
 from dmr_tui.runner.base import Runner, RunnerStatus
+from dmr_tui.settings import load_settings
 
 
 @command("ps", "dmr ps", "dmr ps --json")
@@ -23,7 +24,11 @@ def ps_command(as_json: bool) -> None:
     if as_json:
         print(json_text(running))
         return
-    rows = [(display_name(each.name), each.backend, each.mode, until(each)) for each in running]
+    registry = load_settings().default_registry
+    rows = [
+        (display_name(each.name, registry), each.backend, each.mode, until(each))
+        for each in running
+    ]
     print(table(("MODEL NAME", "BACKEND", "MODE", "UNTIL"), rows))
 
 

@@ -21,6 +21,8 @@ from dmr_tui.runner.base import DiskUsage, Model, Removed, RunnerStatus
 from dmr_tui.runner.profiles import Profiles, overlay
 from dmr_tui.runner.streams import follow
 from dmr_tui.settings import Settings
+from dmr_tui.store.facts import model_config
+from dmr_tui.store.gguf import read_header
 from dmr_tui.store.reference import parse_reference
 from dmr_tui.store.store import Store, StoredModel
 from dmr_tui.store.transfer.progress import TransferProgress
@@ -64,7 +66,10 @@ class LocalRunner:
         return [_to_model(found) for found in await asyncio.to_thread(self._store.models)]
 
     async def model(self, name: str) -> Model:
-        """See `Runner.model`."""
+        """See `Runner.model`; a file is described by its header."""
+        files = await asyncio.to_thread(_loose_file, name)
+        if files is not None:
+            return await asyncio.to_thread(_describe, files)
         return _to_model(await self._find(name))
 
     async def manifest(self, name: str) -> dict[str, Any]:
@@ -204,6 +209,11 @@ def _loose_file(name: str) -> ModelFiles | None:
     # Size and time belong to the identity: a file that was written anew is another model.
     identity = f"file:{path}:{facts.st_size}:{facts.st_mtime_ns}"
     return ModelFiles(id=identity, name=path.name, gguf=path)
+
+
+def _describe(files: ModelFiles) -> Model:
+    config = model_config([read_header(files.gguf)])
+    return Model(id=files.id, created=int(files.gguf.stat().st_mtime), config=config)
 
 
 def _to_model(found: StoredModel) -> Model:

@@ -1,0 +1,248 @@
+"""The full-screen program: modes, global keys, themes; everything else is a screen's."""
+
+from __future__ import annotations
+
+import gc
+from typing import ClassVar, cast
+
+from textual import on, work
+from textual.app import App
+from textual.widgets import Input, TextArea
+from textual.worker import Worker, WorkerState
+
+from dmr_tui.actions import bindings
+from dmr_tui.errors import DmrError
+from dmr_tui.paths import Paths
+from dmr_tui.screens.endpoint import openai_base_url
+from dmr_tui.screens.messages import OpenChat, ShowModels
+from dmr_tui.screens.models.screen import ModelsScreen
+from dmr_tui.screens.palette import Actions, Models
+from dmr_tui.screens.shell import ShellScreen
+from dmr_tui.screens.workspace import Clocks, Meter, OpenRunner, Workspace
+from dmr_tui.settings import Settings, load_settings
+from dmr_tui.widgets.figures import long_size
+from dmr_tui.widgets.themes import THEMES
+
+_QUIT_SECONDS = 3.0
+_WIDTHS = [(0, "-narrow"), (100, "-wide")]
+_HEIGHTS = [(0, "-short"), (30, "-tall")]
+
+
+class DmrApp(App[None]):
+    """`dmr` without a command."""
+
+    TITLE = "dmr"
+    CSS_PATH = "theme.tcss"
+    BINDINGS = bindings("app")
+    COMMANDS: ClassVar = {Actions, Models}
+    DEFAULT_MODE = "models"
+    PAUSE_GC_ON_SCROLL = True
+    HORIZONTAL_BREAKPOINTS = _WIDTHS
+    VERTICAL_BREAKPOINTS = _HEIGHTS
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        paths: Paths | None = None,
+        *,
+        open_runner: OpenRunner | None = None,
+        meter: Meter | None = None,
+        clocks: Clocks | None = None,
+    ) -> None:
+        """The program, not yet running.
+
+        Args:
+            settings: by default the user's own.
+            paths: by default the user's own.
+            open_runner: finds or makes the runner; see `Workspace`.
+            meter: looks at the machine; see `Workspace`.
+            clocks: where the time is from.
+
+        Raises:
+            InvalidRequestError: the user's settings cannot be used.
+        """
+        super().__init__()
+        paths = paths or Paths.default()
+        self.workspace = Workspace(
+            settings or load_settings(paths),
+            paths,
+            changed=self._workspace_changed,
+            open_runner=open_runner,
+            meter=meter,
+            clocks=clocks,
+        )
+        self._shells: dict[str, ShellScreen] = {}
+        self._previous = ""
+        self._told = True
+        self._asked_to_quit = -_QUIT_SECONDS
+        self.add_mode("models", self._make_models)
+        self.add_mode("chat", self._make_chat)
+        for theme in THEMES:
+            self.register_theme(theme)
+        self.theme = THEMES[0].name
+
+    def on_mount(self) -> None:
+        """Show the first frame, then look for the runner."""
+        self.call_after_refresh(self._open)
+
+    async def on_unmount(self) -> None:
+        """Leave nothing behind: pulls keep what they have, workers end."""
+        await self.workspace.close()
+
+    @work(group="runner", exit_on_error=False)
+    async def _open(self) -> None:
+        await self.workspace.open()
+        # What is there now stays for good; without it each collection is a few milliseconds.
+        gc.collect()
+        gc.freeze()
+
+    # Screens.
+
+    def _make_models(self) -> ShellScreen:
+        self._shells["models"] = ModelsScreen(self.workspace)
+        return self._shells["models"]
+
+    def _make_chat(self) -> ShellScreen:
+        from dmr_tui.screens.chat.screen import ChatScreen  # not before it is needed
+
+        self._shells["chat"] = ChatScreen(self.workspace)
+        return self._shells["chat"]
+
+    def _workspace_changed(self) -> None:
+        """Tell the screens, once for all changes of one turn of the loop."""
+        if self._told and self.is_running:
+            self._told = False
+            self.call_next(self._tell_screens)
+
+    def _tell_screens(self) -> None:
+        self._told = True
+        for screen in self._shells.values():
+            if screen.is_mounted:
+                screen.workspace_changed()
+                screen.refresh_all()
+
+    async def _show(self, mode: str) -> None:
+        if mode != self.current_mode:
+            self._previous = self.current_mode
+            await self.switch_mode(mode)
+
+    async def action_show_models(self) -> None:
+        """Go to the models."""
+        await self._show("models")
+
+    async def action_show_chat(self) -> None:
+        """Go to the chat."""
+        await self._show("chat")
+
+    async def action_show_previous(self) -> None:
+        """Go to the screen before."""
+        if self._previous:
+            await self._show(self._previous)
+
+    @on(ShowModels)
+    async def _models_wanted(self) -> None:
+        await self._show("models")
+
+    @on(OpenChat)
+    async def _chat_wanted(self, event: OpenChat) -> None:
+        await self._show("chat")
+        from dmr_tui.screens.chat.screen import ChatScreen
+
+        cast("ChatScreen", self._shells["chat"]).use_model(event.model)
+
+    # Global actions.
+
+    def action_help(self) -> None:
+        """Show what the keys do."""
+        from dmr_tui.screens.help import HelpScreen
+
+        if isinstance(self.screen, ShellScreen):
+            self.push_screen(HelpScreen(self.screen.MODE))
+
+    def action_next_theme(self) -> None:
+        """Next theme."""
+        names = [theme.name for theme in THEMES]
+        place = names.index(self.theme) if self.theme in names else -1
+        self.theme = names[(place + 1) % len(names)]
+        self.workspace.say(f"Theme: {self.theme}.")
+
+    def action_pick_model(self) -> None:
+        """Choose the model to chat with."""
+        entries = self.workspace.library.entries
+        if not entries:
+            self.workspace.say("There is no model yet: p on Models gets one.", "warning")
+            return
+        commands = [
+            (
+                f"{'●' if entry.running else '○'} {entry.name}",
+                lambda name=entry.name: self.post_message(OpenChat(name)),
+                f"{entry.model.config.parameters} {entry.model.config.quantization}".strip(),
+            )
+            for entry in entries
+        ]
+        self.search_commands(commands, placeholder="Chat with …")
+
+    @work(group="endpoint", exclusive=True, exit_on_error=False)
+    async def action_toggle_endpoint(self) -> None:
+        """Let other programs in, or not any more."""
+        workspace = self.workspace
+        if workspace.endpoint.url:
+            await workspace.endpoint.stop()
+            workspace.say("The endpoint is off.")
+            return
+        status = workspace.status
+        if status is not None and status.endpoint:
+            base = openai_base_url(status.endpoint)
+            workspace.say(f"Another dmr serves already: OPENAI_BASE_URL={base}")
+            return
+        try:
+            url = await workspace.endpoint.start(workspace.runner)
+        except DmrError as error:
+            self.notify(error.hint or "", title=error.message, severity="error", markup=False)
+            workspace.say(error.message, "error")
+            return
+        workspace.say(f"Other programs: OPENAI_BASE_URL={openai_base_url(url)}")
+
+    def action_interrupt(self) -> None:
+        """Copy what is selected; else stop the answer; else, the second time, quit."""
+        selected = self.screen.get_selected_text()
+        if not selected and isinstance(self.focused, (Input, TextArea)):
+            selected = self.focused.selected_text
+        if selected:
+            self.copy_to_clipboard(selected)
+            self.screen.clear_selection()
+            self.workspace.say("Copied.")
+            return
+        if any(shell.interrupt() for shell in self._shells.values()):
+            return
+        now = self.workspace.clocks.monotonic()
+        if now - self._asked_to_quit < _QUIT_SECONDS:
+            self.exit_politely()
+        else:
+            self._asked_to_quit = now
+            self.workspace.say("Press ^c again to quit.", "warning")
+
+    async def action_quit(self) -> None:
+        """Leave."""
+        self.exit_politely()
+
+    def exit_politely(self) -> None:
+        """Leave, and say below the shell's prompt what can be gone on with."""
+        kept = [
+            f"{pull.name}: {long_size(pull.done)} are kept; `dmr pull {pull.name}` goes on."
+            for pull in self.workspace.pulls.active
+            if pull.done
+        ]
+        self.exit(message="\n".join(kept) or None)
+
+    @on(Worker.StateChanged)
+    def _worker_failed(self, event: Worker.StateChanged) -> None:
+        """What nobody foresaw ends one job, not the program; it is said once."""
+        if event.state is WorkerState.ERROR:
+            error = event.worker.error
+            self.notify(
+                f"{type(error).__name__}: {error}",
+                title="Something unexpected went wrong",
+                severity="error",
+                markup=False,
+            )

@@ -1,0 +1,424 @@
+"""Chat: a conversation with one model."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from textual import events, on, work
+from textual.containers import Vertical
+from textual.content import Content
+from textual.message import Message
+from textual.widget import Widget
+from textual.widgets import OptionList, Static, TextArea
+from textual.worker import Worker
+
+from dmr_tui.actions import Action, actions, bindings
+from dmr_tui.chat.commands import ChatContext, Outcome, completions, execute, is_command
+from dmr_tui.chat.conversation import Conversation
+from dmr_tui.chat.turn import Turn, TurnStats
+from dmr_tui.errors import DmrError
+from dmr_tui.screens.chat.talk import Foot, Talk
+from dmr_tui.screens.library import familiar_name
+from dmr_tui.screens.messages import ShowModels
+from dmr_tui.screens.shell import ShellScreen
+from dmr_tui.screens.workspace import Workspace
+from dmr_tui.widgets.completion import Completion
+from dmr_tui.widgets.figures import clock
+from dmr_tui.widgets.panel import ErrorPanel
+from dmr_tui.widgets.prompt import PromptArea
+from dmr_tui.widgets.transcript import Transcript, TurnView
+
+_FLUSH_SECONDS = 0.1
+_BACK_IN_PROMPT = "Your message is in the prompt again."
+
+
+class ChatScreen(ShellScreen):
+    """A transcript above, a prompt below."""
+
+    MODE = "chat"
+    CSS_PATH = "chat.tcss"
+    BINDINGS = bindings("chat")
+    AUTO_FOCUS = "#prompt"
+
+    @dataclass
+    class Answered(Message):
+        """An answer has ended: finished, stopped or failed."""
+
+        talk: Talk
+        failure: DmrError | None
+
+    def __init__(self, workspace: Workspace, model: str = "") -> None:
+        """A new conversation.
+
+        Args:
+            workspace: what the screens share.
+            model: whom to talk to; empty: one that is in memory, else the first one.
+        """
+        super().__init__(workspace)
+        self._conversation = Conversation(model)
+        self._talk: Talk | None = None
+        self._answering: Worker[None] | None = None
+        self._queue: list[str] = []
+        self._stats: TurnStats | None = None
+        self._thoughts_shown = False
+        self._followed = True
+
+    def body(self) -> Iterable[Widget]:
+        """Transcript, completions, prompt and what is measured."""
+        with Vertical(id="conversation"), Transcript(id="transcript"):
+            yield Static(id="opening")
+        yield Completion(id="completion")
+        yield PromptArea(id="prompt")
+        yield Foot()
+
+    def on_mount(self) -> None:
+        """Begin to show answers as they come."""
+        super().on_mount()
+        self.query_one(PromptArea).border_title = "⏎ send · ^j new line · / commands"
+        self.query_one(Completion).show([])
+        for watched in ("scroll_y", "virtual_size"):
+            self.watch(self._transcript, watched, self._place_changed, init=False)
+        self._flushing = self.set_interval(_FLUSH_SECONDS, self._flush, pause=True)
+
+    @property
+    def _transcript(self) -> Transcript:
+        return self.query_one(Transcript)
+
+    # Whom to talk to.
+
+    def use_model(self, name: str) -> None:
+        """Talk to this model from now on; what was said stays."""
+        if name != self._conversation.model:
+            before, self._conversation.model = self._conversation.model, name
+            if before and self._conversation.turns:
+                self.workspace.say(f"{name} goes on with the conversation.")
+        self.refresh_all()
+        self._send_next()
+
+    @property
+    def model(self) -> str:
+        """Whom it talks to; empty while there is nobody."""
+        return self._conversation.model
+
+    def _choose_model(self) -> None:
+        library = self.workspace.library
+        if not self.model and library.entries:
+            entries = sorted(library.entries, key=lambda entry: entry.running is None)
+            self._conversation.model = entries[0].name
+
+    # What is shown.
+
+    def workspace_changed(self) -> None:
+        """Send what waited for the runner or for a pull."""
+        self._choose_model()
+        self._give_up_waiting()
+        self._send_next()
+
+    def show_workspace(self) -> None:
+        """Show whom one talks to and what a message waits for."""
+        self._choose_model()
+        turns = sum(turn.role == "user" for turn in self._conversation.turns)
+        box = self.query_one("#conversation")
+        said = f"{turns} turn{'s' if turns != 1 else ''}" if turns else "New chat"
+        box.border_title = f"{said} · {self.model}" if self.model else "Chat"
+        opening = self.query_one("#opening", Static)
+        opening.display = len(self._transcript.children) == 1
+        if opening.display:
+            opening.update(self._opening())
+        self._show_foot()
+
+    def _place_changed(self) -> None:
+        """The end has come into view, or gone out of it."""
+        if self._transcript.following != self._followed:
+            self._followed = self._transcript.following
+            self._show_foot()
+            self.refresh_hints()
+
+    def _opening(self) -> Content:
+        if not self.model and self.workspace.library.loaded:
+            return Content.assemble(
+                ("There is no model yet.\n", "bold"),
+                ("1", "bold $primary"), (" goes to Models, where you can get one.", "$text-muted"),
+            )  # fmt: skip
+        return Content.assemble(
+            ("Chat with ", "$text-muted"), (self.model or "…", "bold"), "\n\n",
+            ("Write below, ⏎ sends. The model is loaded with your first message.\n", "$text-muted"),
+            ("/", "bold $primary"), (" commands    ", "$text-muted"),
+            ("^o", "bold $primary"), (" another model    ", "$text-muted"),
+            ("F1", "bold $primary"), (" help", "$text-muted"),
+        )  # fmt: skip
+
+    def _show_foot(self) -> None:
+        entry = self.workspace.library.find(self.model) if self.model else None
+        running = entry.running if entry else None
+        stats = self._talk.turn.stats() if self._talk else self._stats
+        self.query_one(Foot).show(
+            waiting=self._waiting_for(),
+            stats=stats,
+            window=running.context_size if running else 0,
+            following=self._followed,
+        )
+
+    def _waiting_for(self) -> str:
+        if not self._queue:
+            return ""
+        if self._talk:
+            return "queued: sent when the answer ends · esc takes it back"
+        pull = self.workspace.pulls.find(self.model)
+        if pull is not None:
+            left = f", {clock(pull.seconds_left)} left" if pull.seconds_left is not None else ""
+            return f"waiting for {pull.name}: {pull.fraction:.0%}{left} · esc takes it back"
+        return "waiting for the runner · esc takes it back"
+
+    def hint(self, action: Action) -> str | None:
+        """Stop only while there is something to stop."""
+        match action.id:
+            case "chat.stop":
+                if self._talk:
+                    return "Stop"
+                return "Take back" if self._queue else None
+            case "chat.new" | "chat.copy_answer":
+                return action.title if self._conversation.turns else None
+            case "chat.follow":
+                return None if self._followed else action.title
+            case "app.toggle_endpoint":
+                return None  # a letter, and letters belong to the prompt here
+        return action.title
+
+    def hint_scopes(self) -> tuple[str, ...]:
+        """The prompt has the focus, so its keys count too."""
+        return ("prompt", "chat")
+
+    # Asking.
+
+    @on(PromptArea.Submitted)
+    def _submitted(self, event: PromptArea.Submitted) -> None:
+        text = event.text.strip()
+        completion = self.query_one(Completion)
+        if completion.display and completion.chosen != text.split(" ")[-1]:
+            self._take_completion()
+        elif text and is_command(text):
+            self.query_one(PromptArea).take()
+            self._run_command(text)
+        elif text:
+            self._queue.append(self.query_one(PromptArea).take().strip())
+            self._send_next()
+            self.refresh_all()
+
+    @work(group="command", exit_on_error=False)
+    async def _run_command(self, line: str) -> None:
+        try:
+            context = ChatContext(self._conversation, self.workspace.runner, _shortcuts())
+        except DmrError as error:
+            self._show_outcome(line, Outcome(error.message, error=True))
+            return
+        outcome = await execute(line, context)
+        if outcome.leave:
+            self.post_message(ShowModels())
+            return
+        if outcome.cleared:
+            self._clear()
+        elif outcome.text:
+            self._show_outcome(line, outcome)
+        self._conversation.model = familiar_name(self._conversation.model)
+        self.refresh_all()
+
+    def _show_outcome(self, line: str, outcome: Outcome) -> None:
+        style = "$text-error" if outcome.error else "$text-muted"
+        text = Content.styled(f"{line}\n", "bold") + Content.styled(outcome.text, style)
+        self._add(Static(text, classes="outcome"))
+
+    def _send_next(self) -> None:
+        """Put the first message that waits to the model, if it can answer now."""
+        workspace = self.workspace
+        if not self._queue or self._talk or not workspace.ready or not self.model:
+            return
+        if workspace.pulls.find(self.model) or not workspace.library.loaded:
+            return
+        self._ask(self._queue.pop(0))
+
+    def _ask(self, text: str) -> None:
+        clocks = self.workspace.clocks
+        turn = Turn(self._conversation, self.workspace.runner, text, clock=clocks.monotonic)
+        when = time.strftime("%H:%M", time.localtime(clocks.now()))
+        question = TurnView("you", when, style="$text-accent")
+        question.show_plain(text)
+        answer = TurnView(self.model, when)
+        answer.unfold(self._thoughts_shown)
+        self._talk = Talk(turn, question, answer)
+        self._add(question, answer)
+        self._transcript.anchor()
+        self._talk.show()
+        self._flushing.resume()
+        self._answering = self._answer(self._talk)
+        self.refresh_all()
+
+    @work(group="answer", exit_on_error=False)
+    async def _answer(self, talk: Talk) -> None:
+        """Let the answer come; the timer shows it."""
+        failure: DmrError | None = None
+        try:
+            async with aclosing(talk.turn.stream()) as stream:
+                async for _ in stream:
+                    pass
+        except DmrError as error:
+            failure = error
+        finally:
+            self.post_message(self.Answered(talk, failure))
+
+    def _flush(self) -> None:
+        if self._talk is not None:
+            self._talk.show()
+            self._show_foot()
+
+    @on(Answered)
+    async def _answered(self, event: Answered) -> None:
+        talk = event.talk
+        self._flushing.pause()
+        self._talk, self._answering = None, None
+        self._stats = talk.turn.stats()
+        if talk.turn.text or talk.turn.reasoning or talk.turn.reason:
+            talk.show(finished=True)
+        else:
+            # Nothing came, so the question is taken back; it must not be lost.
+            await talk.question.remove()
+            await talk.answer.remove()
+            self._give_back(talk.turn.prompt)
+        if event.failure is not None:
+            self._add(ErrorPanel(event.failure, _BACK_IN_PROMPT))
+            self._hold_queue()
+        if self.workspace.ready:
+            await self.workspace.library.refresh_running(self.workspace.runner)
+        self._send_next()
+        self.refresh_all()
+
+    def _give_back(self, text: str) -> None:
+        """Put a message that was not answered back into the prompt, before what is typed there."""
+        prompt = self.query_one(PromptArea)
+        prompt.put(f"{text}\n{prompt.text}" if prompt.text.strip() else text)
+
+    def _hold_queue(self) -> None:
+        """After a failure nothing is sent by itself."""
+        while self._queue:
+            self._give_back(self._queue.pop())
+
+    def _give_up_waiting(self) -> None:
+        """A pull that a message waits for has failed or was cancelled."""
+        if not self._queue or self._talk:
+            return
+        if self.workspace.pulls.find(self.model) or self.workspace.library.find(self.model):
+            return
+        ended = [pull for pull in self.workspace.pulls.all if pull.name == self.model]
+        if ended and ended[0].state != "done":
+            self._hold_queue()
+            if ended[0].failure is not None:
+                self._add(ErrorPanel(ended[0].failure, _BACK_IN_PROMPT))
+
+    def _add(self, *widgets: Widget) -> None:
+        self._transcript.mount(*widgets)
+        self.query_one("#opening").display = False
+
+    # Actions.
+
+    def action_stop(self) -> None:
+        """Close the completions, take a waiting message back, or stop the answer."""
+        completion = self.query_one(Completion)
+        if completion.display:
+            self._show_completions([])
+        elif self._queue:
+            self._give_back(self._queue.pop())
+            self.refresh_all()
+        elif self._answering is not None:
+            self._answering.cancel()
+
+    def interrupt(self) -> bool:
+        """Stop the answer, if there is one."""
+        if self._answering is None:
+            return False
+        self._answering.cancel()
+        return True
+
+    def action_new(self) -> None:
+        """Forget what was said and begin again."""
+        if self._answering is not None:
+            self._answering.cancel()
+        self._conversation.clear()
+        self._clear()
+        self.refresh_all()
+
+    def _clear(self) -> None:
+        self._stats = None
+        self._transcript.query("TurnView, ErrorPanel, .outcome").remove()
+        self.call_after_refresh(self.refresh_all)
+
+    def action_show_thoughts(self) -> None:
+        """Show or fold the thoughts of all answers."""
+        self._thoughts_shown = not self._thoughts_shown
+        for view in self.query(TurnView):
+            view.unfold(self._thoughts_shown)
+        self.workspace.say(
+            "Thoughts are shown." if self._thoughts_shown else "Thoughts are folded."
+        )
+
+    def action_copy_answer(self) -> None:
+        """Copy the last answer as Markdown."""
+        answers = [turn for turn in self._conversation.turns if turn.role == "assistant"]
+        if answers:
+            self.app.copy_to_clipboard(str(answers[-1].content))
+            self.workspace.say("Copied the last answer as Markdown.")
+
+    def action_page_up(self) -> None:
+        """Look back."""
+        self._transcript.scroll_page_up(animate=False)
+
+    def action_page_down(self) -> None:
+        """Towards the end."""
+        self._transcript.scroll_page_down(animate=False)
+
+    def action_follow(self) -> None:
+        """To the end, and stay there."""
+        self._transcript.anchor()
+
+    # Completions.
+
+    @on(TextArea.Changed)
+    def _typed(self) -> None:
+        text = self.query_one(PromptArea).text
+        offered = completions(text) if text.startswith("/") and "\n" not in text else []
+        if len(offered) == 1 and offered[0][0] == text.split(" ")[-1]:
+            offered = []
+        self._show_completions(offered)
+
+    def _show_completions(self, offered: list[tuple[str, str]]) -> None:
+        self.query_one(Completion).show(offered)
+        self.query_one(PromptArea).completing = bool(offered)
+
+    @on(PromptArea.Steered)
+    def _steered(self, event: PromptArea.Steered) -> None:
+        self.query_one(Completion).steer(event.step)
+
+    @on(PromptArea.Completed)
+    @on(OptionList.OptionSelected)
+    def _take_completion(self) -> None:
+        prompt = self.query_one(PromptArea)
+        chosen = self.query_one(Completion).chosen
+        words = prompt.text.split(" ")
+        prompt.put(" ".join([*words[:-1], chosen]) + " ")
+        prompt.focus()
+
+    @on(PromptArea.Left)
+    def _left(self) -> None:
+        self.post_message(ShowModels())
+
+    def on_paste(self, event: events.Paste) -> None:
+        """What is pasted anywhere on this screen goes into the prompt."""
+        self.query_one(PromptArea).insert(event.text)
+
+
+def _shortcuts() -> str:
+    rows = [(action.key, action.help) for action in actions("prompt", "chat")]
+    width = max(len(key) for key, _ in rows)
+    return "\n".join(f"  {key:<{width}}  {text}" for key, text in rows)

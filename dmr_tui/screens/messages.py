@@ -1,0 +1,18 @@
+"""What screens ask of the app: things that concern more than one screen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from textual.message import Message
+
+
+@dataclass
+class OpenChat(Message):
+    """Go to the chat and talk to this model."""
+
+    model: str
+
+
+class ShowModels(Message):
+    """Go to the models."""

@@ -1,0 +1,60 @@
+"""What the command palette offers: every action, and every model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+
+from textual.command import DiscoveryHit, Hit, Hits, Provider
+
+from dmr_tui.actions import ACTIONS, Action
+from dmr_tui.screens.messages import OpenChat
+from dmr_tui.screens.shell import ShellScreen
+from dmr_tui.widgets.header import MODES
+
+
+class Actions(Provider):
+    """Every action with a palette text; one of another screen goes there first."""
+
+    async def discover(self) -> Hits:
+        """All of them, before anything is typed."""
+        for action in _offered():
+            yield DiscoveryHit(action.palette, partial(self._run, action), help=action.help)
+
+    async def search(self, query: str) -> Hits:
+        """Those that match."""
+        matcher = self.matcher(query)
+        for action in _offered():
+            score = matcher.match(action.palette)
+            if score > 0:
+                shown = matcher.highlight(action.palette)
+                yield Hit(score, shown, partial(self._run, action), help=action.help)
+
+    async def _run(self, action: Action) -> None:
+        if action.scope in MODES:
+            await self.app.switch_mode(action.scope)
+        await self.app.run_action(action.target)
+
+
+class Models(Provider):
+    """Every stored model: choosing one opens a chat with it."""
+
+    async def search(self, query: str) -> Hits:
+        """Those that match."""
+        matcher = self.matcher(query)
+        for text, run in self._models():
+            score = matcher.match(text)
+            if score > 0:
+                yield Hit(score, matcher.highlight(text), run)
+
+    def _models(self) -> Iterator[tuple[str, Callable[[], object]]]:
+        if isinstance(self.screen, ShellScreen):
+            for entry in self.screen.workspace.library.entries:
+                yield (
+                    f"Chat with {entry.name}",
+                    partial(self.screen.post_message, OpenChat(entry.name)),
+                )
+
+
+def _offered() -> list[Action]:
+    return [action for action in ACTIONS if action.palette]

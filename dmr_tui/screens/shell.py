@@ -1,0 +1,170 @@
+"""The frame that every screen stands in: header, body, status bar, keys."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+from textual import work
+from textual.app import ComposeResult
+from textual.content import Content
+from textual.screen import Screen
+from textual.timer import Timer
+from textual.widget import Widget
+from textual.widgets import Input, TextArea
+
+from dmr_tui.actions import Action, actions, display_key, is_typed
+from dmr_tui.errors import DmrError
+from dmr_tui.screens.workspace import Workspace
+from dmr_tui.widgets.figures import short_size
+from dmr_tui.widgets.header import Header
+from dmr_tui.widgets.keybar import Hint, KeyBar
+from dmr_tui.widgets.statusbar import StatusBar
+
+_SAMPLING_SECONDS = 1.0
+_LOOK_SECONDS = 2.0
+_SEVERITY = {"information": "$text-muted", "warning": "$text-warning", "error": "$text-error"}
+
+
+class ShellScreen(Screen[None]):
+    """A screen of its own mode. Its timers rest while another screen is shown."""
+
+    MODE: ClassVar[str]
+    """Name of its mode, which is also the scope of its actions."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        """A screen on a workspace."""
+        super().__init__()
+        self.workspace = workspace
+        self._clockwork: list[Timer] = []
+
+    def body(self) -> Iterable[Widget]:
+        """The widgets between header and status bar."""
+        raise NotImplementedError
+
+    def show_workspace(self) -> None:
+        """Show what the workspace holds now; called after every change while on screen."""
+
+    def workspace_changed(self) -> None:
+        """React to a change, on screen or not."""
+
+    def interrupt(self) -> bool:
+        """Stop what is being done for the user; whether there was anything to stop."""
+        return False
+
+    def hint(self, action: Action) -> str | None:
+        """What an action is called here and now; None while it would do nothing."""
+        return action.title
+
+    def compose(self) -> ComposeResult:
+        """The frame around `body`."""
+        yield Header(self.MODE)
+        yield from self.body()
+        yield StatusBar()
+        yield KeyBar()
+
+    def on_mount(self) -> None:
+        """Begin to look around; the first reading comes after the first frame."""
+        self._clockwork = [
+            self.set_interval(_SAMPLING_SECONDS, self._sample),
+            self.set_interval(_LOOK_SECONDS, self._look),
+        ]
+        self.refresh_all()
+
+    def on_screen_resume(self) -> None:
+        """Show what has happened meanwhile."""
+        for timer in self._clockwork:
+            timer.resume()
+        self.refresh_all()
+        self._sample()
+
+    def on_screen_suspend(self) -> None:
+        """Rest."""
+        for timer in self._clockwork:
+            timer.pause()
+
+    def refresh_all(self) -> None:
+        """Show the workspace in the frame and in the body."""
+        if not self.is_current:
+            return
+        notice = self.workspace.notice
+        self.query_one(Header).state = self._state()
+        self.query_one(StatusBar).message = Content.styled(notice.text, _SEVERITY[notice.severity])
+        self.show_workspace()
+        self.refresh_hints()
+
+    def refresh_hints(self) -> None:
+        """Show the keys that do something now."""
+        typing = isinstance(self.focused, (Input, TextArea))
+        hints = []
+        for action in sorted(actions(*self.hint_scopes(), "app"), key=lambda action: action.rank):
+            # A letter would be typed, so it is no key while one writes.
+            keys = [key for key in action.keys if not (typing and is_typed(key))]
+            title = self.hint(action) if action.rank and keys else None
+            if title:
+                hints.append(Hint(display_key(keys[0]), title, action.target))
+        self.query_one(KeyBar).hints = hints
+
+    def hint_scopes(self) -> tuple[str, ...]:
+        """Whose keys are shown besides those that work everywhere."""
+        return (self.MODE,)
+
+    @work(group="sample", exclusive=True, exit_on_error=False)
+    async def _sample(self) -> None:
+        reading = await self.workspace.sample()
+        self.query_one(StatusBar).reading = reading
+
+    @work(group="look", exclusive=True, exit_on_error=False)
+    async def _look(self) -> None:
+        if self.workspace.ready:
+            await self.workspace.library.refresh_running(self.workspace.runner)
+
+    def _state(self) -> Content:
+        """Runner, endpoint, pulls and loaded models, as the header shows them."""
+        workspace = self.workspace
+        if workspace.failure is not None:
+            return Content.styled("× no runner", "$text-error")
+        if workspace.status is None:
+            return Content.styled("◐ starting", "$text-warning")
+        parts = [*self._pulls(), self._runner(), *self._loaded()]
+        return Content.styled("  ·  ", "$text-disabled").join(parts)
+
+    def _pulls(self) -> list[Content]:
+        active = self.workspace.pulls.active
+        if not active:
+            return []
+        more = f" +{len(active) - 1}" if len(active) > 1 else ""
+        pull = active[0]
+        return [Content.styled(f"↓ {pull.name} {pull.fraction:.0%}{more}", "$text-primary")]
+
+    def _runner(self) -> Content:
+        workspace = self.workspace
+        if isinstance(workspace.library.failure, DmrError):
+            return Content.styled("× disconnected", "$text-error")
+        assert workspace.status is not None
+        address = workspace.endpoint.url or workspace.status.endpoint
+        if workspace.status.kind == "embedded":
+            shown = f"serving {_short(address)}" if address else "embedded"
+        else:
+            shown = _short(address)
+        return Content.styled(shown, "$text-success" if address else "$text-muted")
+
+    def _loaded(self) -> list[Content]:
+        library = self.workspace.library
+        workers = library.running
+        if not workers:
+            return [Content.styled("○ no model loaded", "$text-muted")]
+        first = workers[0]
+        entry = next((each for each in library.entries if each.running == first), None)
+        name = entry.name if entry else first.name
+        glyph = "●" if first.state == "ready" else "◐"
+        more = f" +{len(workers) - 1}" if len(workers) > 1 else ""
+        memory = sum(worker.memory for worker in workers)
+        shown = Content.styled(f"{glyph} ", "$text-success") + Content(name + more)
+        if memory:
+            shown += Content.styled(f" {short_size(memory)}", "$text-muted")
+        return [shown]
+
+
+def _short(url: str) -> str:
+    return url.removeprefix("http://").removeprefix("https://").rstrip("/")

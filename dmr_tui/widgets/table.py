@@ -1,0 +1,276 @@
+"""A table of things, one row each, drawn row by row: thousands of rows cost no more than a few."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from typing import Generic, Literal, TypeVar
+
+from rich.segment import Segment
+from textual import events
+from textual.binding import Binding
+from textual.content import Content
+from textual.geometry import Size
+from textual.message import Message
+from textual.reactive import reactive
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+from textual.visual import Visual
+
+from dmr_tui.actions import bindings
+
+T = TypeVar("T")
+_GAP = 2
+_NARROWEST = 12
+_HEADER = 1
+
+
+@dataclass(frozen=True)
+class Column(Generic[T]):
+    """One column.
+
+    Attributes:
+        key: its name for sorting.
+        title: what stands above it.
+        cell: the text of a thing in it.
+        width: cells; 0: what the other columns leave.
+        align: where the text stands.
+        from_width: the column is left out where the table has fewer cells than this.
+    """
+
+    key: str
+    title: str
+    cell: Callable[[T], Content]
+    width: int = 0
+    align: Literal["left", "right"] = "left"
+    from_width: int = 0
+
+
+class Table(ScrollView, Generic[T], can_focus=True):
+    """Rows with a cursor, below a head that stays in place.
+
+    Rows may be any objects; `identity` tells which one is which, so that the cursor stays on its
+    thing when rows come, go or are sorted.
+    """
+
+    BINDINGS = [*bindings("list"), Binding("enter", "choose", show=False)]  # noqa: RUF012
+    COMPONENT_CLASSES = {"table--head", "table--cursor"}  # noqa: RUF012
+
+    cursor: reactive[int] = reactive(0, init=False)
+    """Index of the row that actions are meant for."""
+
+    @dataclass
+    class Moved(Message):
+        """The cursor is on another row, or on none."""
+
+        table: Table[T]  # type: ignore[valid-type]  # a nested class cannot be generic too
+
+        @property
+        def control(self) -> Table[T]:
+            """The table."""
+            return self.table
+
+    @dataclass
+    class Chosen(Message):
+        """A row was chosen, by its key or by two clicks."""
+
+        table: Table[T]  # type: ignore[valid-type]  # as above
+
+    @dataclass
+    class HeadClicked(Message):
+        """The head of a column was clicked."""
+
+        table: Table[T]  # type: ignore[valid-type]  # as above
+        column: str
+
+    def __init__(
+        self,
+        columns: Sequence[Column[T]],
+        *,
+        identity: Callable[[T], Hashable],
+        id: str | None = None,  # noqa: A002  # Textual's own name for it
+    ) -> None:
+        super().__init__(id=id)
+        self._columns = columns
+        self._identity = identity
+        self._rows: Sequence[T] = ()
+        self._sorted_by = ""
+        self._reverse = False
+        self._strips: dict[int, Strip] = {}
+
+    @property
+    def rows(self) -> Sequence[T]:
+        """What the table shows, in its order."""
+        return self._rows
+
+    @property
+    def current(self) -> T | None:
+        """The thing under the cursor."""
+        return self._rows[self.cursor] if self._rows else None
+
+    def show(self, rows: Sequence[T], *, sorted_by: str = "", reverse: bool = False) -> None:
+        """Show these things; the column they are sorted by gets an arrow."""
+        current = self.current
+        wanted = None if current is None else self._identity(current)
+        self._rows, self._sorted_by, self._reverse = rows, sorted_by, reverse
+        self._strips.clear()
+        self.virtual_size = Size(self.size.width, len(rows) + _HEADER)
+        keep = next((i for i, row in enumerate(rows) if self._identity(row) == wanted), None)
+        self.set_reactive(Table.cursor, min(self.cursor, max(len(rows) - 1, 0)))
+        if keep is not None:
+            self.set_reactive(Table.cursor, keep)
+        self._show_cursor()
+        self.refresh()
+        self.post_message(self.Moved(self))
+
+    def move_to(self, identity: Hashable) -> None:
+        """Put the cursor on the thing with this identity, if it is there."""
+        for index, row in enumerate(self._rows):
+            if self._identity(row) == identity:
+                self.cursor = index
+
+    def validate_cursor(self, cursor: int) -> int:
+        """Keep the cursor on a row."""
+        return min(max(cursor, 0), max(len(self._rows) - 1, 0))
+
+    def watch_cursor(self, before: int, now: int) -> None:
+        """Follow the cursor and tell the screen."""
+        for index in (before, now):
+            self._strips.pop(index, None)
+        self._show_cursor()
+        self.refresh()
+        self.post_message(self.Moved(self))
+
+    def notify_style_update(self) -> None:
+        """Draw again in the new colours."""
+        super().notify_style_update()
+        self._strips.clear()
+
+    def on_resize(self) -> None:
+        """Lay the columns out for the new width."""
+        self._strips.clear()
+        self.virtual_size = Size(self.size.width, len(self._rows) + _HEADER)
+        self._show_cursor()
+
+    def on_focus(self) -> None:
+        """The cursor row looks different with the focus."""
+        self._strips.clear()
+
+    def on_blur(self) -> None:
+        """See `on_focus`."""
+        self._strips.clear()
+
+    def on_click(self, event: events.Click) -> None:
+        """Move the cursor; two clicks choose; a click on the head asks to sort."""
+        if event.y < _HEADER:
+            if column := self._column_at(event.x):
+                self.post_message(self.HeadClicked(self, column))
+            return
+        index = event.y - _HEADER + self.scroll_offset.y
+        if index < len(self._rows):
+            self.cursor = index
+            if event.chain == 2:
+                self.post_message(self.Chosen(self))
+
+    def action_choose(self) -> None:
+        """Choose the row under the cursor."""
+        if self._rows:
+            self.post_message(self.Chosen(self))
+
+    def action_cursor_down(self) -> None:
+        """Next row."""
+        self.cursor += 1
+
+    def action_cursor_up(self) -> None:
+        """Row before."""
+        self.cursor -= 1
+
+    def action_page_down(self) -> None:
+        """One page on."""
+        self.cursor += max(self.size.height - _HEADER - 1, 1)
+
+    def action_page_up(self) -> None:
+        """One page back."""
+        self.cursor -= max(self.size.height - _HEADER - 1, 1)
+
+    def action_scroll_top(self) -> None:
+        """First row."""
+        self.cursor = 0
+
+    def action_scroll_bottom(self) -> None:
+        """Last row."""
+        self.cursor = len(self._rows) - 1
+
+    def render_line(self, y: int) -> Strip:
+        """The head, or one of the rows that are in view."""
+        if y < _HEADER:
+            return self._draw(self._head(), "table--head")
+        index = y - _HEADER + self.scroll_offset.y
+        if index >= len(self._rows):
+            return Strip.blank(self.size.width, self.visual_style.rich_style)
+        strip = self._strips.get(index)
+        if strip is None:
+            here = index == self.cursor
+            strip = self._draw(self._row(index, here), "table--cursor" if here else "")
+            self._strips[index] = strip
+        return strip
+
+    def _draw(self, content: Content, component: str) -> Strip:
+        style = self.get_visual_style(component) if component else self.visual_style
+        width = self.size.width
+        strips = Visual.to_strips(self, content, width, 1, style, pad=True)
+        return strips[0] if strips else Strip([Segment("")])
+
+    def _head(self) -> Content:
+        cells = []
+        for column, width in self._widths():
+            arrow = ""
+            if column.key == self._sorted_by:
+                arrow = " ↑" if self._reverse else " ↓"
+            cells.append(_fitted(Content(column.title + arrow), width, column.align))
+        return Content("  ") + Content(" " * _GAP).join(cells)
+
+    def _row(self, index: int, here: bool) -> Content:
+        thing = self._rows[index]
+        cells = [
+            _fitted(column.cell(thing), width, column.align) for column, width in self._widths()
+        ]
+        mark = Content.styled("▸ ", "$primary") if here else Content("  ")
+        return mark + Content(" " * _GAP).join(cells)
+
+    def _widths(self) -> list[tuple[Column[T], int]]:
+        room = self.size.width
+        shown = [column for column in self._columns if room >= column.from_width]
+        fixed = sum(column.width for column in shown) + _GAP * (len(shown) - 1) + 3
+        flexible = max(room - fixed, _NARROWEST)
+        return [(column, column.width or flexible) for column in shown]
+
+    def _column_at(self, x: int) -> str:
+        start = 2
+        for column, width in self._widths():
+            if start <= x < start + width + _GAP:
+                return column.key
+            start += width + _GAP
+        return ""
+
+    def _show_cursor(self) -> None:
+        """Scroll so that the cursor's row is in view."""
+        page = self.size.height - _HEADER
+        if page <= 0:
+            return
+        top = self.scroll_offset.y
+        if self.cursor < top:
+            self.scroll_to(y=self.cursor, animate=False, immediate=True)
+        elif self.cursor >= top + page:
+            self.scroll_to(y=self.cursor - page + 1, animate=False, immediate=True)
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        """Draw the rows that have come into view."""
+        super().watch_scroll_y(old_value, new_value)
+        self.refresh()
+
+
+def _fitted(content: Content, width: int, align: str) -> Content:
+    cut = content.truncate(width, ellipsis=True)
+    missing = width - cut.cell_length
+    return cut.pad_left(missing) if align == "right" else cut.pad_right(missing)

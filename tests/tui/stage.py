@@ -1,0 +1,339 @@
+"""A runner whose every step a test decides: models come and go, answers come token by token."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Sequence
+from pathlib import Path
+from typing import Any
+
+from dmr_tui.app import DmrApp
+from dmr_tui.engine.profile import Profile, RunningModel
+from dmr_tui.engine.request import (
+    ChatRequest,
+    Delta,
+    Event,
+    Finished,
+    FinishReason,
+    GenerateRequest,
+    Started,
+    Usage,
+)
+from dmr_tui.errors import DmrError, ModelNotFoundError
+from dmr_tui.paths import Paths
+from dmr_tui.runner.base import DiskUsage, Model, Removed, RunnerStatus
+from dmr_tui.screens.workspace import Clocks
+from dmr_tui.settings import Settings
+from dmr_tui.store.manifest import ModelConfig
+from dmr_tui.store.reference import parse_reference
+from dmr_tui.store.transfer.progress import LayerProgress, TransferProgress
+from dmr_tui.system.gpu import GpuReading
+from dmr_tui.system.memory import MemoryReading
+from dmr_tui.system.sampler import Machine, Reading
+
+NOW = 1_763_721_060.0
+"""A Friday morning, 10:31 UTC."""
+GB = 1000**3
+
+
+def model(
+    name: str,
+    parameters: str = "361.82M",
+    quantization: str = "Q4_K_M",
+    size: str = "256.35MiB",
+    context: int = 8192,
+    architecture: str = "llama",
+    tags: Sequence[str] = (),
+) -> Model:
+    """A stored model as a runner tells of it."""
+    reference = parse_reference(name)
+    gguf = {
+        f"{architecture}.context_length": str(context),
+        f"{architecture}.block_count": "32",
+        f"{architecture}.attention.head_count": "15",
+        f"{architecture}.attention.head_count_kv": "5",
+        f"{architecture}.embedding_length": "960",
+        "general.license": "apache-2.0",
+    }
+    return Model(
+        id="sha256:" + name.encode().hex().ljust(64, "0")[:64],
+        created=1_742_816_981,
+        config=ModelConfig(
+            format="gguf",
+            quantization=quantization,
+            parameters=parameters,
+            architecture=architecture,
+            size=size,
+            gguf=gguf,
+        ),
+        tags=[str(reference), *(str(parse_reference(tag)) for tag in tags)],
+    )
+
+
+SEVEN = (
+    model("qwen3:8b", "8.19B", "Q4_K_M", "4.68GiB", 40960, "qwen3", ["qwen3"]),
+    model("nomic-embed-text", "137M", "F16", "261.60MiB", 2048, "nomic-bert"),
+    model("llama3.2:3b", "3.21B", "Q4_K_M", "1.87GiB", 131072),
+    model("gemma3:27b-it-qat", "27.4B", "Q4_0", "16.86GiB", 131072, "gemma3"),
+    model("smollm2", "361.82M", "IQ2_XXS/Q4_K_M", "256.35MiB", 8192),
+    model("hf.co/unsloth/Qwen3-30B-A3B-GGUF:Q3_K_M", "30.5B", "Q3_K_M", "13.13GiB", 40960, "qwen3"),
+    model("llama3.3:70b", "70.6B", "Q4_K_M", "39.59GiB", 131072),
+)
+
+
+class StageRunner:
+    """A `Runner` on a stage.
+
+    An answer waits for the test to `say` something and to `finish` it, a pull for `progress` and
+    `arrive`; `fail` breaks either off. `pace` makes it play by itself, for a look at the screen.
+    """
+
+    def __init__(self, models: Sequence[Model] = ()) -> None:
+        self.stored = list(models)
+        self.workers: dict[str, RunningModel] = {}
+        self.asked: list[ChatRequest] = []
+        self.calls: list[tuple[Any, ...]] = []
+        self.failure: DmrError | None = None
+        """Raised by the next call that reads or changes models."""
+        self.kind, self.endpoint = "embedded", ""
+        self.pace: tuple[str, float] | None = None
+        """A text to answer by itself, and the seconds between its words."""
+        self.closed = False
+        self.stopped: list[str] = []
+        """What was broken off by its consumer: `answer` or `pull`."""
+        self._steps: asyncio.Queue[Event | DmrError] = asyncio.Queue()
+        self._lines: asyncio.Queue[TransferProgress | DmrError] = asyncio.Queue()
+        self._arriving: list[Model] = []
+        self._playing: asyncio.Task[None] | None = None
+
+    # What a test makes happen.
+
+    def say(self, *texts: str) -> None:
+        """Let the answer go on."""
+        for text in texts:
+            self._steps.put_nowait(Delta(text))
+
+    def event(self, event: Event) -> None:
+        """Let something else happen in the answer."""
+        self._steps.put_nowait(event)
+
+    def finish(self, reason: FinishReason = "stop", tokens: int = 212) -> None:
+        """End the answer."""
+        usage = Usage(26, tokens, 0, prompt_seconds=0.31, generation_seconds=4.5)
+        self._steps.put_nowait(Finished(reason, usage))
+
+    def progress(self, current: int, total: int, layer: str = "sha256:9c2fe1aa0b77") -> None:
+        """Let the pull go on."""
+        part = LayerProgress(layer, total, current)
+        self._lines.put_nowait(TransferProgress("progress", "", total, part))
+
+    def arrive(self, *models: Model) -> None:
+        """End the pull; from now on these models are stored."""
+        self._arriving = list(models)
+        self._lines.put_nowait(TransferProgress("success", "Model pulled successfully"))
+
+    def fail(self, error: DmrError) -> None:
+        """Break off what is under way."""
+        self._steps.put_nowait(error)
+        self._lines.put_nowait(error)
+
+    def run(self, stored: Model, *, state: str = "ready", in_use: int = 0) -> None:
+        """Have a model in memory."""
+        self.workers[stored.id] = RunningModel(
+            id=stored.id,
+            name=stored.tags[0],
+            backend="llama.cpp",
+            mode="completion",
+            state=state,
+            in_use=in_use,
+            keep_alive=300.0,
+            last_used=NOW - 130,
+            context_size=8192,
+            memory=6_912_000_000,
+            gpu_layers=0,
+            pid=4711,
+        )
+
+    # What the screens call.
+
+    def _check(self) -> None:
+        if self.failure is not None:
+            failure, self.failure = self.failure, None
+            raise failure
+
+    def _find(self, name: str) -> Model:
+        self._check()
+        for stored in self.stored:
+            if name == stored.id or str(parse_reference(name)) in stored.tags:
+                return stored
+        raise ModelNotFoundError(f"model {name!r} not found", f"get it with: dmr pull {name}")
+
+    async def models(self) -> list[Model]:
+        self._check()
+        return list(self.stored)
+
+    async def model(self, name: str) -> Model:
+        return self._find(name)
+
+    async def manifest(self, name: str) -> dict[str, Any]:
+        self.calls.append(("manifest", name))
+        layers = [("application/vnd.docker.ai.gguf.v3", 268_804_096)]
+        layers += [("application/vnd.docker.ai.license", 11_358)]
+        return {"layers": [{"mediaType": kind, "size": size} for kind, size in layers]}
+
+    async def tag(self, source: str, target: str) -> str:
+        self.calls.append(("tag", source, target))
+        return target
+
+    async def remove(self, name: str, *, force: bool = False) -> list[Removed]:
+        self.calls.append(("remove", name))
+        found = self._find(name)
+        self.stored.remove(found)
+        return [Removed(deleted=found.id)]
+
+    async def pull(self, name: str) -> AsyncGenerator[TransferProgress, None]:
+        self.calls.append(("pull", name))
+        self._check()
+        while True:
+            try:
+                line = await self._lines.get()
+            except asyncio.CancelledError:
+                self.stopped.append("pull")
+                raise
+            if isinstance(line, DmrError):
+                raise line
+            yield line
+            if line.type == "success":
+                self.stored += self._arriving or [model(name)]
+                return
+
+    async def push(self, name: str) -> AsyncGenerator[TransferProgress, None]:
+        self.calls.append(("push", name))
+        yield TransferProgress("success", "", mode="push")
+
+    async def disk_usage(self) -> DiskUsage:
+        return DiskUsage(models=0)
+
+    async def generate(
+        self, model: str, request: GenerateRequest, *, profile: Profile | None = None
+    ) -> AsyncGenerator[Event, None]:
+        assert isinstance(request, ChatRequest)
+        found = self._find(model)
+        self.asked.append(request)
+        self.calls.append(("generate", model))
+        if self.pace is not None:
+            self._playing = asyncio.create_task(self._play(*self.pace))
+        self.run(found, in_use=1)
+        yield Started(prompt_tokens=26)
+        try:
+            while True:
+                step = await self._steps.get()
+                if isinstance(step, DmrError):
+                    raise step
+                yield step
+                if isinstance(step, Finished):
+                    return
+        except (asyncio.CancelledError, GeneratorExit):
+            self.stopped.append("answer")
+            raise
+        finally:
+            self.run(found)
+
+    async def _play(self, text: str, seconds: float) -> None:
+        words = [word + " " for word in text.split(" ")]
+        for word in words:
+            self.say(word)
+            await asyncio.sleep(seconds)
+        self.finish(tokens=len(words))
+
+    async def load(self, model: str, *, profile: Profile | None = None) -> None:
+        self.calls.append(("load", model))
+        self.run(self._find(model))
+
+    async def configure(self, model: str, profile: Profile) -> None:
+        self.calls.append(("configure", model, profile))
+
+    async def running(self) -> list[RunningModel]:
+        return list(self.workers.values())
+
+    async def unload(self, models: Sequence[str] | None = None) -> int:
+        self.calls.append(("unload", models))
+        gone = [self._find(name).id for name in models or []]
+        for each in gone:
+            del self.workers[each]
+        return len(gone)
+
+    async def status(self) -> RunnerStatus:
+        return RunnerStatus(self.kind, self.endpoint, "0.1.0", {"llama.cpp": "Running"})
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+class StageMeter:
+    """A machine that is always the same."""
+
+    gpus = (GpuReading("NVIDIA RTX 4090", 24 * GB, 11_200_000_000, 61.0),)
+
+    def __init__(self, *, gpus: bool = True) -> None:
+        self._gpus = self.gpus if gpus else ()
+
+    def read(self) -> Reading:
+        return Reading(22.0, MemoryReading(64 * GB, 54_900_000_000), self._gpus)
+
+    def machine(self, folder: Path) -> Machine:
+        memory = MemoryReading(64 * GB, 54_900_000_000)
+        return Machine(16, 212 * GB, memory, self._gpus)
+
+
+class StageClock:
+    """Time that a test moves."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+    def now(self) -> float:
+        return NOW + self.seconds
+
+
+def stage(
+    runner: StageRunner, home: Path, *, gpus: bool = True, clock: StageClock | None = None
+) -> DmrApp:
+    """The program on a staged runner, machine and clock."""
+
+    async def open_runner() -> StageRunner:
+        return runner
+
+    clock = clock or StageClock()
+    paths = Paths(data=home / "data", config=home / "config", state=home / "state")
+    return DmrApp(
+        Settings(port=0),
+        paths,
+        open_runner=open_runner,
+        meter=StageMeter(gpus=gpus),
+        clocks=Clocks(clock.monotonic, clock.now),
+    )
+
+
+def main() -> None:
+    """Play by hand: `python -m tests.tui.stage [empty]`."""
+    import sys
+    import tempfile
+
+    runner = StageRunner(() if "empty" in sys.argv else SEVEN)
+    if "empty" not in sys.argv:
+        runner.run(SEVEN[0])
+    sample = Path(__file__).with_name("answer.md").read_text()
+    runner.pace = (sample, 0.03)
+    home = Path(tempfile.mkdtemp())
+    app = stage(runner, home, clock=None)
+    app.workspace.clocks = Clocks(time.monotonic, time.time)
+    app.run()
+
+
+if __name__ == "__main__":
+    main()

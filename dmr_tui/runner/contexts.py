@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from dmr_tui.errors import DmrError, InvalidRequestError
+from dmr_tui.errors import DmrError, InvalidRequestError, StoreError
 from dmr_tui.paths import Paths
 from dmr_tui.settings import Settings
 
@@ -94,15 +94,22 @@ def _verify(environ: Mapping[str, str]) -> bool | Path:
 
 
 def announce(paths: Paths, url: str, instance: str) -> None:
-    """Tell this user's other commands that an endpoint of this process answers at `url`."""
+    """Tell this user's other commands that an endpoint of this process answers at `url`.
+
+    Raises:
+        StoreError: the file cannot be written.
+    """
     said = Announcement(url, os.getpid(), _root(paths), instance)
     file = paths.endpoint
-    file.parent.mkdir(parents=True, exist_ok=True)
-    # A file of mode 0600 from the first byte on, put in place in one step.
-    handle, name = tempfile.mkstemp(dir=file.parent, prefix=file.name)
-    with open(handle, "wb") as out:
-        out.write(msgspec.json.encode(said))
-    os.replace(name, file)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        # A file of mode 0600 from the first byte on, put in place in one step.
+        handle, name = tempfile.mkstemp(dir=file.parent, prefix=file.name)
+        with open(handle, "wb") as out:
+            out.write(msgspec.json.encode(said))
+        os.replace(name, file)
+    except OSError as error:
+        raise StoreError(f"cannot write {file}: {error.strerror}") from error
 
 
 def withdraw(paths: Paths, instance: str) -> None:
@@ -130,10 +137,10 @@ async def _running(paths: Paths) -> Runner | None:
 
 
 def _read(paths: Paths) -> Announcement | None:
-    """What the file says; None when it is absent, or was not written by this program."""
+    """What the file says; None when it cannot be read, or was not written by this program."""
     try:
         return msgspec.json.decode(paths.endpoint.read_bytes(), type=Announcement)
-    except (FileNotFoundError, msgspec.MsgspecError):
+    except (OSError, msgspec.MsgspecError):
         return None
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import uvicorn
 
-from dmr_tui.errors import InvalidRequestError, UnavailableError
+from dmr_tui.errors import DmrError, InvalidRequestError, UnavailableError
 from dmr_tui.paths import Paths
 from dmr_tui.runner import contexts
 from dmr_tui.runner.base import Runner
@@ -91,7 +91,9 @@ class Endpoint:
         """Listen, and say so in `Paths.endpoint`.
 
         Raises:
+            InvalidRequestError: the host is no address and no name.
             UnavailableError: the port or the socket is taken, or the address is not this machine's.
+            StoreError: the announcement cannot be written.
         """
         listener = self._listen_unix() if self._socket else self._listen_tcp()
         self._serving = asyncio.create_task(self._server.serve([listener]), name="endpoint")
@@ -100,7 +102,11 @@ class Endpoint:
                 await self._serving
             await asyncio.sleep(0)
         self.url = self._address(listener)
-        await asyncio.to_thread(contexts.announce, self._paths, self.url, self._instance)
+        try:
+            await asyncio.to_thread(contexts.announce, self._paths, self.url, self._instance)
+        except DmrError:
+            await self.stop(grace=0)
+            raise
 
     async def stop(self, grace: float = GRACE) -> None:
         """Stop listening and end the open requests: by themselves, else with an error.

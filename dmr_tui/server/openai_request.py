@@ -1,7 +1,8 @@
 """What OpenAI's clients send, and how it becomes the engine's requests.
 
-Fields that nobody here knows are ignored, as OpenAI's own server does; null means absent. What is
-known and would change the answer, but cannot be done, is refused by name.
+Fields that nobody here knows are ignored, as llama-server does; null means absent. What is known
+and would change the answer, but cannot be done, is refused by name. Ranges are the engine's to
+check.
 Source: OpenAI API reference, `POST /chat/completions` and `POST /completions`; the sampling fields
 beyond it are llama-server's.
 """
@@ -27,7 +28,8 @@ from dmr_tui.engine.request import (
 )
 from dmr_tui.errors import InvalidRequestError
 
-MAX_STOPS = 16
+_MAX_INT = 2**31 - 1
+"""llama.cpp counts and numbers tokens in 32 bits."""
 
 
 class StreamOptions(Struct, frozen=True):
@@ -157,7 +159,9 @@ def _prompts(prompt: str | list[Any] | None) -> list[str | list[int]]:
 
 
 def _are_tokens(value: Any) -> bool:
-    return isinstance(value, list) and all(type(token) is int and token >= 0 for token in value)
+    return isinstance(value, list) and all(
+        type(token) is int and 0 <= token <= _MAX_INT for token in value
+    )
 
 
 def _message(turn: MessageBody, where: str) -> Message:
@@ -187,15 +191,6 @@ def _part(part: Part, where: str) -> ContentPart:
 
 
 def _sampling(body: GenerationBody) -> Sampling:
-    for field, value in (
-        ("temperature", body.temperature),
-        ("top_p", body.top_p),
-        ("min_p", body.min_p),
-        ("typical_p", body.typical_p),
-        ("repeat_penalty", body.repeat_penalty),
-    ):
-        if value is not None and value < 0:
-            raise _wrong(field, f"{value} is below 0")
     if body.seed is not None and not -(2**63) <= body.seed < 2**63:
         raise _wrong("seed", "a 64-bit integer is required")
     return Sampling(**{name: getattr(body, name) for name in Sampling.__struct_fields__})
@@ -207,13 +202,11 @@ def _limits(body: GenerationBody) -> Limits:
     if body.logprobs is not None and body.logprobs is not False:
         raise _wrong("logprobs", "log probabilities are not supported yet")
     stop = [body.stop] if isinstance(body.stop, str) else body.stop or []
-    if len(stop) > MAX_STOPS:
-        raise _wrong("stop", f"at most {MAX_STOPS} stop texts are possible")
     field = "max_tokens" if body.max_completion_tokens is None else "max_completion_tokens"
     most: int | None = getattr(body, field)
     if most == -1:  # llama-server's word for no limit
         most = None
-    if most is not None and not 1 <= most < 2**31:
+    if most is not None and not 1 <= most <= _MAX_INT:
         raise _wrong(field, f"{most} is not a number of tokens from 1 up")
     return Limits(max_tokens=most, stop=[text for text in stop if text])
 

@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from dmr_tui.errors import InvalidRequestError, UnavailableError
+from dmr_tui.errors import InvalidRequestError, StoreError, UnavailableError
 from dmr_tui.paths import Paths
 from dmr_tui.server import endpoint as module
 from dmr_tui.server.endpoint import Endpoint
@@ -98,6 +98,17 @@ async def test_localhost_means_ipv4(opened: Open) -> None:
     endpoint = await opened(host="localhost")
     answer = await get(endpoint.url.replace("localhost", "127.0.0.1"))
     assert answer.status_code == 200
+
+
+async def test_one_that_cannot_say_where_it_is_does_not_listen(
+    opened: Open, tmp_path: Path, unused_tcp_port: int
+) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    with pytest.raises(StoreError, match="endpoint"):
+        await opened(port=unused_tcp_port, paths=Paths(file, file, file))
+    with pytest.raises(httpx.ConnectError):
+        await get(f"http://127.0.0.1:{unused_tcp_port}")
 
 
 async def over_unix(path: Path) -> httpx.Response:

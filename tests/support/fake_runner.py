@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from dmr_tui.engine.checks import check_request
 from dmr_tui.engine.profile import Profile, RunningModel
 from dmr_tui.engine.request import (
     ChatRequest,
@@ -83,6 +84,7 @@ class FakeRunner:
         self, model: str, request: GenerateRequest, *, profile: Profile | None = None
     ) -> AsyncGenerator[Event, None]:
         self._known(model)
+        check_request(request)
         self.asked.append((model, request, profile))
         texts: list[Event] = [ReasoningDelta(text) for text in self.thoughts]
         texts += [Delta(text) for text in self.words]

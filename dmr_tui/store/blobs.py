@@ -10,6 +10,7 @@ import errno
 import fcntl
 import hashlib
 import os
+import stat
 from io import BufferedRandom, BufferedReader
 from pathlib import Path
 from typing import NamedTuple
@@ -61,10 +62,12 @@ class BlobStore:
     def has(self, digest: str, size: int | None = None) -> bool:
         """Whether the blob is there and, if a size in bytes is given, of that size."""
         path = self.path(digest)
-        try:
-            return path.is_file() and (size is None or path.stat().st_size == size)
-        except FileNotFoundError:
-            return False
+        with durable.reporting(f"look at the blob {path}"):
+            try:
+                status = path.stat()
+            except (FileNotFoundError, NotADirectoryError):
+                return False
+        return stat.S_ISREG(status.st_mode) and size in (None, status.st_size)
 
     def partial(self, digest: str) -> Path:
         """Where a blob may be built before it is published; the folder is made."""

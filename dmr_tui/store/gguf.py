@@ -151,15 +151,6 @@ class GGUFHeader:
         return value if isinstance(value, str) else None
 
 
-def is_gguf(path: Path) -> bool:
-    """Whether a file begins as a GGUF does."""
-    try:
-        with path.open("rb") as file:
-            return file.read(len(MAGIC)) == MAGIC
-    except OSError:
-        return False
-
-
 def read_header(path: Path) -> GGUFHeader:
     """Read a GGUF file's metadata and tensor list.
 

@@ -146,6 +146,11 @@ class Draft:
             elif tag in tags:
                 model["tags"] = [other for other in tags if other != tag]
 
+    def tags(self, model_id: str) -> list[str]:
+        """The tags that a model has by now; empty for one that is not there."""
+        found = (model["tags"] for model in self._models if model["id"] == model_id)
+        return list(next(found, []))
+
     def untag(self, tag: str) -> None:
         """Take a tag from the model that has it."""
         for model in self._models:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -24,7 +25,7 @@ from dmr_tui.store.blobs import BlobStore
 from dmr_tui.store.bundle import Bundle, open_bundle
 from dmr_tui.store.index import Draft, Entry, Index
 from dmr_tui.store.lookup import lookup
-from dmr_tui.store.manifest import Manifest, ModelConfig, parse_config, parse_manifest
+from dmr_tui.store.manifest import ConfigFile, Manifest, ModelConfig, parse_config, parse_manifest
 from dmr_tui.store.reference import DOCKER_HUB, Reference, familiar, is_digest, parse_reference
 
 Removal = tuple[Literal["Untagged", "Deleted"], str]
@@ -78,11 +79,17 @@ class Store:
         says what is wrong with it.
         """
         models: list[StoredModel] = []
+        failures: dict[str, DmrError] = {}
         for entry in self._index.entries():
             try:
                 models.append(self._load(entry))
             except DmrError as error:
-                _warn(error)
+                failures[entry.id] = error
+        if failures:
+            # What another process removed while we read is not damaged.
+            for entry in self._index.entries():
+                if entry.id in failures:
+                    _warn(failures[entry.id])
         models.sort(key=lambda model: (not model.tags, model.tags[0].lower() if model.tags else ""))
         return models
 
@@ -105,7 +112,7 @@ class Store:
                 A reference by digest alone is kept as that.
 
         Raises:
-            InvalidRequestError: not a manifest.
+            InvalidRequestError: not a manifest, or its config is none.
             UnsupportedModelError: not a model's manifest.
             StoreError: a blob is missing (another process may have removed it), or the store
                 cannot be written.
@@ -116,12 +123,13 @@ class Store:
             for blob in (*parsed.layers, parsed.config):
                 if not self.blobs.has(blob.digest, blob.size):
                     raise StoreError(f"the blob {blob.digest} is missing", "pull the model again")
+            config = self._config(parsed)
             durable.write(self._manifest_path(model_id), manifest)
             draft.add(model_id, parsed.digests)
             if reference:
                 draft.tag(model_id, _as_tag(reference))
             draft.save()
-        return self.find(model_id)
+            return _stored(model_id, draft.tags(model_id), parsed, config)
 
     def tag(self, source: str, target: str) -> Reference:
         """Give a model one more name, taking it from any other model.
@@ -198,7 +206,10 @@ class Store:
         total = 0
         for folder, _, files in os.walk(self.root):
             for file in files:
-                status = os.lstat(os.path.join(folder, file))
+                try:
+                    status = os.lstat(os.path.join(folder, file))
+                except FileNotFoundError:
+                    continue  # another process finished or removed it meanwhile
                 if (status.st_dev, status.st_ino) not in seen:
                     seen.add((status.st_dev, status.st_ino))
                     total += status.st_size
@@ -211,23 +222,17 @@ class Store:
         """Read what a list needs of one model: two small files."""
         try:
             manifest = parse_manifest(self._read_manifest(entry.id))
-            config = parse_config(
-                self.blobs.read(manifest.config.digest), manifest.config.media_type
-            )
+            config = self._config(manifest)
         except DmrError as error:
             name = (entry.tags or [entry.id])[0]
             raise StoreError(
                 f"the model {name} cannot be read: {error.message}",
                 "pull it again, or remove it with dmr rm",
             ) from error
-        return StoredModel(
-            id=entry.id,
-            tags=tuple(entry.tags or ()),
-            manifest=manifest,
-            config=config.config,
-            created=config.created,
-            size=manifest.size,
-        )
+        return _stored(entry.id, entry.tags or (), manifest, config)
+
+    def _config(self, manifest: Manifest) -> ConfigFile:
+        return parse_config(self.blobs.read(manifest.config.digest), manifest.config.media_type)
 
     def _read_manifest(self, model_id: str) -> bytes:
         return durable.read(self._manifest_path(model_id))
@@ -251,6 +256,19 @@ class Store:
         for digest in {*(entry.files or ())} - kept:
             if is_digest(digest):
                 self.blobs.path(digest).unlink(missing_ok=True)
+
+
+def _stored(
+    model_id: str, tags: Iterable[str], manifest: Manifest, config: ConfigFile
+) -> StoredModel:
+    return StoredModel(
+        id=model_id,
+        tags=tuple(tags),
+        manifest=manifest,
+        config=config.config,
+        created=config.created,
+        size=manifest.size,
+    )
 
 
 def _hex(model_id: str) -> str:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from dmr_tui.errors import InvalidRequestError
 from dmr_tui.store import ggml
 from dmr_tui.store.facts import human_count, human_size, metadata_texts, model_config
-from dmr_tui.store.gguf import Array, GGUFHeader, is_gguf, read_header
+from dmr_tui.store.gguf import Array, GGUFHeader, read_header
 from tests.support.gguf_maker import CHATML
 
 Write = Callable[[GGUFWriter], None]
@@ -97,7 +97,6 @@ def test_what_people_want_to_know(tiny_gguf: Path) -> None:
     assert header.chat_template == CHATML
     assert header.parameters == 426_624
     assert header.data_offset + header.size == tiny_gguf.stat().st_size
-    assert is_gguf(tiny_gguf)
 
 
 def test_long_arrays_are_counted_but_not_kept(made: Callable[[Write], GGUFHeader]) -> None:
@@ -196,6 +195,7 @@ U64 = struct.Struct("<Q").pack
         (raw(key(b"k", 9, U32(9) + U64(1))), "array of unknown type 9"),
         (raw(key(b"k", 9, U32(0) + U64(2**62))), "claims 4611686018427387904 elements"),
         (raw(key(b"k", 9, U32(8) + U64(2000) + b"\xff" * 16_000)), "cut short"),
+        (raw(key(b"k", 9, U32(8) + U64(2000) + U64(0) * 1999 + U64(9))), "cut short"),
         (raw(key(b"k", 4, U32(1)), key(b"k", 4, U32(1))), "occurs twice"),
         (raw(key(b"general.alignment", 4, U32(0))), "alignment 0"),
         (raw(key(b"general.alignment", 4, U32(33))), "alignment 33"),
@@ -221,7 +221,6 @@ def test_a_path_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     for path in (tmp_path / "absent.gguf", tmp_path):
         with pytest.raises(InvalidRequestError, match="cannot read"):
             read_header(path)
-        assert not is_gguf(path)
 
 
 def test_a_file_cut_anywhere_is_refused(tiny_gguf: Path, tmp_path: Path) -> None:

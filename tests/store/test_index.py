@@ -155,7 +155,7 @@ def test_a_lock_on_a_file_that_was_purged_meanwhile_is_taken_again(
     path, lock = store.root / ".dmr/lock", fcntl.flock
 
     def purge_before_the_lock_is_ours(descriptor: int, operation: int) -> None:
-        monkeypatch.undo()
+        monkeypatch.setattr(fcntl, "flock", lock)
         path.unlink()
         lock(descriptor, operation)
 

@@ -100,6 +100,8 @@ def test_another_default_registry() -> None:
     assert str(reference) == "registry.local:5000/ai/gemma3:latest"
     assert reference.familiar("registry.local:5000") == "gemma3"
     assert reference.familiar() == "registry.local:5000/ai/gemma3"
+    explicit = parse_reference("registry.local:5000/library/m")
+    assert explicit.familiar("registry.local:5000") == "registry.local:5000/library/m"
     assert str(parse_reference("docker.io/a/b", default_registry="registry.local:5000")) == (
         "docker.io/a/b:latest"
     )
@@ -161,7 +163,7 @@ ALNUM = string.ascii_letters + string.digits
 PART = st.from_regex(r"[a-zA-Z0-9]+([._-][a-zA-Z0-9]+){0,2}", fullmatch=True)
 REGISTRY = st.one_of(
     st.from_regex(r"[a-z0-9]{1,8}(\.[a-z0-9]{1,8}){1,2}(:[0-9]{1,5})?", fullmatch=True),
-    st.sampled_from(["localhost", "localhost:5000", "docker.io", "hf.co", "index.docker.io"]),
+    st.sampled_from(["localhost", "registry.local:5000", "docker.io", "hf.co", "index.docker.io"]),
 )
 NAMES = st.builds(
     lambda registry, parts, tag, digest: (

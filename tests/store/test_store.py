@@ -13,6 +13,7 @@ from dmr_tui.errors import (
     StoreError,
     UnsupportedModelError,
 )
+from dmr_tui.store.index import Entry, Index
 from dmr_tui.store.reference import parse_reference
 from dmr_tui.store.store import Store
 from tests.store.conftest import add_model, sha256, tree
@@ -271,10 +272,9 @@ def test_the_index_goes_first_so_that_a_crash_leaves_no_dangling_entry(
     def crash(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Path, "unlink", crash)
-    with pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Path, "unlink", crash)
         store.remove("m")
-    monkeypatch.undo()
     assert store.models() == []
     assert store.manifest_bytes(model.id)
 
@@ -310,6 +310,32 @@ def test_what_is_no_model_is_not_added(
     with pytest.raises(kind):
         store.add(manifest, None)
     assert store.models() == []
+
+
+def test_a_model_whose_config_cannot_be_read_is_not_added(store: Store) -> None:
+    store.blobs.put(WEIGHTS)
+    manifest = MANIFEST.replace(sha256(CONFIG).encode(), store.blobs.put(b"[]").digest.encode())
+    with pytest.raises(InvalidRequestError, match="config"):
+        store.add(manifest.replace(b'"size":%d' % len(CONFIG), b'"size":2'), None)
+    assert store.models() == []
+
+
+def test_a_model_that_goes_while_the_list_is_read_is_not_called_damaged(
+    store: Store, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_model(store, "stays", weights=b"1")
+    add_model(store, "goes", weights=b"2")
+    entries = Index.entries
+
+    def then_remove(index: Index) -> list[Entry]:
+        found = entries(index)
+        monkeypatch.setattr(Index, "entries", entries)
+        Store(store.root).remove("goes")
+        return found
+
+    monkeypatch.setattr(Index, "entries", then_remove)
+    assert [model.name for model in store.models()] == ["stays"]
+    assert caplog.text == ""
 
 
 def test_damage_to_one_model_hides_only_that_one(

@@ -165,7 +165,10 @@ class MarkdownPrinter:
     ) -> list[str]:
         with self._console.capture() as capture:
             self._console.print(
-                renderable, soft_wrap=soft_wrap, no_wrap=crop or None, overflow="crop"
+                renderable,
+                soft_wrap=soft_wrap,
+                no_wrap=crop or None,
+                overflow="crop" if crop else None,
             )
         lines = capture.get().split("\n")[:-1]
         return [_PADDING.sub(r"\1", line) for line in lines]

@@ -160,7 +160,7 @@ def parse_manifest(data: bytes) -> Manifest:
         raise InvalidRequestError(f"the manifest has {len(data)} bytes: too many")
     try:
         manifest = _manifests.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidRequestError(f"not an OCI manifest: {error}") from error
     if manifest.schema_version != 2:
         raise UnsupportedModelError(f"manifest of schema {manifest.schema_version}, not 2")
@@ -192,7 +192,7 @@ def parse_config(data: bytes, media_type: str = CONFIG_V01) -> ConfigFile:
         if media_type == CNCF_CONFIG or pack.sure:
             return _from_pack(pack)
         return config
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidRequestError(f"not a model's config: {error}") from error
 
 

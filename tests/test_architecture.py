@@ -41,7 +41,7 @@ def test_a_room_that_imports_from_above_is_caught(tmp_path: Path) -> None:
     ("room", "forbidden"),
     [
         ("dmr_tui.store.store", {"asyncio", "httpx", "oras", "rich", "textual", "llama_cpp"}),
-        ("dmr_tui.store.transfer.pull", {"oras", "textual", "llama_cpp"}),  # httpx brings rich
+        ("dmr_tui.store.transfer.pull", {"textual", "llama_cpp", "prompt_toolkit"}),
         ("dmr_tui.engine.manager", {"httpx", "rich", "textual", "llama_cpp", "jinja2"}),
         ("dmr_tui.runner.local", {"httpx", "oras", "rich", "textual", "llama_cpp", "jinja2"}),
         ("dmr_tui.chat.commands", {"httpx", "rich", "textual", "prompt_toolkit", "llama_cpp"}),

@@ -126,7 +126,9 @@ def dmr(ctx: click.Context) -> None:
     if all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
         from dmr_tui.app import DmrApp
 
-        DmrApp().run()
+        app = DmrApp()
+        app.run()
+        ctx.exit(app.return_code or 0)
     else:
         click.echo(ctx.get_help())
 

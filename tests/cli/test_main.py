@@ -11,6 +11,7 @@ import dmr_tui
 from dmr_tui.cli.command import Command
 from dmr_tui.cli.main import ALIASES, COMMANDS
 from tests.cli.conftest import Dmr
+from tests.support.terminal import Terminal
 
 HEAVY = {
     "textual",
@@ -162,3 +163,10 @@ def test_interrupt_leaves_with_130(dmr: Dmr, monkeypatch: pytest.MonkeyPatch) ->
     result = dmr("list")
     assert (result.code, result.out) == (130, "")
     assert "Traceback" not in result.err
+
+
+def test_on_a_terminal_bare_dmr_opens_the_screens() -> None:
+    with Terminal([sys.executable, "-m", "dmr_tui"]) as terminal:
+        terminal.wait_for(r"Models")
+        terminal.keys("C-q")
+        assert terminal.wait_exit() == 0

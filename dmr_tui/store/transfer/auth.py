@@ -19,11 +19,12 @@ from msgspec import Struct
 
 from dmr_tui.errors import RegistryError, UnauthorizedError
 from dmr_tui.store.transfer.credentials import Credentials
-from dmr_tui.store.transfer.wire import Wire
+from dmr_tui.store.transfer.wire import MALFORMED, Wire, split_url
 
 _CLIENT_ID = "dmr"
 _LARGEST_ANSWER = 1 << 20  # bytes
 _NO_POST = {404, 405}
+_LIFETIME = 60.0  # seconds, where the token server does not say: the specification's own default
 
 
 @dataclass(frozen=True)
@@ -35,9 +36,9 @@ class Challenge:
 
 
 class _Grant(Struct):
-    token: str = ""
-    access_token: str = ""
-    expires_in: float = 60.0
+    token: str | None = None
+    access_token: str | None = None
+    expires_in: float | None = None
 
 
 @dataclass(frozen=True)
@@ -162,10 +163,10 @@ class Authorizer:
 
     def _trusted(self, realm: str) -> str:
         """Let a realm pass that credentials may be sent to: over TLS, or where they already are."""
-        url = urlsplit(realm)
+        url = split_url(realm)
         host, registry = url.hostname or "", self._base.hostname or ""
         near = host == registry or (is_loopback(host) and is_loopback(registry))
-        if host and (url.scheme == "https" or (url.scheme == self._base.scheme == "http" and near)):
+        if url.scheme == "https" or (self._base.scheme == "http" and near):
             return realm
         raise RegistryError(
             f"{self._base.netloc} wants the login at {realm!r}: refused, that is not safe",
@@ -182,10 +183,11 @@ class Authorizer:
     def _fetch(self, request: _Request) -> _Token:
         started = time.monotonic()
         grant = self._oauth(request) or self._exchange(request)
-        token = grant.token or grant.access_token
-        if not token:
+        token = grant.token or grant.access_token or ""
+        if not (token.isascii() and token.isprintable() and token):
             raise RegistryError(f"{request.realm} gave no token")
-        return _Token(f"Bearer {token}", started + 0.9 * grant.expires_in)
+        lifetime = _LIFETIME if grant.expires_in is None else grant.expires_in
+        return _Token(f"Bearer {token}", started + 0.9 * lifetime)
 
     def _exchange(self, request: _Request) -> _Grant:
         """GET the realm, with Basic credentials or anonymously."""
@@ -222,8 +224,9 @@ class Authorizer:
         response = self._wire.send(method, url, headers=headers, body=body)
         try:
             if response.status_code == 200:
-                return msgspec.json.decode(self._wire.read(response, _LARGEST_ANSWER), type=_Grant)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                answer = self._wire.read(response, _LARGEST_ANSWER)
+                return msgspec.json.decode(answer, type=_Grant, strict=False)
+        except MALFORMED as error:
             raise RegistryError(f"the token server {host} sent no token: {error}") from error
         finally:
             response.close()

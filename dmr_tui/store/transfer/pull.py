@@ -151,7 +151,7 @@ def _examine(remote: RemoteManifest, reference: Reference) -> Manifest:
     if kinds.isdisjoint(_WEIGHTS):
         raise UnsupportedModelError(
             f"{reference.familiar()} holds no weights that this version knows",
-            f"its layers are of type {', '.join(sorted(kinds)) or 'none'}",
+            f"its layers are of type {', '.join(map(repr, sorted(kinds)[:5])) or 'none'}",
         )
     if manifest.config.size > LARGEST_MANIFEST:
         raise RegistryError(f"{reference.registry} offers a config of {manifest.config.size} bytes")

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import quote, urlsplit
 
 from oras import defaults
 from oras.container import Container
@@ -25,7 +25,7 @@ from dmr_tui.store.transfer.auth import Authorizer, is_loopback, parse_challenge
 from dmr_tui.store.transfer.credentials import Credentials
 from dmr_tui.store.transfer.fetch import BlobStream
 from dmr_tui.store.transfer.retry import TransientError
-from dmr_tui.store.transfer.wire import Body, Wire, host_of
+from dmr_tui.store.transfer.wire import Body, Wire, host_of, split_url
 
 if TYPE_CHECKING:
     import httpx
@@ -37,7 +37,7 @@ _HUB_ADDRESS = "https://registry-1.docker.io"
 _MOST_REDIRECTS = 10
 _REDIRECTS = {301, 302, 303, 307, 308}
 _REFUSALS = {401, 403}
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
+_CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19}|\*)")
 
 
 def address(registry: str, *, insecure: bool = False) -> str:
@@ -178,12 +178,12 @@ class Repository:
             RegistryError: the registry does not take it.
         """
         url = self._urls.upload_blob_url()
-        response = self._send("POST", url, {"Content-Length": "0"})
+        response = self._send("POST", url, {"Content-Length": "0"}, retry=False)
         if response.status_code != 202 or "Location" not in response.headers:
             raise self._error(response, "an upload")
         self._wire.discard(response)
         # The upload's state is in the address: it is added to, never built anew.
-        session = urljoin(url, response.headers["Location"])
+        session = split_url(response.headers["Location"], url).geturl()
         session += f"{'&' if '?' in session else '?'}digest={quote(digest, safe='')}"
         headers = {"Content-Length": str(size), "Content-Type": "application/octet-stream"}
         response = self._send("PUT", session, headers, body, retry=False)
@@ -236,10 +236,9 @@ class Repository:
         raise RegistryError(f"{self._name} redirects without end: {url}")
 
     def _follow(self, response: httpx.Response, url: str) -> str:
-        location: str = response.headers.get("Location", "")
-        target = urljoin(url, location)
-        if target == url or urlsplit(target).scheme not in ("http", "https"):
-            raise RegistryError(f"{host_of(response)} redirects to {target!r}")
+        target = split_url(response.headers.get("Location", ""), url).geturl()
+        if target == url:
+            raise RegistryError(f"{host_of(response)} redirects to itself: {url}")
         return target
 
     def _error(self, response: httpx.Response, what: str) -> DmrError:
@@ -260,7 +259,7 @@ class Repository:
 
 
 def _origin(url: str) -> tuple[str, str, int | None]:
-    parts = urlsplit(url)
+    parts = split_url(url)
     port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
     return parts.scheme, parts.hostname or "", port
 

@@ -97,7 +97,7 @@ def _seconds(retry_after: str) -> float | None:
     if retry_after.strip().isdecimal():
         return float(retry_after)
     try:
-        moment = email.utils.parsedate_to_datetime(retry_after)
-    except ValueError:
+        moment = email.utils.parsedate_to_datetime(retry_after).timestamp()
+    except (ValueError, OverflowError):
         return None
-    return max(0.0, moment.timestamp() - time.time())
+    return max(0.0, moment - time.time())

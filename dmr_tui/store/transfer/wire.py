@@ -13,8 +13,9 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from http import HTTPStatus
+from http.client import responses
 from typing import Any
+from urllib.parse import SplitResult, urljoin, urlsplit
 
 import httpx
 import msgspec
@@ -29,6 +30,9 @@ Body = bytes | Callable[[], Iterator[bytes]] | None
 
 TEMPORARY = frozenset({429, 500, 502, 503, 504})
 """Statuses that the same request may not get again."""
+
+MALFORMED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoding JSON of strangers may raise."""
 
 _TIMEOUT = httpx.Timeout(30.0, connect=10.0)
 # Seconds; a registry answers the end of an upload only when its own storage has taken the blob.
@@ -136,11 +140,10 @@ class Wire:
     def problem(self, response: httpx.Response) -> str:
         """What an error's answer says about itself, in one line; closes it."""
         status = response.status_code
-        phrase = HTTPStatus(status).phrase if status in set(HTTPStatus) else ""
-        line = f"{host_of(response)} answered {status} {phrase}".rstrip()
+        line = f"{host_of(response)} answered {status} {responses.get(status, '')}".rstrip()
         try:
             problems = msgspec.json.decode(self.read(response, _SMALL), type=_Problems)
-        except (RegistryError, msgspec.DecodeError, UnicodeDecodeError):
+        except (RegistryError, *MALFORMED):
             return line  # an error page of some proxy tells nothing
         finally:
             response.close()
@@ -197,6 +200,25 @@ class Wire:
                 with suppress(OSError):  # it is closed already
                     connection.shutdown(socket.SHUT_RDWR)
             self._closed.wait(_HEARING)  # one that was just being made is ended in the next round
+
+
+def split_url(url: str, base: str = "") -> SplitResult:
+    """The parts of an address that a stranger may have sent.
+
+    Args:
+        url: the address, or one relative to `base`.
+        base: where it was found.
+
+    Raises:
+        RegistryError: it is none, or not one of the web.
+    """
+    try:
+        parts = urlsplit(urljoin(base, url))
+        if parts.scheme in ("http", "https") and parts.hostname and parts.port != 0:
+            return parts
+    except ValueError:
+        pass  # a port that is no number, brackets that do not close
+    raise RegistryError(f"{url!r} is no address of the web")
 
 
 def host_of(response: httpx.Response) -> str:

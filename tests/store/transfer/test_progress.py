@@ -96,6 +96,8 @@ def test_a_cancel_ends_a_wait() -> None:
         ("0", False),
         ("soon", False),
         ("-5", False),
+        ("Mon, 01 Jan 0001 00:00:00 -0000", False),
+        ("9" * 5000, True),
         (formatdate(time.time() + 3600, usegmt=True), True),
         (formatdate(time.time() - 3600, usegmt=True), False),
     ],

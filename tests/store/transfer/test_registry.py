@@ -66,3 +66,24 @@ def test_a_dotted_namespace_is_part_of_the_path(server: StandIn, transfers: Tran
     server.model(b"weights")
     transfers.pull(f"{server.host}/my.team/group/tiny")
     assert server.seen[0].path == "/v2/my.team/group/tiny/manifests/latest"
+
+
+def test_this_machine_is_not_reached_through_a_proxy(
+    server: StandIn,
+    other_server: StandIn,
+    transfers: Transfers,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", f"http://{other_server.host}")
+    server.model(b"weights")
+    transfers.pull(server.name)
+    assert other_server.seen == []
+
+
+def test_others_are_reached_through_the_proxy(
+    server: StandIn, transfers: Transfers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", f"http://{server.host}")
+    server.model(b"weights")
+    transfers.pull("registry.local/ai/tiny")
+    assert server.seen[0].path == "http://registry.local/v2/ai/tiny/manifests/latest"

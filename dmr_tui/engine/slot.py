@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import time
 from collections.abc import AsyncGenerator, Coroutine, Iterator
 from contextlib import aclosing, contextmanager
@@ -89,7 +90,10 @@ class Slot:
             await moved.wait()
         if self._loading is None or self._loading.cancelled():
             raise UnavailableError(f"{self.files.name} was unloaded while it was loading")
-        self._loading.result()
+        error = self._loading.exception()
+        if error is not None:
+            # Several may wait: one error that is raised twice gathers the traces of both.
+            raise copy.copy(error)
 
     async def wait_ready(self) -> None:
         """Wait for the load's end.

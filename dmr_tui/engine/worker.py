@@ -68,7 +68,7 @@ class Worker:
         self._log_start = 0
         self._process: Process | None = None
         self._stopping = False
-        self._death: DmrError | None = None
+        self._cause_of_death = ""
         self._answers: dict[int, _Answer] = {}
         self._numbers = itertools.count(1)
 
@@ -112,8 +112,8 @@ class Worker:
         Raises:
             DmrError: why the worker refused; `EngineError` when it died.
         """
-        if self._death is not None:
-            raise self._death
+        if self.ended.is_set():
+            raise self._death_notice()
         number = next(self._numbers)
         answer: _Answer = asyncio.Queue()
         self._answers[number] = answer
@@ -190,12 +190,11 @@ class Worker:
             process.kill()
             raise
         finally:
-            cause = self._cause_of_death(await process.wait())
-            self._death = self._death_notice(cause)
+            self._cause_of_death = self._describe_death(await process.wait())
             self.ended.set()
-            _settle(outcome, self._load_error(cause))
+            _settle(outcome, self._load_error(self._cause_of_death))
             for answer in self._answers.values():
-                answer.put_nowait(self._death)
+                answer.put_nowait(self._death_notice())
             self._answers.clear()
 
     def _hand_out(self, message: Step | Failed) -> None:
@@ -215,15 +214,16 @@ class Worker:
     def _load_error(self, reason: str) -> EngineError:
         return EngineError(f"cannot load {self._files.gguf}: {reason}", self._log_hint)
 
-    def _cause_of_death(self, status: int) -> str:
+    def _describe_death(self, status: int) -> str:
         words = last_words(self._log, self._log_start)
         cause = f"the worker died: {describe_exit(status)}"
         return f"{cause}: {words}" if words else cause
 
-    def _death_notice(self, cause: str) -> DmrError:
+    def _death_notice(self) -> DmrError:
+        """A new error each time: one that is raised twice gathers the traces of both."""
         if self._stopping:
             return UnavailableError(f"{self._files.name} was unloaded")
-        return EngineError(f"{self._files.gguf}: {cause}", self._log_hint)
+        return EngineError(f"{self._files.gguf}: {self._cause_of_death}", self._log_hint)
 
     @property
     def _log_hint(self) -> str:

@@ -67,12 +67,11 @@ async def test_more_requests_than_places_are_served_in_turn(
 async def test_answers_that_outgrow_the_memory_still_come_whole(
     manager: EngineManager, tiny: ModelFiles
 ) -> None:
-    requests = varied(6, max_tokens=150)
-    answers = await asyncio.gather(*(ask(manager, tiny, each, SMALL) for each in requests))
-    assert [answer.finished.usage.completion_tokens for answer in answers] == [150] * 6
-    first_words = [answer.text[:10] for answer in answers]
-    alone = [(await ask(manager, tiny, each, SMALL)).text[:10] for each in requests]
-    assert_alike(alone, first_words)
+    requests = [complete(request.prompt, max_tokens=150) for request in varied(6)]
+    alone, together = await alone_and_together(manager, tiny, requests, SMALL)
+    assert_alike(alone, together)
+    log = (manager._logs / "tiny.log").read_text()
+    assert log.count("failed to find a memory slot") >= 3
 
 
 async def test_full_contexts_side_by_side_all_end(manager: EngineManager, tiny: ModelFiles) -> None:

@@ -193,6 +193,33 @@ async def test_token_ids_are_a_prompt(manager: EngineManager, tiny: ModelFiles) 
             await ask(manager, tiny, complete(wrong))
 
 
+async def test_the_text_of_a_special_token_is_that_token(
+    manager: EngineManager, tiny: ModelFiles
+) -> None:
+    answer = await ask(manager, tiny, complete("<|im_start|><|im_end|>"))
+    assert answer.started.prompt_tokens == 2
+
+
+async def test_a_beginning_token_is_written_once(
+    manager: EngineManager, tiny: ModelFiles, tmp_path: Path
+) -> None:
+    key = b"tokenizer.ggml.add_bos_token" + (7).to_bytes(4, "little")
+    data = tiny.gguf.read_bytes()
+    assert key + b"\0" in data
+    file = tmp_path / "bos.gguf"
+    file.write_bytes(data.replace(key + b"\0", key + b"\1"))
+    model = ModelFiles(id="sha256:bos", name="bos", gguf=file)
+    plain, marked, other = [
+        (await ask(manager, files, complete(text))).started.prompt_tokens
+        for files, text in (
+            (model, "Hello"),
+            (model, "<|endoftext|>Hello"),
+            (tiny, "Hello"),
+        )
+    ]
+    assert plain == marked == other + 1
+
+
 async def test_an_empty_text_begins_at_the_beginning(
     manager: EngineManager, tiny: ModelFiles
 ) -> None:

@@ -38,6 +38,11 @@ def pids(manager: EngineManager) -> list[int]:
     return [model.pid for model in manager.running()]
 
 
+def worker_pids(manager: EngineManager) -> list[int]:
+    """Those that have been started."""
+    return [pid for pid in pids(manager) if pid]
+
+
 def test_a_manager_can_be_made_without_a_loop(tmp_path: Path) -> None:
     manager = EngineManager(settings=Settings(), logs=tmp_path)
     assert manager.running() == []
@@ -188,6 +193,17 @@ async def test_a_preloaded_model_goes_after_its_time(
 ) -> None:
     await manager.load(tiny, SHORT)
     await gone(worker_of(manager, tiny))
+
+
+async def test_a_model_whose_client_left_while_it_loaded_goes_too(
+    manager: EngineManager, tiny: ModelFiles
+) -> None:
+    async with aclosing(manager.generate(tiny, complete("Hello"), SHORT)) as events:
+        await anext(events)
+        while not worker_pids(manager):
+            await asyncio.sleep(0)
+        process = worker_of(manager, tiny)
+    await gone(process)
 
 
 async def test_unload_takes_idle_models_only(

@@ -38,9 +38,9 @@ class _Part:
 class Batcher:
     """The sequences of one context and their turns.
 
-    A sequence claims KV memory for all of its tokens when it is admitted, and for one more with
-    each token it draws. When the answers outgrow the memory, the youngest loses its place and waits
-    to be computed again; the oldest always goes on.
+    A sequence is admitted when all of its tokens fit beside those of the others. When the answers
+    outgrow the memory, the youngest loses its place and waits to be computed again; the oldest
+    always goes on.
     """
 
     def __init__(self, context: Context, vocabulary: Vocabulary) -> None:
@@ -87,20 +87,13 @@ class Batcher:
             part.sequence.computed += part.tokens
             if part.sequence.pending == 0:
                 happenings += self._advance(part.sequence, part.index)
-        while self._claimed > self._context.size:
-            self._suspend(self._running[-1])
         return happenings
-
-    @property
-    def _claimed(self) -> int:
-        """Tokens of KV memory that the running sequences have or will need at once."""
-        return sum(len(sequence.tokens) for sequence in self._running)
 
     def _admit(self) -> Iterator[Happening]:
         while self._waiting and self._slots:
             sequence = self._waiting[0]
-            needed = len(sequence.tokens) + HEADROOM * len(self._running)
-            if self._running and self._claimed + needed > self._context.size:
+            claimed = sum(len(running.tokens) + HEADROOM for running in self._running)
+            if self._running and claimed + len(sequence.tokens) > self._context.size:
                 return
             self._waiting.popleft()
             self._running.append(sequence)
@@ -147,7 +140,7 @@ class Batcher:
         self._remove(sequence)
 
     def _give_way(self) -> Iterator[Happening]:
-        """There was no room after all: one sequence fewer, or the end of the only one."""
+        """The memory is full: one sequence fewer, or the end of the only one."""
         youngest = self._running[-1]
         if len(self._running) > 1:
             self._suspend(youngest)

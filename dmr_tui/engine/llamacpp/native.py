@@ -41,16 +41,19 @@ _SOURCE = re.compile(r"^(\w+: )+(error loading model: )?(\w+: )?")
 class NativeLog:
     """Writes llama.cpp's messages to a stream, each with its level, and remembers the errors.
 
-    Installed for the whole process; there is one at a time.
+    Installed for the rest of the process; there is one at a time.
     """
+
+    _installed: NativeLog | None = None
+    """Keeps the callback alive: C holds no reference to it."""
 
     def __init__(self, out: TextIO) -> None:
         self._out = out
         self._level = _INFO
         self._errors: list[str] = []
-        # Kept here because C holds no reference to it.
         self._callback = llama.llama_log_callback(self._write)
         llama.llama_log_set(self._callback, None)
+        NativeLog._installed = self
 
     def forget(self) -> None:
         """Start anew: what follows is another job."""

@@ -52,11 +52,11 @@ class Parameter:
         except ValueError:
             what = "a whole number" if number is int else "a number"
             raise InvalidRequestError(f"{self.name} must be {what}, not '{text}'") from None
-        # Written so that NaN, which compares as false, is refused too.
+        # Written so that NaN, which is neither more nor less than anything, is refused too.
         inside = (self.low is None or value >= self.low) and (
             self.high is None or value <= self.high
         )
-        if not inside or value != value:
+        if not inside:
             raise InvalidRequestError(f"{self.name} must be {self._range()}, not {text}")
         return value
 

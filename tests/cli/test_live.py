@@ -89,7 +89,7 @@ def test_a_region_taller_than_the_screen_shows_its_end_and_finishes_whole() -> N
         screen.region.show(many[:upto])
         assert screen.text()[-1] == many[upto - 1]
     screen.region.finish(many)
-    assert screen.text()[-len(many) :] == many
+    assert screen.text() == many  # Nothing of the drawings has scrolled away.
 
 
 @pytest.mark.parametrize("growing", [[], ["a", "b"]])

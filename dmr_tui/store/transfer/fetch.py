@@ -86,7 +86,7 @@ def fetch_blob(
             on_bytes(size)
             return
         partial = _Partial(file, blobs.partial(digest), digest)
-        resumed = partial.resume(size, persistence)
+        resumed = partial.resume(persistence)
         on_bytes(partial.length)
         blobs.require_space(size - partial.length, f"fetch {digest[:19]}")
         _download(source, partial, size, on_bytes, persistence)
@@ -124,11 +124,9 @@ class _Partial:
         """Whether the bytes present are the blob."""
         return self.digest == self.wanted
 
-    def resume(self, size: int, persistence: Persistence) -> bool:
-        """Hash what an earlier process left; False if that is nothing that could be used."""
+    def resume(self, persistence: Persistence) -> bool:
+        """Hash what an earlier process left; False if that is nothing."""
         with durable.reporting(f"read {self.path}"):
-            if os.fstat(self._file.fileno()).st_size > size:
-                self.restart()
             while chunk := self._file.read(_BUFFER):
                 persistence.check()
                 self._hash.update(chunk)
@@ -168,12 +166,16 @@ def _download(
         try:
             with source.open(partial.wanted, partial.length) as stream:
                 if stream.total not in (None, size):
-                    raise TransientError(f"offered {stream.total} bytes where {size} were due")
+                    raise TransientError(
+                        f"the source offers {stream.total} bytes for a blob of {size}"
+                    )
                 if stream.start != partial.length:
                     partial.restart()
                 for chunk in stream.chunks:
                     if partial.length + len(chunk) > size:
-                        raise TransientError(f"sent more than the {size} bytes that were due")
+                        raise TransientError(
+                            f"the source sent more than the {size} bytes of the blob"
+                        )
                     partial.write(chunk)
                     on_bytes(partial.length)
                     if partial.length > furthest:

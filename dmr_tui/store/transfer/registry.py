@@ -105,6 +105,7 @@ class Repository:
         self._urls.registry = base
         mirrored = base != _HUB_ADDRESS and reference.registry == DOCKER_HUB
         self._name = urlsplit(base).netloc if mirrored else reference.registry
+        self._suffix = f"@{reference.digest}" if reference.digest else f":{reference.tag}"
         actions = "pull,push" if push else "pull"
         self._authorizer = Authorizer(
             wire,
@@ -252,7 +253,7 @@ class Repository:
             return self._authorizer.refusal(self._reference.repository)
         if "manifest" in what and status == 404:
             return ModelNotFoundError(
-                f"{self._name} has no model {self._reference.familiar(self._name)}",
+                f"{self._name} has no model {self._reference.repository}{self._suffix}",
                 "check the name and the tag",
             )
         return RegistryError(f"{problem} (for {what})")

@@ -7,6 +7,7 @@ transfers run in threads.
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
 import threading
@@ -235,7 +236,7 @@ def _reason(error: httpx.TransportError) -> str:
         return "no connection in time"
     if isinstance(error, httpx.TimeoutException):
         return "not one byte came for too long"
-    return str(error) or type(error).__name__
+    return re.sub(r"^\[Errno -?\d+\] ", "", str(error)) or type(error).__name__
 
 
 def _remedy(error: httpx.TransportError) -> str:

@@ -92,7 +92,9 @@ def test_where_nobody_listens_one_attempt_is_enough(transfers: Transfers) -> Non
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]
-        with pytest.raises(TransientError, match=f"cannot reach 127.0.0.1:{port}: .*refused"):
+        with pytest.raises(
+            TransientError, match=f"cannot reach 127.0.0.1:{port}: Connection refused"
+        ):
             transfers.pull(f"127.0.0.1:{port}/ai/tiny")
     assert transfers.warnings == []
 
@@ -236,7 +238,7 @@ def test_a_wrong_length_once_is_borne_and_always_is_not(
 
     server.model(b"second", tag="second")
     server.blobs[digest_of(b"second")] = b"second, but not that"
-    with pytest.raises(RegistryError, match="offered 20 bytes where 6 were due"):
+    with pytest.raises(RegistryError, match="offers 20 bytes for a blob of 6"):
         transfers.pull(server.name.replace("latest", "second"))
 
 

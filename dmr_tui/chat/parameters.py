@@ -25,7 +25,7 @@ class Parameter:
         field: its field there.
         kind: type of its value.
         low: smallest value.
-        high: largest value; None: no bound.
+        high: largest value.
         aliases: other names for it.
     """
 
@@ -34,8 +34,8 @@ class Parameter:
     home: Literal["sampling", "limits", "profile"]
     field: str
     kind: type[int] | type[float] | type[list[str]]
-    low: float | None = None
-    high: float | None = None
+    low: float = 0
+    high: float = _INT32_MAX
     aliases: tuple[str, ...] = ()
 
     def parse(self, text: str) -> Any:
@@ -53,15 +53,12 @@ class Parameter:
             what = "a whole number" if number is int else "a number"
             raise InvalidRequestError(f"{self.name} must be {what}, not '{text}'") from None
         # Written so that NaN, which is neither more nor less than anything, is refused too.
-        inside = (self.low is None or value >= self.low) and (
-            self.high is None or value <= self.high
-        )
-        if not inside:
+        if not self.low <= value <= self.high:
             raise InvalidRequestError(f"{self.name} must be {self._range()}, not {text}")
         return value
 
     def _range(self) -> str:
-        if self.high is None or self.high == _INT32_MAX:
+        if self.high == _INT32_MAX:
             return f"at least {self.low:g}"
         return f"between {self.low:g} and {self.high:g}"
 
@@ -87,7 +84,7 @@ PARAMETERS = (
     Parameter("temperature", "how freely tokens are drawn; 0: always the likeliest", "sampling",
               "temperature", float, 0, 100),
     Parameter("top_k", "draw from the K likeliest tokens only; 0: from all", "sampling",
-              "top_k", int, 0, _INT32_MAX),
+              "top_k", int),
     Parameter("top_p", "draw from the likeliest tokens that sum up to P", "sampling",
               "top_p", float, 0, 1),
     Parameter("min_p", "drop tokens below this share of the likeliest one", "sampling",
@@ -95,9 +92,9 @@ PARAMETERS = (
     Parameter("seed", "the same seed draws the same tokens", "sampling",
               "seed", int, -1, 2**32 - 1),
     Parameter("num_predict", "most tokens of an answer", "limits",
-              "max_tokens", int, 1, _INT32_MAX, ("max_tokens",)),
+              "max_tokens", int, 1, aliases=("max_tokens",)),
     Parameter("num_ctx", "context size in tokens; loads the model anew", "profile",
-              "context_size", int, 1, _INT32_MAX),
+              "context_size", int, 1),
     Parameter("stop", "texts that end an answer", "limits", "stop", list),
     Parameter("repeat_penalty", "how much repeated tokens are held back; 1: not", "sampling",
               "repeat_penalty", float, 0, 100),

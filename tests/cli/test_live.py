@@ -84,10 +84,12 @@ def test_only_what_changed_is_redrawn() -> None:
 
 def test_a_region_taller_than_the_screen_shows_its_end_and_finishes_whole() -> None:
     screen = Screen()
-    many = [f"line {number}" for number in range(3 * ROWS)]
-    for upto in range(1, len(many) + 1):
-        screen.region.show(many[:upto])
-        assert screen.text()[-1] == many[upto - 1]
+    many: list[str] = []
+    for number in range(3 * ROWS):
+        # Like the rule of a table, the first line changes with those that come.
+        many = [f"{number} lines", *many[1:], f"line {number}"]
+        screen.region.show(many)
+        assert screen.text()[-1] == many[-1]
     screen.region.finish(many)
     assert screen.text() == many  # Nothing of the drawings has scrolled away.
 

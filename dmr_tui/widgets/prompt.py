@@ -61,13 +61,16 @@ class PromptArea(TextArea):
         self.text = text
         self.move_cursor(self.document.end)
 
+    # The keys of actions overtake letters that are still in this widget's queue: in a burst
+    # ("hello" and enter in one packet) enter would come first. So both wait for their turn.
+
     def action_submit(self) -> None:
         """Offer the text to the screen."""
-        self.post_message(self.Submitted(self.text))
+        self.call_later(lambda: self.post_message(self.Submitted(self.text)))
 
     def action_newline(self) -> None:
         """Begin a new line."""
-        self.insert("\n")
+        self.call_later(self.insert, "\n")
 
     def action_complete(self) -> None:
         """Take the chosen completion; without one, go to the next widget."""

@@ -30,8 +30,10 @@ _POLL = 0.05
 
 
 @command("start-runner", "dmr start-runner", "dmr start-runner --port 9000")
-@click.option("--port", type=click.IntRange(0, 65535), help="TCP port (12434); 0: a free one.")
-@click.option("--host", help="Address to listen on (127.0.0.1).")
+@click.option(
+    "--port", metavar="N", type=click.IntRange(0, 65535), help="TCP port (12434); 0: a free one."
+)
+@click.option("--host", metavar="ADDRESS", help="Address to listen on (127.0.0.1).")
 def start_runner_command(port: int | None, host: str | None) -> None:
     """Serve models over HTTP, in the background.
 

@@ -25,7 +25,9 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option(
     "-l", "--license", "licenses", type=_FILE, multiple=True, help="A license; may be repeated."
 )
-@click.option("--context-size", type=click.IntRange(min=1), help="Context tokens to run it with.")
+@click.option(
+    "--context-size", metavar="N", type=click.IntRange(min=1), help="Context tokens to run it with."
+)
 @click.option("--chat-template", type=_FILE, help="A Jinja template that replaces the GGUF's own.")
 @click.option("--mmproj", type=_FILE, help="The projector of a model that sees images.")
 @click.option("--push", is_flag=True, help="Upload the model to the registry in its name too.")

@@ -54,10 +54,14 @@ class Job:
 @click.option("-d", "--detach", is_flag=True, help="Only load the model, in the server.")
 @click.option("--verbose", is_flag=True, help="Show token counts and speeds after an answer.")
 @click.option("--system", metavar="TEXT", help="How the model should behave.")
-@click.option("--temperature", type=click.FloatRange(min=0), help="How freely tokens are drawn.")
-@click.option("--seed", type=int, help="The same seed draws the same tokens.")
-@click.option("--max-tokens", type=click.IntRange(min=1), help="Most tokens of an answer.")
-@click.option("--num-ctx", type=click.IntRange(min=1), help="Context size in tokens.")
+@click.option(
+    "--temperature", metavar="X", type=click.FloatRange(min=0), help="How freely tokens are drawn."
+)
+@click.option("--seed", metavar="N", type=int, help="The same seed draws the same tokens.")
+@click.option(
+    "--max-tokens", metavar="N", type=click.IntRange(min=1), help="Most tokens of an answer."
+)
+@click.option("--num-ctx", metavar="N", type=click.IntRange(min=1), help="Context size in tokens.")
 @click.option("--keep-alive", metavar="TIME", help="How long to stay loaded: 10m, 0, -1 (ever).")
 @click.option(
     "--color",

@@ -24,8 +24,10 @@ from dmr_tui.settings import Settings, load_settings
     "dmr serve --socket /run/user/1000/dmr.sock",
     "curl http://127.0.0.1:12434/engines/v1/models",
 )
-@click.option("--port", type=click.IntRange(0, 65535), help="TCP port (12434); 0: a free one.")
-@click.option("--host", help="Address to listen on (127.0.0.1).")
+@click.option(
+    "--port", metavar="N", type=click.IntRange(0, 65535), help="TCP port (12434); 0: a free one."
+)
+@click.option("--host", metavar="ADDRESS", help="Address to listen on (127.0.0.1).")
 @click.option("--socket", type=click.Path(path_type=Path), help="Unix socket instead of TCP.")
 @click.option(
     "--models-path", type=click.Path(file_okay=False, path_type=Path), help="Folder of the store."

@@ -44,29 +44,24 @@ def test_ps(dmr: Dmr, use_runner: Use) -> None:
     assert [each["pid"] for each in running] == [77, 78]
 
 
-def model(
-    state: str = "ready", in_use: int = 0, keep_alive: float = 300.0, idle: float | None = None
-) -> RunningModel:
-    used = None if idle is None else time.time() - idle
-    return RunningModel(
-        "id", "m", "llama.cpp", "completion", state, in_use, keep_alive, used, 0, 0, 0, 1
-    )
-
-
 @pytest.mark.parametrize(
-    ("running", "text"),
+    ("state", "in_use", "keep_alive", "idle", "text"),
     [
-        (model(), "5 minutes from now"),
-        (model(in_use=1, idle=200), "5 minutes from now"),
-        (model(idle=190), "About a minute from now"),
-        (model(idle=301), "Expiring"),
-        (model(keep_alive=-1, idle=1e6), "Forever"),
-        (model(keep_alive=0, idle=1), "Expiring"),
-        (model(state="loading"), "Loading..."),
-        (model(state="unloading"), "Expiring"),
+        ("ready", 0, 300, None, "5 minutes from now"),
+        ("ready", 1, 300, 200, "5 minutes from now"),
+        ("ready", 0, 300, 200, "About a minute from now"),
+        ("ready", 0, 300, 301, "Expiring"),
+        ("ready", 0, -1, 1e6, "Forever"),
+        ("ready", 0, 0, 1, "Expiring"),
+        ("loading", 0, 300, None, "Loading..."),
+        ("unloading", 0, 300, None, "Expiring"),
     ],
 )
-def test_until(running: RunningModel, text: str) -> None:
+def test_until(state: str, in_use: int, keep_alive: float, idle: float | None, text: str) -> None:
+    used = None if idle is None else time.time() - idle
+    running = RunningModel(
+        "id", "m", "llama.cpp", "completion", state, in_use, keep_alive, used, 0, 0, 0, 1
+    )
     assert until(running) == text
 
 

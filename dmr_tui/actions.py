@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 from textual.binding import Binding, BindingType
 
-SCOPES = ("app", "models", "list", "chat", "prompt")
+SCOPES = ("app", "models", "list", "chat", "transcript", "prompt")
 """Where an action works: everywhere, on one screen, or while one kind of widget has the focus."""
 
-_WIDGET_SCOPES = ("list", "prompt")
+_WIDGET_SCOPES = ("list", "transcript", "prompt")
 _GLYPHS = {
     "enter": "⏎",
     "escape": "esc",
@@ -107,8 +107,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("app.next_theme", ("T",), "Theme", "Next theme: dark, light, high contrast.",
            "Next theme: dark, light, high contrast"),
     Action("app.interrupt", ("ctrl+c",), "Copy or stop",
-           "Copy what is selected; else stop the answer; else, pressed twice, quit.",
-           priority=True),
+           "Copy what is selected; else stop the answer; else, pressed twice, quit."),
     Action("app.suspend_process", ("ctrl+z",), "Suspend", "Back to the shell; `fg` returns."),
     Action("app.help", ("question_mark", "f1"), "Help", "Show what the keys do.",
            "Help: what the keys do", rank=99),
@@ -143,7 +142,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("list.scroll_bottom", ("end", "G"), "Bottom", "Last row."),
     # Chat.
     Action("chat.stop", ("escape",), "Stop",
-           "Stop the answer and keep what came; take back a message that waits.",
+           "Stop the answer, keep what came; take back a message; look at the conversation.",
            "Stop the answer", rank=5),
     Action("chat.new", ("ctrl+n",), "New", "Begin a new conversation.", "New conversation",
            rank=40),
@@ -155,6 +154,12 @@ ACTIONS: tuple[Action, ...] = (
     Action("chat.page_down", ("pagedown", "shift+down"), "Scroll down", "Towards the end."),
     Action("chat.follow", ("ctrl+end",), "Follow", "Go to the end and stay there.",
            "Follow the answer", rank=30),
+    # The conversation, while it has the focus.
+    Action("transcript.write", ("enter", "i"), "Write", "Back to the prompt.", rank=10),
+    Action("transcript.scroll_up", ("up", "k"), "Up", "One line back."),
+    Action("transcript.scroll_down", ("down", "j"), "Down", "One line on."),
+    Action("transcript.scroll_home", ("home", "g"), "Top", "The beginning."),
+    Action("transcript.follow", ("end", "G"), "End", "The end, and stay there."),
     # The prompt of the chat.
     Action("prompt.submit", ("enter",), "Send", "Send the message.", rank=10, priority=True),
     Action("prompt.newline", ("ctrl+j", "shift+enter", "alt+enter"), "Newline",
@@ -181,16 +186,20 @@ def find_action(action_id: str) -> Action:
 
 
 def bindings(scope: str) -> list[BindingType]:
-    """The key bindings of a scope, for a class's `BINDINGS`."""
+    """The key bindings of a scope, for a class's `BINDINGS`.
+
+    The app's keys come before those of the widget with the focus, so that they mean the same
+    everywhere; the ones that make a character come after it, so that they can be typed.
+    """
     return [
         Binding(
-            ",".join(action.keys),
+            key,
             action.target,
             action.title,
             show=False,
-            priority=action.priority,
+            priority=action.priority or (scope == "app" and not is_typed(key)),
             id=action.id,
         )
         for action in actions(scope)
-        if action.keys
+        for key in action.keys
     ]

@@ -17,10 +17,11 @@ _TITLES = {
     "models": "Models",
     "list": "Lists",
     "prompt": "Writing",
+    "transcript": "Looking back",
     "chat": "Chat",
     "app": "Everywhere",
 }
-_SCOPES = {"models": ("models", "list", "app"), "chat": ("prompt", "chat", "app")}
+_SCOPES = {"models": ("models", "list", "app"), "chat": ("prompt", "chat", "transcript", "app")}
 _KEYS = 16
 
 

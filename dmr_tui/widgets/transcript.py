@@ -5,12 +5,14 @@ from __future__ import annotations
 from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.geometry import Size
+from textual.message import Message
 from textual.selection import Selection
 from textual.strip import Strip
 from textual.style import Style
 from textual.visual import Visual
 from textual.widget import Widget
 
+from dmr_tui.actions import bindings
 from dmr_tui.widgets.markdown import Document, Row
 
 _INDENT = 2
@@ -192,14 +194,42 @@ def _indented(row: Row) -> Row:
     return Row(row.content.pad_left(_INDENT), row.decoration + _INDENT, row.glue)
 
 
-class Transcript(VerticalScroll, can_focus=False, inherit_bindings=False):
+class Transcript(VerticalScroll, can_focus=True, inherit_bindings=False):
     """The turns of a conversation. It follows the end until a person scrolls away from it."""
 
-    def on_mount(self) -> None:
-        """Stay at the end from the start."""
-        self.anchor()
+    BINDINGS = bindings("transcript")
+
+    class WritingWanted(Message):
+        """The focus should go back to the prompt."""
 
     @property
     def following(self) -> bool:
         """Whether the end is in view and stays there."""
-        return self.scroll_offset.y >= self.max_scroll_y
+        return self.max_scroll_y <= 0 or self.scroll_offset.y >= self.max_scroll_y
+
+    def follow(self) -> None:
+        """Go to the end and stay there.
+
+        An anchored widget that is not full sticks to the bottom of its place; a conversation
+        begins at the top, so it is anchored only once it is longer than its place.
+        """
+        self.anchor(self.virtual_size.height > self.container_size.height)
+
+    def watch_virtual_size(self, before: Size, now: Size) -> None:
+        """Begin to follow when the conversation has become longer than its place."""
+        fits = now.height <= self.container_size.height
+        if fits == self.is_anchored and (fits or before.height <= self.container_size.height):
+            self.follow()
+
+    def on_resize(self) -> None:
+        """The place has become larger or smaller than the conversation."""
+        if (self.virtual_size.height <= self.container_size.height) == self.is_anchored:
+            self.follow()
+
+    def action_write(self) -> None:
+        """Back to the prompt."""
+        self.post_message(self.WritingWanted())
+
+    def action_follow(self) -> None:
+        """The end, and stay there."""
+        self.follow()

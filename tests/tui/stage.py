@@ -301,9 +301,14 @@ class StageClock:
 
 
 def stage(
-    runner: StageRunner, home: Path, *, gpus: bool = True, clock: StageClock | None = None
+    runner: StageRunner,
+    home: Path,
+    *,
+    gpus: bool = True,
+    clock: StageClock | None = None,
+    port: int = 0,
 ) -> DmrApp:
-    """The program on a staged runner, machine and clock."""
+    """The program on a staged runner, machine and clock; its endpoint takes a free port."""
 
     async def open_runner() -> StageRunner:
         return runner
@@ -311,7 +316,7 @@ def stage(
     clock = clock or StageClock()
     paths = Paths(data=home / "data", config=home / "config", state=home / "state")
     return DmrApp(
-        Settings(port=0),
+        Settings(port=port),
         paths,
         open_runner=open_runner,
         meter=StageMeter(gpus=gpus),

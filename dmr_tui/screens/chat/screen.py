@@ -179,18 +179,24 @@ class ChatScreen(ShellScreen):
             case "chat.stop":
                 if self._talk:
                     return "Stop"
-                return "Take back" if self._queue else None
+                if self._queue:
+                    return "Take back"
+                return None if self._transcript.has_focus else "Look back"
             case "chat.new" | "chat.copy_answer":
                 return action.title if self._conversation.turns else None
             case "chat.follow":
                 return None if self._followed else action.title
             case "app.toggle_endpoint":
-                return None  # a letter, and letters belong to the prompt here
+                return None
         return action.title
 
     def hint_scopes(self) -> tuple[str, ...]:
         """The prompt has the focus, so its keys count too."""
-        return ("prompt", "chat")
+        return ("transcript" if self._transcript.has_focus else "prompt", "chat")
+
+    def on_descendant_focus(self) -> None:
+        """Other keys work in the prompt than in the conversation."""
+        self.refresh_hints()
 
     # Asking.
 
@@ -250,7 +256,7 @@ class ChatScreen(ShellScreen):
         answer.unfold(self._thoughts_shown)
         self._talk = Talk(turn, question, answer)
         self._add(question, answer)
-        self._transcript.anchor()
+        self._transcript.follow()
         self._talk.show()
         self._flushing.resume()
         self._answering = self._answer(self._talk)
@@ -333,6 +339,14 @@ class ChatScreen(ShellScreen):
             self.refresh_all()
         elif self._answering is not None:
             self._answering.cancel()
+        elif self._transcript.has_focus:
+            self._write()
+        else:
+            self._transcript.focus()
+
+    @on(Transcript.WritingWanted)
+    def _write(self) -> None:
+        self.query_one(PromptArea).focus()
 
     def interrupt(self) -> bool:
         """Stop the answer, if there is one."""
@@ -380,7 +394,7 @@ class ChatScreen(ShellScreen):
 
     def action_follow(self) -> None:
         """To the end, and stay there."""
-        self._transcript.anchor()
+        self._transcript.follow()
 
     # Completions.
 

@@ -1,0 +1,235 @@
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import httpx
+import pytest
+
+from dmr_tui.widgets.header import Header
+from dmr_tui.widgets.keybar import KeyBar
+from tests.tui.conftest import LARGE, SMALL, gone, screen_text, see, type_in, until
+from tests.tui.stage import StageClock, StageMeter, StageRunner, stage
+
+
+async def test_keys_and_clicks_go_to_the_screens(runner: StageRunner, tmp_path: Path) -> None:
+    async with stage(runner, tmp_path).run_test(size=LARGE) as pilot:
+        await see(pilot, "nomic-embed-text")
+        await pilot.press("3")
+        await see(pilot, "[3 Chat]")
+        await pilot.press("escape", "minus")
+        await see(pilot, "[1 Models]")
+        await pilot.press("minus")
+        await see(pilot, "[3 Chat]")
+        await pilot.click(Header, offset=(10, 0))
+        await see(pilot, "[1 Models]")
+
+
+async def test_the_keys_at_the_bottom_are_buttons(runner: StageRunner, tmp_path: Path) -> None:
+    async with stage(runner, tmp_path).run_test(size=LARGE) as pilot:
+        await see(pilot, "nomic-embed-text", "s Sort")
+        keys = screen_text(pilot.app).splitlines()[-1]
+        await pilot.click(KeyBar, offset=(keys.index("Sort"), 0))
+        await see(pilot, "NAME ↓")
+
+
+@pytest.mark.parametrize("key", ["question_mark", "f1"])
+async def test_help_is_made_from_the_registry(
+    runner: StageRunner, tmp_path: Path, key: str
+) -> None:
+    async with stage(runner, tmp_path).run_test(size=LARGE) as pilot:
+        await see(pilot, "nomic-embed-text")
+        await pilot.press(key)
+        await see(pilot, "Help · Models", "Delete this model; asks once.", "Next row.")
+        await pilot.press("escape")
+        await gone(pilot, "Help · Models")
+        await pilot.press("3", "f1")
+        await see(pilot, "Help · Chat", "Send the message.")
+
+
+async def test_the_palette_runs_actions_of_any_screen(runner: StageRunner, tmp_path: Path) -> None:
+    async with stage(runner, tmp_path).run_test(size=LARGE) as pilot:
+        await see(pilot, "nomic-embed-text")
+        await pilot.press("3", "ctrl+p")
+        await see(pilot, "Search for commands")
+        await type_in(pilot, "sort the models")
+        await see(pilot, "Sort by the next column.")
+        await pilot.press("down", "enter")
+        await see(pilot, "[1 Models]", "NAME ↓")
+
+
+async def test_the_palette_offers_every_model(runner: StageRunner, tmp_path: Path) -> None:
+    async with stage(runner, tmp_path).run_test(size=LARGE) as pilot:
+        await see(pilot, "nomic-embed-text")
+        await pilot.press("ctrl+p")
+        await type_in(pilot, "smollm")
+        await see(pilot, "Chat with smollm2")
+        await pilot.press("down", "enter")
+        await see(pilot, "New chat · smollm2")
+
+
+async def test_themes_take_turns(runner: StageRunner, tmp_path: Path) -> None:
+    app = stage(runner, tmp_path)
+    async with app.run_test(size=LARGE) as pilot:
+        await see(pilot, "nomic-embed-text")
+        seen = [app.theme]
+        for _ in range(3):
+            await pilot.press("T")
+            await see(pilot, "Theme: ")
+            seen.append(app.theme)
+        assert seen == ["dark", "light", "contrast", "dark"]
+
+
+async def test_without_colour_nothing_is_lost(
+    runner: StageRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    async with stage(runner, tmp_path).run_test(size=LARGE) as pilot:
+        await see(pilot, "▸ ● qwen3:8b", "[1 Models]", "cpu ▕█▊")
+
+
+async def test_gauges_with_and_without_a_gpu(runner: StageRunner, tmp_path: Path) -> None:
+    async with stage(runner, tmp_path).run_test(size=LARGE) as pilot:
+        await see(pilot, "cpu ▕█▊      ▏  22%", "ram ▕█▏      ▏ 9.1/64G", "vram", "11.2/24G 61%")
+        await pilot.resize_terminal(*SMALL)
+        await see(pilot, "cpu 22%   ram 9.1/64G   vram 11.2/24G 61%")
+    async with stage(runner, tmp_path, gpus=False).run_test(size=LARGE) as pilot:
+        await see(pilot, "ram ▕")
+        assert "vram" not in screen_text(pilot.app)
+
+
+async def test_readings_rest_while_help_covers_the_screen(
+    runner: StageRunner, tmp_path: Path
+) -> None:
+    app = stage(runner, tmp_path)
+    async with app.run_test(size=LARGE) as pilot:
+        await see(pilot, "9.1/64G")
+        await pilot.press("f1")
+        await see(pilot, "Help · Models")
+        shell = app.workspace
+        timers = app._shells["models"]._clockwork
+        assert timers
+        assert not any(timer._active.is_set() for timer in timers)
+        await pilot.press("escape")
+        await until(pilot, lambda: all(timer._active.is_set() for timer in timers))
+        assert isinstance(shell._meter, StageMeter)
+
+
+async def test_ctrl_c_stops_an_answer_then_asks_then_quits(
+    runner: StageRunner, tmp_path: Path
+) -> None:
+    clock = StageClock()
+    app = stage(runner, tmp_path, clock=clock)
+    async with app.run_test(size=LARGE) as pilot:
+        await see(pilot, "nomic-embed-text")
+        await pilot.press("3", *"hi", "enter")
+        runner.say("some")
+        await see(pilot, "some", "esc stops")
+        await pilot.press("ctrl+c")
+        await see(pilot, "stopped")
+        await pilot.press("ctrl+c")
+        await see(pilot, "Press ^c again to quit.")
+        clock.seconds = 60
+        await pilot.press("ctrl+c")
+        assert app._exit is False
+        await pilot.press("ctrl+c")
+        await until(pilot, lambda: app._exit)
+    assert runner.closed
+
+
+async def test_ctrl_c_copies_what_is_selected_in_the_prompt(
+    runner: StageRunner, tmp_path: Path
+) -> None:
+    app = stage(runner, tmp_path)
+    async with app.run_test(size=LARGE) as pilot:
+        await see(pilot, "nomic-embed-text")
+        await pilot.press("3", *"hello", "shift+left", "shift+left", "ctrl+c")
+        await see(pilot, "Copied.")
+        assert app.clipboard == "lo"
+
+
+@pytest.mark.parametrize("key", ["q", "ctrl+q"])
+async def test_quitting_keeps_pulls_and_closes_the_runner(
+    runner: StageRunner, tmp_path: Path, key: str
+) -> None:
+    app = stage(runner, tmp_path)
+    async with app.run_test(size=LARGE) as pilot:
+        await see(pilot, "nomic-embed-text")
+        await pilot.press("p", *"phi4", "enter")
+        runner.progress(1_000_000_000, 8_000_000_000)
+        await see(pilot, "1 GB of 8 GB")
+        await pilot.press(key)
+        await until(pilot, lambda: app._exit)
+    assert runner.stopped == ["pull"]
+    assert runner.closed
+    assert app._exit_renderables == ["phi4: 1 GB are kept; `dmr pull phi4` goes on."]
+
+
+async def test_the_endpoint_serves_and_stops(runner: StageRunner, tmp_path: Path) -> None:
+    app = stage(runner, tmp_path)
+    async with app.run_test(size=LARGE) as pilot:
+        await see(pilot, "nomic-embed-text", "E Endpoint")
+        await pilot.press("E")
+        await see(pilot, "OPENAI_BASE_URL=http://127.0.0.1:", "serving 127.0.0.1:", "Endpoint off")
+        base = screen_text(app).split("OPENAI_BASE_URL=")[1].split()[0]
+        async with httpx.AsyncClient() as client:
+            listed = (await client.get(f"{base}/models")).json()
+        assert "docker.io/ai/smollm2:latest" in [each["id"] for each in listed["data"]]
+        await pilot.press("E")
+        await see(pilot, "The endpoint is off.")
+        await gone(pilot, "serving")
+        async with httpx.AsyncClient() as client:
+            with pytest.raises(httpx.ConnectError):
+                await client.get(f"{base}/models")
+
+
+async def test_a_busy_port_is_a_notification(runner: StageRunner, tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        async with stage(runner, tmp_path, port=port).run_test(size=LARGE) as pilot:
+            await see(pilot, "nomic-embed-text")
+            await pilot.press("E")
+            await see(pilot, f"port {port} of 127.0.0.1 is in use")
+            assert "embedded" in screen_text(pilot.app)
+
+
+async def test_a_remote_runner_is_named_and_not_served_twice(
+    runner: StageRunner, tmp_path: Path
+) -> None:
+    runner.kind, runner.endpoint = "remote", "http://127.0.0.1:12434"
+    async with stage(runner, tmp_path).run_test(size=LARGE) as pilot:
+        await see(pilot, "nomic-embed-text")
+        assert "127.0.0.1:12434  ·  ● qwen3:8b" in screen_text(pilot.app).splitlines()[0]
+        await pilot.press("E")
+        await see(pilot, "OPENAI_BASE_URL=http://127.0.0.1:12434/engines/v1")
+
+
+async def test_what_nobody_foresaw_is_said_and_ends_nothing(
+    runner: StageRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with stage(runner, tmp_path).run_test(size=LARGE) as pilot:
+        await see(pilot, "nomic-embed-text")
+
+        async def broken(models: object = None) -> int:
+            raise RuntimeError("surprise")
+
+        monkeypatch.setattr(runner, "unload", broken)
+        await pilot.press("l")
+        await see(pilot, "Something unexpected went wrong", "RuntimeError: surprise")
+        await pilot.press("s")
+        await see(pilot, "NAME ↓")
+
+
+async def test_every_size_down_to_a_tiny_one_can_be_drawn(
+    runner: StageRunner, tmp_path: Path
+) -> None:
+    async with stage(runner, tmp_path).run_test(size=LARGE) as pilot:
+        await see(pilot, "nomic-embed-text")
+        for key in ("1", "3"):
+            await pilot.press("escape", key)
+            for size in ((20, 6), (60, 15), (200, 60), SMALL):
+                await pilot.resize_terminal(*size)
+                await pilot.pause()
+                assert screen_text(pilot.app)

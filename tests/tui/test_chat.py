@@ -1,0 +1,426 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from textual.pilot import Pilot
+
+from dmr_tui.engine.request import Loading, ReasoningDelta
+from dmr_tui.errors import EngineError, UnavailableError
+from dmr_tui.widgets.prompt import PromptArea
+from dmr_tui.widgets.transcript import Transcript, TurnView
+from tests.tui.conftest import LARGE, SMALL, gone, screen_text, see, type_in, until
+from tests.tui.stage import SEVEN, StageClock, StageRunner, model, stage
+
+ANSWER = Path(__file__).with_name("answer.md").read_text("utf-8")
+
+
+def prompt(pilot: Pilot[None]) -> PromptArea:
+    return pilot.app.screen.query_one(PromptArea)
+
+
+async def ask(pilot: Pilot[None], text: str) -> None:
+    await type_in(pilot, text)
+    await pilot.press("enter")
+
+
+async def open_chat(pilot: Pilot[None]) -> None:
+    await see(pilot, "nomic-embed-text")
+    await pilot.press("3")
+    await see(pilot, "[3 Chat]", "New chat · qwen3:8b")
+
+
+async def test_an_answer_is_streamed_as_markdown(runner: StageRunner, tmp_path: Path) -> None:
+    clock = StageClock()
+    async with stage(runner, tmp_path, clock=clock).run_test(size=LARGE) as pilot:
+        await open_chat(pilot)
+        await ask(pilot, "How much?")
+        await see(pilot, "esc stops", "you ──")
+        runner.say("The **cache** stores `x`.\n\n```py", "thon\nreturn 1\n")
+        await see(pilot, "The cache stores x.", "python", "return 1", "2 tokens so far")
+        runner.say("```\n\n- done")
+        runner.finish()
+        await see(pilot, "• done", "46.9 tok/s", "212 tokens", "context")
+        await gone(pilot, "esc stops")
+        assert "238 / 8 192  3%" in screen_text(pilot.app)
+        assert prompt(pilot).text == ""
+
+
+async def test_the_speed_and_the_first_tokens_time_are_shown_live(
+    runner: StageRunner, tmp_path: Path
+) -> None:
+    clock = StageClock()
+    async with stage(runner, tmp_path, clock=clock).run_test(size=LARGE) as pilot:
+        await open_chat(pilot)
+        await ask(pilot, "x")
+        await see(pilot, "reading …")
+        clock.seconds = 0.5
+        runner.say("a ")
+        await see(pilot, "1 token so far")
+        clock.seconds = 2.5
+        runner.say("b ", "c ", "d ", "e ")
+        await see(pilot, "2.0 tok/s · 5 tokens so far", "0.50 s to first token")
+
+
+async def test_the_conversation_goes_on(runner: StageRunner, tmp_path: Path) -> None:
+    async with stage(runner, tmp_path).run_test(size=LARGE) as pilot:
+        await open_chat(pilot)
+        for question, answer in (("one", "first"), ("two", "second")):
+            await ask(pilot, question)
+            runner.say(answer)
+            runner.finish()
+            await see(pilot, answer)
+            await gone(pilot, "esc stops")
+        said = [(turn.role, turn.content) for turn in runner.asked[1].messages]
+        assert said == [("user", "one"), ("assistant", "first"), ("user", "two")]
+        assert "2 turns · qwen3:8b" in screen_text(pilot.app)
+
+
+async def test_escape_stops_and_keeps_what_came(runner: StageRunner, tmp_path: Path) -> None:
+    async with stage(runner, tmp_path).run_test(size=LARGE) as pilot:
+        await open_chat(pilot)
+        await ask(pilot, "one")
+        runner.say("half an ans")
+        await see(pilot, "half an ans", "esc Stop")
+        await pilot.press("escape")
+        await see(pilot, "stopped · ", "half an ans")
+        assert runner.stopped == ["answer"]
+        await ask(pilot, "go on")
+        await until(pilot, lambda: len(runner.asked) == 2)
+        assert runner.asked[1].messages[1].content == "half an ans"
+
+
+async def test_a_question_stopped_before_any_answer_comes_back(
+    runner: StageRunner, tmp_path: Path
+) -> None:
+    async with stage(runner, tmp_path).run_test(size=LARGE) as pilot:
+        await open_chat(pilot)
+        await ask(pilot, "one")
+        await see(pilot, "reading …")
+        await pilot.press("escape")
+        await until(pilot, lambda: prompt(pilot).text == "one")
+        assert not pilot.app.screen.query(TurnView)
+
+
+async def test_an_error_is_a_panel_and_the_question_is_not_lost(
+    runner: StageRunner, tmp_path: Path
+) -> None:
+    async with stage(runner, tmp_path).run_test(size=LARGE) as pilot:
+        await open_chat(pilot)
+        await ask(pilot, "one")
+        await type_in(pilot, "typed ahead")
+        runner.fail(EngineError("the worker died of signal 9", "see the log in logs/worker.log"))
+        await see(pilot, "the worker died of signal 9", "see the log", "in the prompt again")
+        assert prompt(pilot).text == "one\ntyped ahead"
+
+
+async def test_an_error_in_mid_answer_keeps_the_answer(runner: StageRunner, tmp_path: Path) -> None:
+    async with stage(runner, tmp_path).run_test(size=LARGE) as pilot:
+        await open_chat(pilot)
+        await ask(pilot, "one")
+        runner.say("as far as it ca")
+        runner.fail(EngineError("the worker died of signal 9"))
+        await see(pilot, "as far as it ca", "the worker died of signal 9")
+        assert prompt(pilot).text == ""
+
+
+async def test_type_ahead_is_sent_when_the_answer_ends(runner: StageRunner, tmp_path: Path) -> None:
+    async with stage(runner, tmp_path).run_test(size=LARGE) as pilot:
+        await open_chat(pilot)
+        await ask(pilot, "one")
+        await ask(pilot, "two")
+        await see(pilot, "queued: sent when the answer ends")
+        runner.say("first")
+        runner.finish()
+        await until(pilot, lambda: len(runner.asked) == 2)
+        assert runner.asked[1].messages[-1].content == "two"
+
+
+async def test_a_queued_message_can_be_taken_back(runner: StageRunner, tmp_path: Path) -> None:
+    async with stage(runner, tmp_path).run_test(size=LARGE) as pilot:
+        await open_chat(pilot)
+        await ask(pilot, "one")
+        await ask(pilot, "two")
+        await see(pilot, "queued")
+        await pilot.press("escape")
+        await gone(pilot, "queued")
+        assert prompt(pilot).text == "two"
+        assert runner.stopped == []
+
+
+async def test_a_message_waits_for_the_runner(tmp_path: Path) -> None:
+    runner = StageRunner(SEVEN)
+    app = stage(runner, tmp_path)
+    opened = []
+
+    async def open_runner() -> StageRunner:
+        await until(pilot, lambda: opened)
+        return runner
+
+    app.workspace._open_runner = open_runner
+    async with app.run_test(size=LARGE) as pilot:
+        await pilot.press("3")
+        await see(pilot, "[3 Chat]", "◐ starting")
+        await ask(pilot, "early")
+        await see(pilot, "waiting for the runner")
+        opened.append(True)
+        await until(pilot, lambda: runner.asked)
+
+
+async def test_a_pull_that_fails_gives_the_waiting_message_back(tmp_path: Path) -> None:
+    runner = StageRunner()
+    async with stage(runner, tmp_path).run_test(size=LARGE) as pilot:
+        await see(pilot, "Your first model")
+        await pilot.press("enter")
+        await see(pilot, "[3 Chat]")
+        await ask(pilot, "hello")
+        await see(pilot, "waiting for smollm2")
+        runner.fail(UnavailableError("the network is down", "try again later"))
+        await see(pilot, "the network is down")
+        assert prompt(pilot).text == "hello"
+
+
+async def test_loading_is_shown(runner: StageRunner, tmp_path: Path) -> None:
+    async with stage(runner, tmp_path).run_test(size=LARGE) as pilot:
+        await open_chat(pilot)
+        await ask(pilot, "one")
+        runner.event(Loading(0.4))
+        await see(pilot, "loading 40%")
+
+
+async def test_thoughts_are_shown_while_they_come_and_folded_then(
+    runner: StageRunner, tmp_path: Path
+) -> None:
+    async with stage(runner, tmp_path).run_test(size=LARGE) as pilot:
+        await open_chat(pilot)
+        await ask(pilot, "one")
+        runner.event(ReasoningDelta("let me see"))
+        await see(pilot, "thinking …", "let me see")
+        runner.say("42")
+        runner.finish()
+        await see(pilot, "▸ thoughts", "42")
+        await gone(pilot, "let me see")
+        await pilot.press("ctrl+t")
+        await see(pilot, "▾ thoughts", "let me see")
+        await pilot.press("ctrl+t")
+        await gone(pilot, "let me see")
+
+
+async def test_newline_history_and_draft(runner: StageRunner, tmp_path: Path) -> None:
+    async with stage(runner, tmp_path).run_test(size=LARGE) as pilot:
+        await open_chat(pilot)
+        for question in ("first", "second"):
+            await ask(pilot, question)
+            runner.say("x")
+            runner.finish()
+            await gone(pilot, "esc stops")
+        await pilot.press(*"a", "ctrl+j", *"b")
+        assert prompt(pilot).text == "a\nb"
+        await pilot.press("up")
+        assert prompt(pilot).text == "a\nb"
+        await pilot.press("up")
+        assert prompt(pilot).text == "second"
+        await pilot.press("up")
+        assert prompt(pilot).text == "first"
+        await pilot.press("up", "down", "down")
+        assert prompt(pilot).text == "a\nb"
+
+
+async def test_slash_commands_are_the_repls(runner: StageRunner, tmp_path: Path) -> None:
+    async with stage(runner, tmp_path).run_test(size=LARGE) as pilot:
+        await open_chat(pilot)
+        await ask(pilot, "/set system Answer in French.")
+        await see(pilot, "Set system message.")
+        await ask(pilot, "hi")
+        await until(pilot, lambda: runner.asked)
+        assert runner.asked[0].messages[0].content == "Answer in French."
+        runner.say("salut")
+        runner.finish()
+        await gone(pilot, "esc stops")
+        await ask(pilot, "/nonsense now")
+        await see(pilot, "Unknown command '/nonsense'")
+        await ask(pilot, "/model llama3.2:3b")
+        await see(pilot, "Now talking to llama3.2:3b", "1 turn · llama3.2:3b")
+        await ask(pilot, "/clear")
+        await gone(pilot, "salut")
+        await see(pilot, "New chat · llama3.2:3b")
+        await ask(pilot, "/bye")
+        await see(pilot, "[1 Models]")
+
+
+async def test_commands_are_completed(runner: StageRunner, tmp_path: Path) -> None:
+    async with stage(runner, tmp_path).run_test(size=LARGE) as pilot:
+        await open_chat(pilot)
+        await type_in(pilot, "/s")
+        await see(pilot, "change how the model answers", "show the model and what is set")
+        await pilot.press("down", "up", "tab")
+        await until(pilot, lambda: prompt(pilot).text == "/set ")
+        await type_in(pilot, "sy")
+        await pilot.press("enter")
+        await until(pilot, lambda: prompt(pilot).text == "/set system ")
+        await pilot.press("ctrl+u")
+        await type_in(pilot, "/")
+        await see(pilot, "forget what was said")
+        await pilot.press("escape")
+        await gone(pilot, "forget what was said")
+        assert prompt(pilot).text == "/"
+
+
+async def test_new_and_copy(runner: StageRunner, tmp_path: Path) -> None:
+    async with stage(runner, tmp_path).run_test(size=LARGE) as pilot:
+        await open_chat(pilot)
+        await ask(pilot, "one")
+        runner.say("the *answer*")
+        runner.finish()
+        await see(pilot, "^y Copy", "the answer")
+        await pilot.press("ctrl+y")
+        await see(pilot, "Copied the last answer")
+        assert pilot.app.clipboard == "the *answer*"
+        await pilot.press("ctrl+n")
+        await see(pilot, "New chat")
+        await ask(pilot, "two")
+        await until(pilot, lambda: len(runner.asked) == 2)
+        assert len(runner.asked[1].messages) == 1
+
+
+async def test_the_view_follows_until_one_scrolls_away(runner: StageRunner, tmp_path: Path) -> None:
+    async with stage(runner, tmp_path).run_test(size=SMALL) as pilot:
+        await open_chat(pilot)
+        await ask(pilot, "one")
+        runner.say(ANSWER)
+        transcript = pilot.app.screen.query_one(Transcript)
+        await see(pilot, "so more slots cost nothing")
+        await pilot.press("pageup")
+        await see(pilot, "‖ paused", "^End Follow")
+        place = transcript.scroll_offset.y
+        runner.say("\n\nmore", "\n\nand more")
+        await until(pilot, lambda: "and more" in pilot.app.screen.query(TurnView).last().text)
+        assert transcript.scroll_offset.y == place
+        await pilot.press("ctrl+end")
+        await see(pilot, "and more")
+        await gone(pilot, "‖ paused")
+        runner.say("\n\nthe very end")
+        await see(pilot, "the very end")
+
+
+async def test_a_short_conversation_begins_at_the_top(runner: StageRunner, tmp_path: Path) -> None:
+    async with stage(runner, tmp_path).run_test(size=LARGE) as pilot:
+        await open_chat(pilot)
+        await ask(pilot, "one")
+        await see(pilot, "reading …")
+        assert "you ──" in screen_text(pilot.app).splitlines()[2]
+
+
+async def test_looking_back_with_the_keys_of_lists(runner: StageRunner, tmp_path: Path) -> None:
+    async with stage(runner, tmp_path).run_test(size=SMALL) as pilot:
+        await open_chat(pilot)
+        await ask(pilot, "one")
+        runner.say(ANSWER)
+        runner.finish()
+        await see(pilot, "so more slots cost nothing", "212 tokens")
+        await pilot.press("escape", "g")
+        await see(pilot, "you ──", "⏎ Write")
+        await pilot.press("G")
+        await see(pilot, "so more slots cost nothing")
+        await pilot.press("k", "i", *"next")
+        assert prompt(pilot).text == "next"
+
+
+async def test_another_model_goes_on(runner: StageRunner, tmp_path: Path) -> None:
+    async with stage(runner, tmp_path).run_test(size=LARGE) as pilot:
+        await open_chat(pilot)
+        await ask(pilot, "one")
+        runner.say("x")
+        runner.finish()
+        await gone(pilot, "esc stops")
+        await pilot.press("ctrl+o")
+        await see(pilot, "Chat with …")
+        await type_in(pilot, "nomic")
+        await see(pilot, "○ nomic-embed-text")
+        await pilot.press("down", "enter")
+        await see(pilot, "1 turn · nomic-embed-text", "goes on with the conversation")
+
+
+async def test_what_is_pasted_goes_into_the_prompt(runner: StageRunner, tmp_path: Path) -> None:
+    async with stage(runner, tmp_path).run_test(size=LARGE) as pilot:
+        await open_chat(pilot)
+        from textual import events
+
+        pilot.app.post_message(events.Paste("two\nlines"))
+        await until(pilot, lambda: prompt(pilot).text == "two\nlines")
+
+
+async def test_an_answer_goes_on_while_another_screen_is_shown(
+    runner: StageRunner, tmp_path: Path
+) -> None:
+    async with stage(runner, tmp_path).run_test(size=LARGE) as pilot:
+        await open_chat(pilot)
+        await ask(pilot, "one")
+        await see(pilot, "reading …")
+        await pilot.press("alt+1")
+        await see(pilot, "[1 Models]")
+        runner.say("came meanwhile")
+        runner.finish()
+        await see(pilot, "2m")
+        await pilot.press("3")
+        await see(pilot, "came meanwhile", "212 tokens")
+
+
+async def test_ctrl_d_leaves_only_an_empty_prompt(runner: StageRunner, tmp_path: Path) -> None:
+    async with stage(runner, tmp_path).run_test(size=LARGE) as pilot:
+        await open_chat(pilot)
+        await pilot.press("a", "b", "left", "ctrl+d")
+        assert prompt(pilot).text == "a"
+        await pilot.press("backspace", "ctrl+d")
+        await see(pilot, "[1 Models]")
+
+
+async def test_a_chat_without_any_model_says_where_to_get_one(tmp_path: Path) -> None:
+    async with stage(StageRunner(), tmp_path).run_test(size=SMALL) as pilot:
+        await see(pilot, "Your first model")
+        await pilot.press("alt+3")
+        await see(pilot, "There is no model yet.")
+
+
+@pytest.mark.parametrize("plain", ["1. no list", "    indented", "*stars* and `ticks`"])
+async def test_what_a_person_wrote_is_shown_as_written(
+    runner: StageRunner, tmp_path: Path, plain: str
+) -> None:
+    async with stage(runner, tmp_path).run_test(size=LARGE) as pilot:
+        await open_chat(pilot)
+        prompt(pilot).text = f"look:\n{plain}"
+        await pilot.press("enter")
+        await see(pilot, f"  {plain}")
+
+
+async def test_selected_text_is_copied_without_decoration(
+    runner: StageRunner, tmp_path: Path
+) -> None:
+    async with stage(runner, tmp_path).run_test(size=LARGE) as pilot:
+        await open_chat(pilot)
+        await ask(pilot, "one")
+        runner.say("- first item\n- second item")
+        runner.finish()
+        await see(pilot, "• second item", "212 tokens")
+        view = pilot.app.screen.query(TurnView).last()
+        await pilot.mouse_down(view, offset=(4, 1))
+        await pilot.hover(view, offset=(40, 2))
+        await pilot.mouse_up(view, offset=(40, 2))
+        await pilot.press("ctrl+c")
+        await see(pilot, "Copied.")
+        assert pilot.app.clipboard.strip() == "first item\nsecond item"
+
+
+async def test_the_newest_model_is_found_by_any_of_its_names(
+    runner: StageRunner, tmp_path: Path
+) -> None:
+    runner.stored.append(model("phi4", tags=["docker.io/org/alias:v1"]))
+    app = stage(runner, tmp_path)
+    async with app.run_test(size=LARGE) as pilot:
+        await see(pilot, "phi4")
+        library = app.workspace.library
+        for name in ("phi4", "ai/phi4:latest", "org/alias:v1", runner.stored[-1].id):
+            entry = library.find(name)
+            assert entry is not None
+            assert entry.name == "phi4"
+        assert library.find("::") is None

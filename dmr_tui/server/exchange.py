@@ -98,9 +98,9 @@ class StreamedResponse(Response):
 
     async def _begin(self, send: Send) -> None:
         if not self._begun:
-            self._begun = True
             start = {"status": self.status_code, "headers": self.raw_headers}
             await send({"type": "http.response.start", **start})
+            self._begun = True
 
 
 def _part(chunk: bytes) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -26,6 +27,12 @@ async def leave(client: httpx.AsyncClient, runner: FakeRunner, path: str, body: 
     await asyncio.wait({asking})
     await asyncio.wait_for(runner.freed.wait(), PATIENCE)
     assert runner.open_streams == 0
+
+
+@pytest.fixture(autouse=True)
+async def nothing_is_logged(caplog: pytest.LogCaptureFixture) -> AsyncIterator[None]:
+    yield
+    assert [record for record in caplog.records if record.name.startswith("uvicorn")] == []
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -57,7 +64,7 @@ async def test_leaving_stops_a_pull(client: httpx.AsyncClient, runner: FakeRunne
 
 
 async def test_leaving_in_the_middle_of_the_body_is_no_error(
-    client: httpx.AsyncClient, runner: FakeRunner, caplog: pytest.LogCaptureFixture
+    client: httpx.AsyncClient,
 ) -> None:
     host, port = client.base_url.host, client.base_url.port
     _, writer = await asyncio.open_connection(host, port)
@@ -68,4 +75,3 @@ async def test_leaving_in_the_middle_of_the_body_is_no_error(
     await writer.wait_closed()
     answer = await client.post("/v1/chat/completions", json=CHAT)
     assert answer.status_code == 200
-    assert caplog.records == []

@@ -208,6 +208,13 @@ async def test_unloading(
     assert runner.calls == ([call] if call else [])
 
 
+@pytest.mark.parametrize("path", ["/engines/unload", "/engines/_configure"])
+async def test_a_path_is_no_name(client: httpx.AsyncClient, runner: FakeRunner, path: str) -> None:
+    answer = await client.post(path, json={"models": ["/x.gguf"], "model": "/x.gguf"})
+    assert answer.status_code == 404
+    assert runner.calls == []
+
+
 @pytest.mark.parametrize(
     ("fields", "profile"),
     [

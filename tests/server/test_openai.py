@@ -128,11 +128,12 @@ async def test_no_line_of_a_stream_can_be_split_elsewhere(client: httpx.AsyncCli
 async def test_every_prefix_has_every_route(
     client: httpx.AsyncClient, runner: FakeRunner, prefix: str
 ) -> None:
-    await ok(client, f"{prefix}/chat/completions", CHAT)
-    await ok(client, f"{prefix}/completions", {"model": NAME, "prompt": "x"})
+    base = f"{client.base_url}".rstrip("/") + prefix  # whole, so that httpx leaves `//` alone
+    await ok(client, f"{base}/chat/completions", CHAT)
+    await ok(client, f"{base}/completions", {"model": NAME, "prompt": "x"})
     assert [model for model, _, _ in runner.asked] == [NAME, NAME]
-    listed = (await client.get(f"{prefix}/models/")).json()
-    one = (await client.get(f"{prefix}/models/{NAME}")).json()
+    listed = (await client.get(f"{base}/models/")).json()
+    one = (await client.get(f"{base}/models/{NAME}")).json()
     assert listed == {"object": "list", "data": [one]}
     assert one["id"] == MODEL.tags[0]
     assert one["object"] == "model"

@@ -170,7 +170,7 @@ async def test_a_failure_in_the_middle_ends_the_stream_with_an_error(
     assert problem(whole) == (500, "engine_error", None)
 
 
-@pytest.mark.parametrize("name", ["nope", "/etc/model.gguf", "~/model.gguf", "file:///m.gguf"])
+@pytest.mark.parametrize("name", ["nope", "/etc/m.gguf", "~/m.gguf", "file:///m.gguf"])
 async def test_an_unknown_model_is_404_with_a_hint(client: httpx.AsyncClient, name: str) -> None:
     answer = await client.post("/v1/chat/completions", json={**CHAT, "model": name})
     assert problem(answer) == (404, "model_not_found", None)

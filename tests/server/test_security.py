@@ -21,6 +21,7 @@ FOREIGN = [
     "https://app.example.evil.example",
     "https://app.example:444",
     "http://app.example",
+    "https://appxexample",
     "http://localhost.evil.example",
     "http://localhost:3000.evil.example",
     "file://",

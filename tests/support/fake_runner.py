@@ -63,8 +63,12 @@ class FakeRunner:
     freed: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when a stream has been closed or has ended."""
 
+    held: list[AsyncGenerator[Event, None]] = field(default_factory=list)
+    """Every answer's stream: only who closes one frees it, the garbage collector does not."""
+
     def _known(self, name: str) -> None:
-        if name not in NAMES:
+        # As with a local runner, a path to a file is the name of a model.
+        if name not in NAMES and not name.endswith(".gguf"):
             raise ModelNotFoundError(f"model {name!r} not found", "did you mean llama3.2?")
 
     @asynccontextmanager
@@ -80,8 +84,14 @@ class FakeRunner:
         self.waiting.set()
         await asyncio.Event().wait()
 
-    async def generate(
+    def generate(
         self, model: str, request: GenerateRequest, *, profile: Profile | None = None
+    ) -> AsyncGenerator[Event, None]:
+        self.held.append(self._generate(model, request, profile))
+        return self.held[-1]
+
+    async def _generate(
+        self, model: str, request: GenerateRequest, profile: Profile | None
     ) -> AsyncGenerator[Event, None]:
         self._known(model)
         check_request(request)

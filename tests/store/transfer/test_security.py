@@ -161,6 +161,16 @@ def test_a_token_that_ran_out_is_renewed_once(
     assert len(tokens.granted) == 1
 
 
+def test_a_password_that_was_refused_is_not_sent_again(
+    logged_in: StandIn, transfers: Transfers
+) -> None:
+    logged_in.fault("GET .*/manifests/", challenge('Basic realm="here"'))
+    logged_in.fault(f"GET .*{BLOB}", challenge('Basic realm="here"'))
+    with pytest.raises(UnauthorizedError, match="refused the login of alice for ai/tiny"):
+        transfers.pull(logged_in.name)
+    assert len(logged_in.asked(BLOB)) == 1
+
+
 def test_a_token_past_its_time_is_renewed_before_it_is_refused(
     logged_in: StandIn, transfers: Transfers
 ) -> None:
@@ -266,6 +276,18 @@ def test_hostile_manifests_are_refused(
     with pytest.raises(kind):
         transfers.pull(server.name)
     assert server.asked("/blobs/") == []
+
+
+def test_a_manifest_without_end_is_not_read_to_it(server: StandIn, transfers: Transfers) -> None:
+    def endless(request: Request) -> None:
+        request.head(200, 1 << 40)
+        for _ in range(100):
+            request.write(b" " * (1 << 20))
+        request.hang_up()
+
+    server.fault("GET .*/manifests/", endless)
+    with pytest.raises(RegistryError, match="sent more than 8388608 bytes"):
+        transfers.pull(server.name)
 
 
 def test_a_manifest_that_nests_without_end_is_refused(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from pathlib import Path
 
@@ -179,8 +180,10 @@ async def test_a_prompt_may_fill_the_context_but_not_more(
 
 
 async def test_the_smallest_context_works(manager: EngineManager, tiny: ModelFiles) -> None:
-    answer = await ask(manager, tiny, complete([300] * 100), Profile(context_size=1))
-    assert answer.finished.usage.completion_tokens == 16
+    smallest = Profile(context_size=1)
+    requests = [ask(manager, tiny, complete([300] * 100), smallest) for _ in range(2)]
+    for answer in await asyncio.gather(*requests):
+        assert answer.finished.usage.completion_tokens == 16
     (model,) = manager.running()
     assert model.context_size == 256
 

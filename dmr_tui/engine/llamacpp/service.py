@@ -80,11 +80,15 @@ class Service:
     def run(self) -> None:
         """Answer until the process ends; costs nothing while there is nothing to do."""
         while True:
-            if self._batcher.idle:
-                self._handle(self._pipe.inbox.get())
-            self._handle_waiting()
-            if not self._batcher.idle:
-                self._step()
+            self.turn()
+
+    def turn(self) -> None:
+        """Hear what the parent says, waiting for it only when there is nothing to do; one step."""
+        if self._batcher.idle:
+            self._handle(self._pipe.inbox.get())
+        self._handle_waiting()
+        if not self._batcher.idle:
+            self._step()
 
     def _progress(self, fraction: float) -> None:
         if fraction - self._told >= _PROGRESS_STEP:

@@ -1,0 +1,174 @@
+"""The batcher over a real model in this process, where its state can be seen after every step."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence as Many
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from dmr_tui.engine.llamacpp.batcher import Batcher
+from dmr_tui.engine.llamacpp.context import Context
+from dmr_tui.engine.llamacpp.model import Model
+from dmr_tui.engine.llamacpp.native import NativeLog, llama
+from dmr_tui.engine.llamacpp.sampling import Sampler
+from dmr_tui.engine.llamacpp.sequence import Sequence
+from dmr_tui.engine.request import Delta, Event, Finished, Sampling, Started
+from dmr_tui.errors import EngineError
+
+SIZE = 256
+
+
+@pytest.fixture(scope="module")
+def model(tiny_gguf: Path) -> Model:
+    """The tiny model; its memory stays until the end of the tests."""
+    llama.llama_backend_init()
+    return load(tiny_gguf)
+
+
+@pytest.fixture
+def context(model: Model) -> Context:
+    """Room for 256 tokens."""
+    return Context(model, tokens=SIZE, sequences=4, threads=1, log=NativeLog(sys.stderr))
+
+
+@pytest.fixture
+def batcher(context: Context, model: Model) -> Batcher:
+    """Four places in that room."""
+    return Batcher(context, model.vocabulary)
+
+
+def sequence(context: Context, number: int, prompt: Many[int], limit: int) -> Sequence:
+    """A greedy answer."""
+    sampler = Sampler(
+        Sampling(temperature=0.0), context=context, vocabulary_size=1024, prompt=prompt
+    )
+    return Sequence(number, list(prompt), sampler=sampler, limit=limit)
+
+
+def stored(context: Context, slot: int) -> tuple[int, int]:
+    """The first and the last position that the KV memory holds for a sequence."""
+    return (
+        int(llama.llama_memory_seq_pos_min(context._memory, slot)),
+        int(llama.llama_memory_seq_pos_max(context._memory, slot)),
+    )
+
+
+def run(batcher: Batcher, context: Context) -> list[tuple[int, Event]]:
+    """Step until all is done, comparing the KV memory with what the batcher believes."""
+    happenings = []
+    while not batcher.idle:
+        happenings += batcher.step()
+        for running in batcher._running:
+            last = running.computed - 1
+            assert stored(context, running.slot) == (min(0, last), last)
+        used = {running.slot for running in batcher._running}
+        for free in set(range(context.sequences)) - used:
+            assert stored(context, free) == (-1, -1)
+    return happenings
+
+
+def test_memory_holds_what_the_batcher_believes(batcher: Batcher, context: Context) -> None:
+    """Twelve answers of 140 tokens in four places and 256 tokens of room."""
+    for number in range(12):
+        batcher.add(sequence(context, number, [300 + number] * (1 + number % 3), 140))
+    happenings = run(batcher, context)
+    started = [number for number, event in happenings if isinstance(event, Started)]
+    finished = [number for number, event in happenings if isinstance(event, Finished)]
+    assert started == list(range(12))
+    # Who lost a place was the next to get one: nobody was overtaken.
+    assert finished == list(range(12))
+
+
+def test_a_long_prompt_is_read_in_parts(batcher: Batcher, context: Context) -> None:
+    batcher.add(sequence(context, 1, [300], 100))
+    batcher.step()
+    batcher.add(sequence(context, 2, [301] * 150, 5))
+    computed = []
+    while not batcher.idle:
+        before = {running.request: running.generated for running in batcher._running}
+        batcher.step()
+        after = {running.request: running for running in batcher._running}
+        if 1 in after:
+            assert after[1].generated == before[1] + 1
+        if 2 in after and not after[2].generated:
+            computed.append(after[2].computed)
+    assert computed == [64, 128]
+
+
+def test_cancelled_ones_leave_nothing(batcher: Batcher, context: Context) -> None:
+    for number in range(6):
+        batcher.add(sequence(context, number, [300] * 10, 100))
+    batcher.step()
+    for number in (0, 3, 5, 77):
+        batcher.cancel(number)
+    happenings = run(batcher, context)
+    finished = {number for number, event in happenings if isinstance(event, Finished)}
+    assert finished == {1, 2, 4}
+
+
+def test_a_failed_computation_is_an_error_and_not_the_end(
+    batcher: Batcher, context: Context
+) -> None:
+    for number in range(5):
+        batcher.add(sequence(context, number, [300 + number], 10))
+    batcher.step()
+    # A hole between two positions of a sequence: llama.cpp refuses the batch.
+    batcher._running[0].computed += 1
+    batcher._running[0].tokens += [300, 300]
+    with pytest.raises(EngineError, match=r"llama_decode gave -1"):
+        batcher.step()
+    assert batcher.drop_all() == [0, 1, 2, 3]
+    happenings = run(batcher, context)
+    assert {number for number, _ in happenings} == {4}
+
+
+def test_the_end_token_ends_an_answer(tiny_gguf: Path, tmp_path: Path) -> None:
+    """It counts as generated, and nothing of it is shown."""
+    plain = load(tiny_gguf)
+    prompt = plain.vocabulary.tokenize("Hello world this is")
+    whole = answer(plain, prompt)
+    drawn = whole.tokens[len(prompt) :]
+    end = next(at for at, token in enumerate(drawn) if at and token not in drawn[:at])
+    key = b"tokenizer.ggml.eos_token_id" + (4).to_bytes(4, "little")
+    old, new = key + (2).to_bytes(4, "little"), key + drawn[end].to_bytes(4, "little")
+    file = tmp_path / "ends.gguf"
+    file.write_bytes(tiny_gguf.read_bytes().replace(old, new))
+    ended = answer(load(file), prompt)
+    assert ended.tokens[len(prompt) :] == drawn[: end + 1]
+    assert ended.finished.reason == "stop"
+    assert ended.finished.usage.completion_tokens == end + 1
+    assert ended.text == b"".join(map(plain.vocabulary.piece, drawn[:end])).decode(errors="replace")
+
+
+@dataclass(frozen=True)
+class Whole:
+    """One answer and the tokens behind it."""
+
+    tokens: list[int]
+    events: list[Event]
+
+    @property
+    def text(self) -> str:
+        return "".join(event.text for event in self.events if isinstance(event, Delta))
+
+    @property
+    def finished(self) -> Finished:
+        event = self.events[-1]
+        assert isinstance(event, Finished)
+        return event
+
+
+def load(file: Path) -> Model:
+    return Model(file, gpu_layers=0, on_progress=lambda fraction: None, log=NativeLog(sys.stderr))
+
+
+def answer(model: Model, prompt: list[int]) -> Whole:
+    context = Context(model, tokens=SIZE, sequences=1, threads=1, log=NativeLog(sys.stderr))
+    batcher = Batcher(context, model.vocabulary)
+    one = sequence(context, 1, prompt, 60)
+    batcher.add(one)
+    events = [event for _, event in run(batcher, context)]
+    return Whole(one.tokens, events)

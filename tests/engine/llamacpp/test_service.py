@@ -1,0 +1,113 @@
+"""What the worker's main thread does with messages, seen from inside."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from queue import SimpleQueue
+
+import pytest
+
+from dmr_tui.engine.llamacpp.pipe import ParentPipe
+from dmr_tui.engine.llamacpp.service import Service
+from dmr_tui.engine.protocol import (
+    Cancel,
+    Failed,
+    FromWorker,
+    Generate,
+    Load,
+    Loaded,
+    LoadProgress,
+    Step,
+    ToWorker,
+)
+from dmr_tui.engine.request import Finished
+from dmr_tui.errors import EngineError
+from tests.engine.asking import chat, complete
+
+
+class Pipe(ParentPipe):
+    """Both ends in one process: what was sent can be read."""
+
+    def __init__(self) -> None:
+        self.inbox: SimpleQueue[ToWorker] = SimpleQueue()
+        self.sent: list[FromWorker] = []
+
+    def send(self, message: FromWorker) -> None:
+        self.sent.append(message)
+
+
+def started(tiny_gguf: Path) -> tuple[Service, Pipe]:
+    pipe = Pipe()
+    load = Load(str(tiny_gguf), None, 512, None, 0, 1, 0)
+    return Service(load, pipe), pipe
+
+
+def test_a_load_is_told_step_by_step(tiny_gguf: Path) -> None:
+    _, pipe = started(tiny_gguf)
+    *progress, loaded = pipe.sent
+    fractions = [message.fraction for message in progress if isinstance(message, LoadProgress)]
+    assert len(fractions) == len(progress) > 0
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == 1.0
+    assert isinstance(loaded, Loaded)
+    assert (loaded.context_size, loaded.trained_context, loaded.layers) == (512, 4096, 2)
+    assert loaded.gpu_layers == 0
+    assert "llama" in loaded.description
+
+
+def test_one_frame_for_all_answers(tiny_gguf: Path) -> None:
+    service, pipe = started(tiny_gguf)
+    pipe.sent.clear()
+    for number in range(3):
+        pipe.inbox.put(Generate(number, complete("Hello", max_tokens=4)))
+    while not any(isinstance(m, Step) and ends(m) == {0, 1, 2} for m in pipe.sent):
+        service.turn()
+    steps = [message for message in pipe.sent if isinstance(message, Step)]
+    assert len(steps) == len(pipe.sent) <= 6
+    assert {number for number, _ in steps[1].events} <= {0, 1, 2}
+
+
+def test_a_failed_step_fails_those_it_had_and_no_more(
+    tiny_gguf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service, pipe = started(tiny_gguf)
+    pipe.inbox.put(Generate(1, chat("Hello")))
+    pipe.inbox.put(Generate(2, chat("Hello")))
+    service.turn()
+    pipe.sent.clear()
+
+    def broken() -> bool:
+        raise EngineError("no more memory on the device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(service._context, "decode", broken)
+        service.turn()
+    assert pipe.sent == [
+        Failed(1, "engine_error", "no more memory on the device"),
+        Failed(2, "engine_error", "no more memory on the device"),
+    ]
+    pipe.sent.clear()
+    pipe.inbox.put(Generate(3, complete("Hello", max_tokens=1)))
+    service.turn()
+    (step,) = pipe.sent
+    assert isinstance(step, Step)
+    assert ends(step) == {3}
+
+
+def test_a_cancelled_request_is_gone_in_the_same_turn(tiny_gguf: Path) -> None:
+    service, pipe = started(tiny_gguf)
+    pipe.inbox.put(Generate(1, complete("Hello", max_tokens=100)))
+    pipe.inbox.put(Generate(2, complete("Hello", max_tokens=100)))
+    service.turn()
+    pipe.sent.clear()
+    pipe.inbox.put(Cancel(1))
+    pipe.inbox.put(Cancel(7))
+    service.turn()
+    (step,) = pipe.sent
+    assert isinstance(step, Step)
+    assert {number for number, _ in step.events} == {2}
+
+
+def ends(step: Step) -> set[int]:
+    """The requests that a step finished."""
+    return {number for number, event in step.events if isinstance(event, Finished)}

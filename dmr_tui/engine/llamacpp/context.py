@@ -64,14 +64,13 @@ class Context:
         """Compute the batch; False when the KV memory has no room for it and nothing was done.
 
         Raises:
-            EngineError: the computation failed; the state of all sequences is lost.
+            EngineError: the computation failed; the state of its sequences is undefined.
         """
         code = llama.llama_decode(self.handle, self.batch.native)
         if code == 0:
             return True
         if code == _NO_ROOM:
             return False
-        llama.llama_memory_clear(self._memory, True)
         raise EngineError(f"the computation failed (llama_decode gave {code})")
 
     def forget(self, sequence: int) -> None:

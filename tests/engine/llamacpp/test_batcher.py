@@ -82,6 +82,24 @@ def test_memory_holds_what_the_batcher_believes(batcher: Batcher, context: Conte
     assert finished == list(range(12))
 
 
+def test_few_lose_their_place(
+    batcher: Batcher, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A newcomer waits until the others have some room to grow."""
+    outcomes = []
+    decode = context.decode
+
+    def noted() -> bool:
+        outcomes.append(decode())
+        return outcomes[-1]
+
+    monkeypatch.setattr(context, "decode", noted)
+    for number in range(12):
+        batcher.add(sequence(context, number, [300 + number] * (1 + number % 3), 140))
+    run(batcher, context)
+    assert 0 < outcomes.count(False) <= 12
+
+
 def test_a_long_prompt_is_read_in_parts(batcher: Batcher, context: Context) -> None:
     batcher.add(sequence(context, 1, [300], 100))
     batcher.step()

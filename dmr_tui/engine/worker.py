@@ -96,7 +96,10 @@ class Worker:
         Raises:
             EngineError: it cannot be loaded; says which file and why. The process is gone.
         """
-        self._process = await self._spawn()
+        try:
+            self._process = await self._spawn()
+        except OSError as error:
+            raise self._load_error(f"no worker can be started: {error}") from error
         outcome: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._listener = asyncio.create_task(self._listen(self._process, outcome, on_progress))
         self._send(self.load)
@@ -165,8 +168,9 @@ class Worker:
 
     def _send(self, message: ToWorker) -> None:
         """Write without waiting: the worker's reader is always there, or the worker is dead."""
-        if self._process is not None and self._process.stdin is not None:
-            self._process.stdin.write(encode_frame(message))
+        pipe = None if self._process is None else self._process.stdin
+        if pipe is not None and not pipe.is_closing():
+            pipe.write(encode_frame(message))
 
     async def _listen(
         self,

@@ -232,6 +232,7 @@ async def test_ctrl_c_at_the_terminal_is_not_for_workers(
     assert os.getpgid(process.pid) != os.getpgid(0)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 async def test_what_native_code_prints_goes_to_the_log(
     manager: EngineManager, tiny: ModelFiles
 ) -> None:

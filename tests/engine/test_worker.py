@@ -9,7 +9,7 @@ import pytest
 from dmr_tui.engine.files import ModelFiles
 from dmr_tui.engine.protocol import Load
 from dmr_tui.engine.worker import Worker
-from dmr_tui.errors import UnavailableError
+from dmr_tui.errors import EngineError, UnavailableError
 from tests.engine.asking import ENDLESS, complete
 
 
@@ -37,6 +37,12 @@ async def test_a_worker_ends_by_itself_when_its_input_ends(
     with pytest.raises(UnavailableError):
         await anext(one.generate(complete("Hello")))
     await one.stop()
+
+
+async def test_a_worker_that_cannot_start_says_why(tiny: ModelFiles, tmp_path: Path) -> None:
+    (tmp_path / "logs").write_text("not a folder")
+    with pytest.raises(EngineError, match=r"cannot load .*no worker can be started: .*logs"):
+        await worker(tiny, tmp_path / "logs").start(lambda fraction: None)
 
 
 async def test_a_log_does_not_grow_for_ever(tiny: ModelFiles, tmp_path: Path) -> None:

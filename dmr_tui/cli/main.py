@@ -48,6 +48,9 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "tag": Entry("models", "Give a model one more name"),
         "rm": Entry("models", "Remove models"),
         "df": Entry("models", "Show how much disk the models take"),
+        "prune": Entry("store_care", "Remove what no model needs"),
+        "purge": Entry("store_care", "Remove all models"),
+        "fsck": Entry("store_care", "Check the models on disk, and repair them"),
         "package": Entry("package", "Make a model of a GGUF file"),
     },
     "Run models for other programs": {

@@ -198,12 +198,20 @@ def rm_command(models: tuple[str, ...], force: bool) -> None:
 @command("df", "dmr df", "dmr df --json")
 @click.option("--json", "as_json", is_flag=True, help="Print bytes as JSON.")
 def df_command(as_json: bool) -> None:
-    """Show how much disk the models take."""
+    """Show how much disk the models take.
+
+    A file with several names counts once. 'dmr prune' frees what no model needs.
+    """
     usage = with_runner(lambda runner: runner.disk_usage(), store_only=True)
     if as_json:
-        print(json_text({"models": usage.models, "engine": usage.engine}))
+        print(json_text(usage))
         return
-    rows = [("Models", size_text(usage.models))]
-    if usage.engine:
-        rows.append(("Inference engine", size_text(usage.engine)))
-    print(table(("TYPE", "SIZE"), rows))
+    rows = [("Models", usage.models)]
+    more = {
+        "Partial downloads": usage.partial,
+        "Unused files": usage.unused,
+        "Quarantine": usage.quarantined,
+        "Inference engine": usage.engine,
+    }
+    rows += [(name, size) for name, size in more.items() if size]
+    print(table(("TYPE", "SIZE"), [(name, size_text(size)) for name, size in rows]))

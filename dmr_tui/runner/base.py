@@ -49,10 +49,16 @@ class RunnerStatus(Struct, frozen=True):
 
 
 class DiskUsage(Struct, frozen=True):
-    """Bytes on disk."""
+    """Bytes on disk; a file with several names counts once."""
 
     models: int
     engine: int = 0
+    partial: int = 0
+    """Downloads that can be continued."""
+    unused: int = 0
+    """What no model needs: `dmr prune` removes it."""
+    quarantined: int = 0
+    """Damaged files that a check has put aside."""
 
 
 class Runner(Protocol):
@@ -81,7 +87,19 @@ class Runner(Protocol):
         ...
 
     async def remove(self, name: str, *, force: bool = False) -> list[Removed]:
-        """Remove a tag, and the model with its last one."""
+        """Remove a tag, and the model with its last one.
+
+        Raises:
+            ConflictError: without `force`: named by id it has several tags, or it is in use.
+        """
+        ...
+
+    async def purge(self, *, force: bool = False) -> None:
+        """Unload what is idle and remove all models.
+
+        Raises:
+            ConflictError: without `force`: models are in use or on their way.
+        """
         ...
 
     def pull(self, name: str) -> AsyncGenerator[TransferProgress, None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,10 +22,12 @@ from dmr_tui.runner.profiles import Profiles, overlay
 from dmr_tui.runner.streams import follow
 from dmr_tui.settings import Settings
 from dmr_tui.store.facts import model_config
+from dmr_tui.store.garbage import purge
 from dmr_tui.store.gguf import read_header
-from dmr_tui.store.reference import parse_reference
+from dmr_tui.store.reference import is_digest, parse_reference
 from dmr_tui.store.store import Store, StoredModel
 from dmr_tui.store.transfer.progress import TransferProgress
+from dmr_tui.store.usage import disk_usage
 
 Report = Callable[[TransferProgress], None]
 
@@ -45,6 +47,7 @@ class LocalRunner:
         self._paths = paths
         self._profiles = Profiles(paths.state / "profiles.json")
         self._manager: EngineManager | None = None
+        self._workers: dict[str, int] = {}
 
     @classmethod
     def open(cls, paths: Paths, settings: Settings) -> LocalRunner:
@@ -83,7 +86,7 @@ class LocalRunner:
         return str(await asyncio.to_thread(self._store.tag, source, target))
 
     async def remove(self, name: str, *, force: bool = False) -> list[Removed]:
-        """See `Runner.remove`; a model that is answering is refused, an idle one unloaded."""
+        """See `Runner.remove`; an idle model is unloaded first."""
         found = await self._find(name)
         if self._manager is not None and len(found.tags) <= 1:
             if self._manager.in_use(found.id):
@@ -96,6 +99,12 @@ class LocalRunner:
             Removed(untagged=value) if kind == "Untagged" else Removed(deleted=value)
             for kind, value in steps
         ]
+
+    async def purge(self, *, force: bool = False) -> None:
+        """See `Runner.purge`."""
+        if self._manager is not None:
+            await self._manager.unload(None)
+        await asyncio.to_thread(purge, self._store, force=force)
 
     async def pull(self, name: str) -> AsyncGenerator[TransferProgress, None]:
         """See `Runner.pull`."""
@@ -127,21 +136,31 @@ class LocalRunner:
 
     async def disk_usage(self) -> DiskUsage:
         """See `Runner.disk_usage`."""
-        return DiskUsage(models=await asyncio.to_thread(self._store.size))
+        usage = await asyncio.to_thread(disk_usage, self._store)
+        return DiskUsage(
+            models=usage.models,
+            partial=usage.partial,
+            unused=usage.unused,
+            quarantined=usage.quarantined,
+        )
 
     async def generate(
         self, model: str, request: GenerateRequest, *, profile: Profile | None = None
     ) -> AsyncGenerator[Event, None]:
         """See `Runner.generate`."""
         files, settings = await asyncio.to_thread(self._resolve, model, profile)
-        async with aclosing(self.engine.generate(files, request, settings)) as events:
+        async with (
+            self._kept(files),
+            aclosing(self.engine.generate(files, request, settings)) as events,
+        ):
             async for event in events:
                 yield event
 
     async def load(self, model: str, *, profile: Profile | None = None) -> None:
         """See `Runner.load`."""
         files, settings = await asyncio.to_thread(self._resolve, model, profile)
-        await self.engine.load(files, settings)
+        async with self._kept(files):
+            await self.engine.load(files, settings)
 
     async def configure(self, model: str, profile: Profile) -> None:
         """See `Runner.configure`; what `profile` does not say stays as it was."""
@@ -176,6 +195,33 @@ class LocalRunner:
         """See `Runner.close`."""
         if self._manager is not None:
             await self._manager.close()
+
+    @asynccontextmanager
+    async def _kept(self, files: ModelFiles) -> AsyncGenerator[None, None]:
+        """Keep others from removing a model while it is loaded, and while its worker lives."""
+        if not is_digest(files.id) or self._workers.get(files.id, 0) in self._pids(files.id):
+            yield
+            return
+        hold = self._store.leases.hold_model
+        lease = await asyncio.to_thread(hold, files.id, f"load {files.name}")
+        try:
+            yield
+        finally:
+            # Shielded: who leaves early must not leave the lease behind.
+            await asyncio.shield(asyncio.to_thread(self._hand_over, files, lease))
+
+    def _hand_over(self, files: ModelFiles, lease: Path | None) -> None:
+        """From now on it is the worker's life that keeps the model's files."""
+        for pid in self._pids(files.id):
+            self._store.leases.hold_model(files.id, f"run {files.name}", pid)
+            self._workers[files.id] = pid
+        if lease is not None:
+            self._store.leases.release(lease)
+
+    def _pids(self, model_id: str) -> list[int]:
+        """The worker processes of a model."""
+        loaded = [] if self._manager is None else self._manager.running()
+        return [model.pid for model in loaded if model.id == model_id and model.pid]
 
     async def _find(self, name: str) -> StoredModel:
         return await asyncio.to_thread(self._store.find, name)

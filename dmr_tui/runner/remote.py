@@ -40,6 +40,9 @@ class Version(Struct, frozen=True):
 class _DiskUsageBody(Struct, frozen=True):
     models_disk_usage: int = 0
     default_backend_disk_usage: int = 0
+    partial_disk_usage: int = 0
+    unused_disk_usage: int = 0
+    quarantined_disk_usage: int = 0
 
 
 class _Unloaded(Struct, frozen=True):
@@ -130,6 +133,11 @@ class RemoteRunner:
             await self._connection.ask("DELETE", path, params=params), list[Removed]
         )
 
+    async def purge(self, *, force: bool = False) -> None:
+        """See `Runner.purge`."""
+        params = {"force": "true" if force else "false"}
+        await self._connection.ask("DELETE", "/models/purge", params=params, timeout=None)
+
     async def pull(self, name: str) -> AsyncGenerator[TransferProgress, None]:
         """See `Runner.pull`."""
         async with aclosing(self._transfer("/models/create", {"from": name}, "pull")) as lines:
@@ -145,7 +153,13 @@ class RemoteRunner:
     async def disk_usage(self) -> DiskUsage:
         """See `Runner.disk_usage`."""
         found = await self._get("/engines/df", _DiskUsageBody)
-        return DiskUsage(found.models_disk_usage, found.default_backend_disk_usage)
+        return DiskUsage(
+            found.models_disk_usage,
+            found.default_backend_disk_usage,
+            found.partial_disk_usage,
+            found.unused_disk_usage,
+            found.quarantined_disk_usage,
+        )
 
     async def generate(
         self, model: str, request: GenerateRequest, *, profile: Profile | None = None

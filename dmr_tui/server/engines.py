@@ -79,7 +79,13 @@ class Engines:
         """`GET /engines/df`."""
         usage = await self._runner.disk_usage()
         return json_response(
-            {"models_disk_usage": usage.models, "default_backend_disk_usage": usage.engine}
+            {
+                "models_disk_usage": usage.models,
+                "default_backend_disk_usage": usage.engine,
+                "partial_disk_usage": usage.partial,
+                "unused_disk_usage": usage.unused,
+                "quarantined_disk_usage": usage.quarantined,
+            }
         )
 
     async def unload(self, request: Request) -> Response:

@@ -52,6 +52,7 @@ class Models:
         return [
             Route("/models", self.all),
             Route("/models/create", self.create, methods=["POST"]),
+            Route("/models/purge", self.purge, methods=["DELETE"]),
             Route("/models/{name:path}/tag", self.tag, methods=["POST"]),
             Route("/models/{name:path}/push", self.push, methods=["POST"]),
             Route("/models/{name:path}/manifest", self.manifest),
@@ -80,6 +81,11 @@ class Models:
         """`DELETE /models/{name}?force=BOOL`."""
         name = request.path_params["name"]
         return json_response(await self._runner.remove(name, force=_flag(request, "force")))
+
+    async def purge(self, request: Request) -> Response:
+        """`DELETE /models/purge?force=BOOL`: all models."""
+        await self._runner.purge(force=_flag(request, "force"))
+        return Response()
 
     async def tag(self, request: Request) -> Response:
         """`POST /models/{name}/tag?repo=REPOSITORY&tag=TAG`."""

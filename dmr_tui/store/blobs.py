@@ -11,9 +11,11 @@ import fcntl
 import hashlib
 import os
 import stat
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from io import BufferedRandom, BufferedReader
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, Literal, NamedTuple
 
 from dmr_tui.errors import InvalidRequestError, StoreError
 from dmr_tui.store import durable
@@ -32,6 +34,19 @@ _NO_REFLINK = {
     errno.EPERM,
     errno.EBADF,
 }
+
+
+# A file system without hard links, another device, too many links to one file, or a file of another
+# user (`fs.protected_hardlinks`).
+_NO_HARD_LINK = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP}
+
+Keep = Callable[[Collection[str]], None]
+OnBytes = Callable[[int], None]
+Adoption = Literal["reflink", "hard link", "symbolic link", "copy"]
+
+
+def ignore(_: object) -> None:
+    """Take no notice."""
 
 
 class Blob(NamedTuple):
@@ -98,8 +113,13 @@ class BlobStore:
             durable.write(self.path(blob.digest), data)
         return blob
 
-    def put_file(self, path: Path) -> Blob:
+    def put_file(self, path: Path, *, keep: Keep = ignore, on_bytes: OnBytes = ignore) -> Blob:
         """Store a copy of a file; one that shares its extents where the file system can.
+
+        Args:
+            path: the file.
+            keep: is given the digest before the blob gets its name, to protect it from removal.
+            on_bytes: is told how many bytes are done.
 
         Raises:
             InvalidRequestError: the file cannot be read.
@@ -109,28 +129,95 @@ class BlobStore:
             source = path.open("rb")
         except OSError as error:
             raise InvalidRequestError(f"cannot read {path}: {error.strerror}") from error
-        with source:
-            return self._copy(source, path)
-
-    def _copy(self, source: BufferedReader, path: Path) -> Blob:
-        temporary = self.partial("sha256:" + os.urandom(32).hex())
-        with durable.reporting(f"copy {path} to {self._root}"):
-            try:
-                with temporary.open("w+b") as target:
-                    blob = _clone(source, target) or self._copy_bytes(source, target, path)
-                if not self.has(*blob):
-                    self.publish(temporary, blob.digest)
-            finally:
-                temporary.unlink(missing_ok=True)
+        with (
+            source,
+            durable.reporting(f"copy {path} to {self._root}"),
+            self._temporary() as (target, name),
+        ):
+            if _clone(source, target):
+                blob = _digest(target, ignore, on_bytes)
+            else:
+                self.require_space(os.fstat(source.fileno()).st_size, f"copy {path}")
+                blob = _digest(source, target.write, on_bytes)
+            self._publish(target, name, blob, keep)
         return blob
 
-    def _copy_bytes(self, source: BufferedReader, target: BufferedRandom, path: Path) -> Blob:
-        self.require_space(os.fstat(source.fileno()).st_size, f"copy {path}")
-        hasher, size = hashlib.sha256(), 0
-        while chunk := source.read(_CHUNK):
-            hasher.update(chunk)
-            size += target.write(chunk)
-        return Blob("sha256:" + hasher.hexdigest(), size)
+    def put_stream(
+        self, source: BinaryIO, wanted: str, size: int, *, keep: Keep, on_bytes: OnBytes = ignore
+    ) -> None:
+        """Store a blob whose bytes come from somewhere, and are held against its digest.
+
+        Args:
+            source: is read to its end.
+            wanted: the digest that the bytes must have.
+            size: bytes that are due.
+            keep: is given the digest before the blob gets its name, to protect it from removal.
+            on_bytes: is told how many bytes are done.
+
+        Raises:
+            InvalidRequestError: the digest is malformed, or the bytes are others.
+            StoreError: the disk is full or refuses.
+        """
+        self.path(wanted)
+        with durable.reporting(f"write {wanted}"), self._temporary() as (target, name):
+            self.require_space(size, f"write {wanted[:19]}")
+            blob = _digest(source, target.write, on_bytes, wanted.partition(":")[0])
+            if blob != (wanted, size):
+                raise InvalidRequestError(
+                    f"what claims to be {wanted} has {blob.size} bytes of digest {blob.digest}"
+                )
+            self._publish(target, name, blob, keep)
+
+    def put_link(self, path: Path, digest: str) -> Adoption:
+        """Have a finished file of another program as a blob, sharing its bytes if possible.
+
+        Args:
+            path: the file; nobody may write to it any more, as those programs promise.
+            digest: of its bytes, known or trusted by the caller, who has protected it.
+
+        Returns:
+            How: the first that works of a copy that shares extents, a hard link, a symbolic link.
+
+        Raises:
+            StoreError: the store cannot be written.
+        """
+        source = path.resolve()
+        target = self.path(digest)
+        with durable.reporting(f"link {path} to {target}"):
+            durable.make_folder(target.parent)
+            if self._share(source, digest):
+                return "reflink"
+            temporary = target.with_name(f"{target.name}.tmp-{os.urandom(5).hex()}")
+            how = link(source, temporary)
+            os.replace(temporary, target)
+            temporary.unlink(missing_ok=True)  # renaming onto the same file does nothing
+            durable.sync(target.parent)
+        return how
+
+    def _share(self, source: Path, digest: str) -> bool:
+        with source.open("rb") as file, self._temporary() as (target, name):
+            if not _clone(file, target):
+                return False
+            target.flush()
+            self.publish(name, digest)
+        return True
+
+    @contextmanager
+    def _temporary(self) -> Iterator[tuple[BufferedRandom, Path]]:
+        """A file for a blob that is being built; locked, so that nobody takes it for garbage."""
+        path = self.partial("sha256:" + os.urandom(32).hex())
+        try:
+            with path.open("x+b") as file:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                yield file, path
+        finally:
+            path.unlink(missing_ok=True)
+
+    def _publish(self, file: BufferedRandom, path: Path, blob: Blob, keep: Keep) -> None:
+        keep([blob.digest])
+        if not self.has(*blob):
+            file.flush()
+            self.publish(path, blob.digest)
 
     def require_space(self, need: int, doing: str) -> None:
         """Refuse early what the disk cannot hold.
@@ -158,16 +245,52 @@ def _parts(digest: str) -> tuple[str, str]:
     return algorithm, hexadecimal
 
 
-def _clone(source: BufferedReader, target: BufferedRandom) -> Blob | None:
-    """Share the source's extents and hash the result; None where that cannot be done."""
+def link(source: Path, target: Path) -> Literal["hard link", "symbolic link"]:
+    """Have a file under another name: one inode where possible, else a symbolic link.
+
+    Raises:
+        OSError: neither can be made.
+    """
+    try:
+        os.link(source, target)
+    except OSError as error:
+        if error.errno not in _NO_HARD_LINK:
+            raise
+        target.symlink_to(source.resolve())
+        return "symbolic link"
+    return "hard link"
+
+
+def digest_file(path: Path, algorithm: str = "sha256", on_bytes: OnBytes = ignore) -> Blob:
+    """Digest and size of a file; raises `OSError` when it cannot be read."""
+    with path.open("rb") as file:
+        return _digest(file, ignore, on_bytes, algorithm)
+
+
+def _clone(source: BufferedReader, target: BufferedRandom) -> bool:
+    """Share the source's extents; False where that cannot be done."""
     try:
         fcntl.ioctl(target.fileno(), _FICLONE, source.fileno())
     except OSError as error:
         if error.errno in _NO_REFLINK:
-            return None
+            return False
         raise
-    digest = hashlib.file_digest(target, "sha256").hexdigest()
-    return Blob("sha256:" + digest, os.fstat(target.fileno()).st_size)
+    return True
+
+
+def _digest(
+    source: BinaryIO,
+    write: Callable[[bytes], object],
+    on_bytes: OnBytes,
+    algorithm: str = "sha256",
+) -> Blob:
+    hasher, size = hashlib.new(algorithm), 0
+    while chunk := source.read(_CHUNK):
+        hasher.update(chunk)
+        write(chunk)
+        size += len(chunk)
+        on_bytes(size)
+    return Blob(f"{algorithm}:{hasher.hexdigest()}", size)
 
 
 def _gigabytes(size: int) -> str:

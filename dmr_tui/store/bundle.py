@@ -6,14 +6,13 @@ own, so it is checked at each use and repaired from the blobs.
 
 from __future__ import annotations
 
-import errno
 import os
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from dmr_tui.errors import StoreError, UnsupportedModelError
 from dmr_tui.store import durable, gojson
-from dmr_tui.store.blobs import BlobStore
+from dmr_tui.store.blobs import BlobStore, link
 from dmr_tui.store.manifest import (
     CHAT_TEMPLATE_LAYER,
     CNCF_WEIGHT_LAYERS,
@@ -25,9 +24,6 @@ from dmr_tui.store.manifest import (
     Manifest,
     ModelConfig,
 )
-
-# A file system without hard links, another device, or too many links to one file.
-_NO_HARD_LINK = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP}
 
 
 @dataclass(frozen=True)
@@ -157,12 +153,7 @@ def _link(blob: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.{os.urandom(5).hex()}")
     try:
-        try:
-            os.link(blob, temporary)
-        except OSError as error:
-            if error.errno not in _NO_HARD_LINK:
-                raise
-            temporary.symlink_to(blob.resolve())
+        link(blob, temporary)
         os.replace(temporary, target)
     finally:
         # Renaming one link of a file onto another of the same file does nothing.

@@ -6,8 +6,6 @@ change and the write, so that no process loses another's change.
 
 from __future__ import annotations
 
-import fcntl
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,9 +16,11 @@ from msgspec import Struct
 
 from dmr_tui.errors import StoreError
 from dmr_tui.store import durable, gojson
+from dmr_tui.store.locking import locked
 from dmr_tui.store.reference import canonical
 
 LAYOUT_VERSION = "1.0.0"
+EMPTY = b'{\n  "models": []\n}'
 
 
 class Entry(Struct, frozen=True, gc=False):
@@ -48,6 +48,13 @@ class Index:
         self._root = root
         self._path = root / "models.json"
         self._layout = root / "layout.json"
+        self.copy = root / ".dmr" / "models.json"
+        """What this program wrote last: the tags, should the index ever be unreadable."""
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is an index at all."""
+        return self._path.exists()
 
     def entries(self) -> list[Entry]:
         """What the index holds now; a store that does not exist holds nothing.
@@ -64,13 +71,10 @@ class Index:
         Raises:
             StoreError: the index is damaged, of a newer layout, or cannot be written.
         """
-        folder = self._root / ".dmr"
-        with durable.reporting(f"make {folder}"):
-            durable.make_folder(folder)
-        with _locked(folder / "lock"):
+        with locked(self._root):
             self._require_layout()
             data, entries = self._read()
-            yield Draft(self._path, data, entries)
+            yield Draft(self._path, self.copy, data, entries)
 
     def _read(self) -> tuple[bytes, list[Entry]]:
         try:
@@ -84,8 +88,7 @@ class Index:
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise StoreError(
                 f"{self._path} is damaged: {error}",
-                "restore it from a backup, or move it away and pull the models again "
-                "(what is in blobs/ is used again)",
+                "build it anew from the models that are there: dmr fsck",
             ) from error
         return data, [Entry(entry.id, _tags(entry.tags), entry.files) for entry in entries]
 
@@ -98,6 +101,9 @@ class Index:
         try:
             version = msgspec.json.decode(self._layout.read_bytes(), type=_Layout).version
         except FileNotFoundError:
+            # The index is there from the start: where it is missing, it was lost.
+            if not self.exists:
+                durable.write(self._path, EMPTY)
             durable.write(self._layout, gojson.encode(_Layout(LAYOUT_VERSION), indent=2))
             return
         except OSError as error:
@@ -121,8 +127,9 @@ class Draft:
     It works on the file's own JSON, so that fields which other programs put there survive.
     """
 
-    def __init__(self, path: Path, data: bytes, entries: list[Entry]) -> None:
+    def __init__(self, path: Path, copy: Path, data: bytes, entries: list[Entry]) -> None:
         self._path = path
+        self._copy = copy
         self._before = data
         self._document: dict[str, Any] = msgspec.json.decode(data) if data else {}
         self._models: list[dict[str, Any]] = self._document.get("models") or []
@@ -160,40 +167,24 @@ class Draft:
         """Drop a model's entry."""
         self._models[:] = [model for model in self._models if model["id"] != model_id]
 
+    def replace(self, entries: list[Entry]) -> None:
+        """Hold these entries instead; what other programs put into each of them survives."""
+        before: dict[str, dict[str, Any]] = {}
+        for model in self._models:
+            before.setdefault(model["id"], model)
+        self._models[:] = [
+            {**before[entry.id], "tags": entry.tags or [], "files": entry.files or []}
+            for entry in entries
+        ]
+
     def save(self) -> None:
         """Write the index, if it changed, so that a crash leaves the old one or the new one."""
         data = gojson.encode(self._document, indent=2, sort_keys=False)
         if data != self._before:
             durable.write(self._path, data)
+            durable.write(self._copy, data)
 
 
 def _tags(tags: list[str] | None) -> list[str]:
     """Tags in canonical form, also those that older programs wrote in another."""
     return [canonical(tag) for tag in tags or ()]
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock; the kernel releases it when the process dies."""
-    with durable.reporting(f"lock {path}"):
-        descriptor = _lock(path)
-    try:
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _lock(path: Path) -> int:
-    while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            # Whoever purges the store removes the lock file too: a lock on that one locks nothing.
-            if os.path.samestat(os.fstat(descriptor), os.stat(path)):
-                return descriptor
-        except FileNotFoundError:
-            pass
-        except BaseException:
-            os.close(descriptor)
-            raise
-        os.close(descriptor)

@@ -12,7 +12,6 @@ opposite order. So a crash leaves at most files that nothing names, never a name
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,6 +23,7 @@ from dmr_tui.store import durable
 from dmr_tui.store.blobs import BlobStore
 from dmr_tui.store.bundle import Bundle, open_bundle
 from dmr_tui.store.index import Draft, Entry, Index
+from dmr_tui.store.leases import Leases
 from dmr_tui.store.lookup import lookup
 from dmr_tui.store.manifest import ConfigFile, Manifest, ModelConfig, parse_config, parse_manifest
 from dmr_tui.store.reference import DOCKER_HUB, Reference, familiar, is_digest, parse_reference
@@ -69,7 +69,8 @@ class Store:
         self.root = root
         self.blobs = BlobStore(root)
         self._manifests = root / "manifests" / "sha256"
-        self._index = Index(root)
+        self.index = Index(root)
+        self.leases = Leases(root)
         self.default_registry = default_registry
 
     def models(self) -> list[StoredModel]:
@@ -80,14 +81,14 @@ class Store:
         """
         models: list[StoredModel] = []
         failures: dict[str, DmrError] = {}
-        for entry in self._index.entries():
+        for entry in self.index.entries():
             try:
                 models.append(self._load(entry))
             except DmrError as error:
                 failures[entry.id] = error
         if failures:
             # What another process removed while we read is not damaged.
-            for entry in self._index.entries():
+            for entry in self.index.entries():
                 if entry.id in failures:
                     _warn(failures[entry.id])
         models.sort(key=lambda model: (not model.tags, model.tags[0].lower() if model.tags else ""))
@@ -101,7 +102,7 @@ class Store:
             InvalidRequestError: the text can be no name.
             StoreError: its manifest or config is missing or damaged.
         """
-        return self._load(lookup(self._index.entries(), name, self.default_registry).entry)
+        return self._load(lookup(self.index.entries(), name, self.default_registry).entry)
 
     def add(self, manifest: bytes, reference: Reference | None) -> StoredModel:
         """Enter a model whose blobs are all there; its id is the digest of these bytes.
@@ -119,12 +120,12 @@ class Store:
         """
         parsed = parse_manifest(manifest)
         model_id = "sha256:" + hashlib.sha256(manifest).hexdigest()
-        with self._index.edit() as draft:
+        with self.index.edit() as draft:
             for blob in (*parsed.layers, parsed.config):
                 if not self.blobs.has(blob.digest, blob.size):
                     raise StoreError(f"the blob {blob.digest} is missing", "pull the model again")
             config = self._config(parsed)
-            durable.write(self._manifest_path(model_id), manifest)
+            durable.write(self.manifest_path(model_id), manifest)
             draft.add(model_id, parsed.digests)
             if reference:
                 draft.tag(model_id, _as_tag(reference))
@@ -143,7 +144,7 @@ class Store:
             raise InvalidRequestError(
                 f"invalid tag: {target} is a digest", "a tag is a name, e.g. mymodel:v1"
             )
-        with self._index.edit() as draft:
+        with self.index.edit() as draft:
             draft.tag(self._lookup(draft, source).id, str(reference))
             draft.save()
         return reference
@@ -156,9 +157,10 @@ class Store:
 
         Raises:
             ModelNotFoundError: no such model.
-            ConflictError: named by id, it has several tags, and `force` is off.
+            ConflictError: `force` is off, and it has several tags and was named by id, or a
+                process has it loaded.
         """
-        with self._index.edit() as draft:
+        with self.index.edit() as draft:
             entry, tag = lookup(draft.entries, name, self.default_registry)
             tags = entry.tags or []
             if tag is not None and len(tags) > 1:
@@ -170,6 +172,8 @@ class Store:
                     f"{name} has {len(tags)} tags: removing it must be forced",
                     f"remove one tag by its name, or all with: dmr rm -f {name}",
                 )
+            if not force:
+                self.require_unused(entry.id, name)
             draft.remove(entry.id)
             draft.save()
             with durable.reporting(f"remove the files of {name}"):
@@ -184,8 +188,24 @@ class Store:
             UnsupportedModelError: it is not a GGUF model.
             StoreError: a blob is missing or damaged, or the bundle cannot be written.
         """
-        folder = self._bundle_path(model.id)
+        folder = self.bundle_path(model.id)
         return open_bundle(folder, model.name, model.manifest, model.config, self.blobs)
+
+    def require_unused(self, model_id: str, name: str) -> None:
+        """Refuse to remove what is loaded; to be called under the lock.
+
+        Args:
+            model_id: whose files would go.
+            name: what the person calls the model.
+
+        Raises:
+            ConflictError: a process has the model loaded.
+        """
+        for user in self.leases.users(model_id):
+            raise ConflictError(
+                f"{name} is in use by process {user.pid} ({user.claim.doing})",
+                "end that program, or unload the model there; -f removes it all the same",
+            )
 
     def manifest_bytes(self, model_id: str) -> bytes:
         """A model's manifest exactly as it was received.
@@ -196,24 +216,9 @@ class Store:
         data = self._read_manifest(model_id)
         if "sha256:" + hashlib.sha256(data).hexdigest() != model_id:
             raise StoreError(
-                f"the manifest {self._manifest_path(model_id)} is damaged", "pull the model again"
+                f"the manifest {self.manifest_path(model_id)} is damaged", "pull the model again"
             )
         return data
-
-    def size(self) -> int:
-        """Bytes of all files below the root; a file with several names counts once."""
-        seen: set[tuple[int, int]] = set()
-        total = 0
-        for folder, _, files in os.walk(self.root):
-            for file in files:
-                try:
-                    status = os.lstat(os.path.join(folder, file))
-                except FileNotFoundError:
-                    continue  # another process finished or removed it meanwhile
-                if (status.st_dev, status.st_ino) not in seen:
-                    seen.add((status.st_dev, status.st_ino))
-                    total += status.st_size
-        return total
 
     def _lookup(self, draft: Draft, name: str) -> Entry:
         return lookup(draft.entries, name, self.default_registry).entry
@@ -235,12 +240,14 @@ class Store:
         return parse_config(self.blobs.read(manifest.config.digest), manifest.config.media_type)
 
     def _read_manifest(self, model_id: str) -> bytes:
-        return durable.read(self._manifest_path(model_id))
+        return durable.read(self.manifest_path(model_id))
 
-    def _manifest_path(self, model_id: str) -> Path:
+    def manifest_path(self, model_id: str) -> Path:
+        """Where the manifest of an id is; raises `StoreError` for what is no id."""
         return self._manifests / _hex(model_id)
 
-    def _bundle_path(self, model_id: str) -> Path:
+    def bundle_path(self, model_id: str) -> Path:
+        """Where the bundle of an id is; raises `StoreError` for what is no id."""
         return self.root / "bundles" / "sha256" / _hex(model_id)
 
     def _delete_files(self, entry: Entry, draft: Draft) -> None:
@@ -249,10 +256,11 @@ class Store:
         from shutil import rmtree
 
         if is_digest(entry.id):
-            rmtree(self._bundle_path(entry.id), onerror=_unless_missing)
-            self._manifest_path(entry.id).unlink(missing_ok=True)
+            rmtree(self.bundle_path(entry.id), onerror=_unless_missing)
+            self.manifest_path(entry.id).unlink(missing_ok=True)
         others = (other for other in draft.entries if other.id != entry.id)
         kept = {digest for other in others for digest in other.files or ()}
+        kept |= self.leases.blobs()
         for digest in {*(entry.files or ())} - kept:
             if is_digest(digest):
                 self.blobs.path(digest).unlink(missing_ok=True)

@@ -16,6 +16,7 @@ from dmr_tui.errors import ConflictError, InvalidRequestError, ModelNotFoundErro
 from dmr_tui.paths import Paths
 from dmr_tui.runner.local import LocalRunner
 from dmr_tui.settings import Settings
+from dmr_tui.store.locking import locked
 from dmr_tui.store.package import package_gguf
 from dmr_tui.store.reference import parse_reference
 from dmr_tui.store.store import Store
@@ -121,3 +122,46 @@ async def test_two_askers_are_answered_side_by_side(runner: LocalRunner) -> None
     alone = await text()
     together = await asyncio.gather(text(), text(), text())
     assert set(together) == {alone}
+
+
+async def test_a_loaded_model_is_safe_from_other_processes_while_its_worker_lives(
+    runner: LocalRunner, tmp_path: Path
+) -> None:
+    elsewhere = Store(tmp_path / "data" / "models")
+    async with aclosing(runner.generate("my/m", ask(4000))) as events:
+        async for event in events:
+            if isinstance(event, Delta):
+                break
+        with pytest.raises(ConflictError, match=str(os.getpid())):
+            elsewhere.remove("my/m")
+    (running,) = await runner.running()
+    with pytest.raises(ConflictError, match=f"process {running.pid}"):
+        elsewhere.remove("my/m")
+    await runner.load("my/m")
+    await runner.unload()
+    with locked(elsewhere.root):
+        assert elsewhere.leases.living() == []
+    assert elsewhere.remove("my/m")[-1][0] == "Deleted"
+
+
+async def test_purge_unloads_and_removes_everything(runner: LocalRunner, tmp_path: Path) -> None:
+    async with aclosing(runner.generate("my/m", ask(4000))) as events:
+        async for event in events:
+            if isinstance(event, Delta):
+                break
+        with pytest.raises(ConflictError):
+            await runner.purge()
+    await runner.purge()
+    assert await runner.running() == []
+    assert await runner.models() == []
+    assert list((tmp_path / "data" / "models").iterdir()) == []
+
+
+async def test_disk_usage_tells_models_from_what_nobody_needs(
+    runner: LocalRunner, tmp_path: Path
+) -> None:
+    usage = await runner.disk_usage()
+    assert usage.models > 400_000
+    Store(tmp_path / "data" / "models").blobs.put(b"loose")
+    assert (await runner.disk_usage()).unused == 5
+    assert (await runner.disk_usage()).models == usage.models

@@ -111,6 +111,10 @@ async def test_tagging_and_removal(remote: RemoteRunner, runner: FakeRunner) -> 
         ("tag", NAME, "localhost:5000/a/b:latest"),
         ("remove", NAME, True),
     ]
+    await remote.purge(force=True)
+    assert runner.calls[-1] == ("purge", True)
+    with pytest.raises(ConflictError, match="process 77"):
+        await remote.purge()
     with pytest.raises(ConflictError) as raised:
         await remote.remove(MODEL.id)
     assert raised.value.message == "the model has several tags"

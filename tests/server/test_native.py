@@ -73,6 +73,16 @@ async def test_a_removal_that_conflicts_is_409(client: httpx.AsyncClient) -> Non
     assert (await client.delete("/models/nope")).status_code == 404
 
 
+@pytest.mark.parametrize(("query", "status"), [("", 409), ("?force=true", 200)])
+async def test_purge(
+    client: httpx.AsyncClient, runner: FakeRunner, query: str, status: int
+) -> None:
+    answer = await client.delete(f"/models/purge{query}")
+    assert answer.status_code == status
+    assert runner.calls == [("purge", bool(query))]
+    assert answer.content == b"" or status == 409
+
+
 async def test_tagging(client: httpx.AsyncClient, runner: FakeRunner) -> None:
     answer = await client.post(f"/models/{NAME}/tag?repo=docker.io/me/mine&tag=v1")
     assert answer.status_code == 201
@@ -187,7 +197,13 @@ async def test_engines_and_disk(client: httpx.AsyncClient) -> None:
     status = (await client.get("/engines/status")).json()
     assert status == {"llama.cpp": "Running: llama.cpp 0.3.36"}
     usage = (await client.get("/engines/df")).json()
-    assert usage == {"models_disk_usage": 1234, "default_backend_disk_usage": 56}
+    assert usage == {
+        "models_disk_usage": 1234,
+        "default_backend_disk_usage": 56,
+        "partial_disk_usage": 7,
+        "unused_disk_usage": 8,
+        "quarantined_disk_usage": 9,
+    }
 
 
 @pytest.mark.parametrize(

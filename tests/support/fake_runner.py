@@ -140,6 +140,11 @@ class FakeRunner:
             raise ConflictError("the model has several tags", "remove it with --force")
         return [Removed(untagged=MODEL.tags[0]), Removed(deleted=MODEL.id)]
 
+    async def purge(self, *, force: bool = False) -> None:
+        self.calls.append(("purge", force))
+        if not force:
+            raise ConflictError("the store is in use by process 77 (run llama3.2)")
+
     async def pull(self, name: str) -> AsyncGenerator[TransferProgress, None]:
         self.calls.append(("pull", name))
         async for line in self._transfer("pull"):
@@ -164,7 +169,7 @@ class FakeRunner:
             yield TransferProgress("success", f"Model {mode}ed successfully", mode=mode)
 
     async def disk_usage(self) -> DiskUsage:
-        return DiskUsage(models=1234, engine=56)
+        return DiskUsage(models=1234, engine=56, partial=7, unused=8, quarantined=9)
 
     async def load(self, model: str, *, profile: Profile | None = None) -> None:
         self._known(model)

@@ -80,11 +80,15 @@ def pull(
             "download the GGUF file, then dmr run ./file.gguf or dmr package --gguf file.gguf NAME",
         )
     reporter = Reporter(on_progress, "pull")
-    with Wire(Persistence(cancelled, reporter.warning)) as wire:
+    with (
+        Wire(Persistence(cancelled, reporter.warning)) as wire,
+        store.leases.holding(f"pull {reference.familiar()}") as lease,
+    ):
         repository, remote = _locate(wire, store, reference, insecure, reporter)
         manifest = _examine(remote, reference)
         layers = list({layer.digest: layer for layer in manifest.layers}.values())
         reporter.total = sum(layer.size for layer in layers)
+        lease.protect(manifest.digests)
         if _is_whole(store, remote.digest, [manifest.config, *layers]):
             model = store.add(remote.data, reference)
             reporter.success(f"Using cached model: {model.config.size or _human(model.size)}")

@@ -17,7 +17,7 @@ from dmr_tui.screens.endpoint import openai_base_url
 from dmr_tui.screens.messages import OpenChat, ShowModels
 from dmr_tui.screens.models.screen import ModelsScreen
 from dmr_tui.screens.palette import Actions, Models
-from dmr_tui.screens.shell import ShellScreen
+from dmr_tui.screens.shell import ShellScreen, report
 from dmr_tui.screens.workspace import Clocks, Meter, OpenRunner, Workspace
 from dmr_tui.settings import Settings, load_settings
 from dmr_tui.widgets.figures import long_size
@@ -235,14 +235,7 @@ class DmrApp(App[None]):
         ]
         self.exit(message="\n".join(kept) or None)
 
-    @on(Worker.StateChanged)
-    def _worker_failed(self, event: Worker.StateChanged) -> None:
-        """What nobody foresaw ends one job, not the program; it is said once."""
+    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
+        """See `ShellScreen.on_worker_state_changed`."""
         if event.state is WorkerState.ERROR:
-            error = event.worker.error
-            self.notify(
-                f"{type(error).__name__}: {error}",
-                title="Something unexpected went wrong",
-                severity="error",
-                markup=False,
-            )
+            report(self, event.worker.error)

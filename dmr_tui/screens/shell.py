@@ -6,12 +6,13 @@ from collections.abc import Iterable
 from typing import ClassVar
 
 from textual import work
-from textual.app import ComposeResult
+from textual.app import App, ComposeResult
 from textual.content import Content
 from textual.screen import Screen
 from textual.timer import Timer
 from textual.widget import Widget
 from textual.widgets import Input, TextArea
+from textual.worker import Worker, WorkerState
 
 from dmr_tui.actions import Action, actions, display_key, is_typed
 from dmr_tui.errors import DmrError
@@ -105,6 +106,15 @@ class ShellScreen(Screen[None]):
                 hints.append(Hint(display_key(keys[0]), title, action.target))
         self.query_one(KeyBar).hints = hints
 
+    def on_descendant_focus(self) -> None:
+        """Other keys mean something now."""
+        self.refresh_hints()
+
+    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
+        """What nobody foresaw ends one job, not the program; it is said once."""
+        if event.state is WorkerState.ERROR:
+            report(self.app, event.worker.error)
+
     def hint_scopes(self) -> tuple[str, ...]:
         """Whose keys are shown besides those that work everywhere."""
         return (self.MODE,)
@@ -164,6 +174,16 @@ class ShellScreen(Screen[None]):
         if memory:
             shown += Content.styled(f" {short_size(memory)}", "$text-muted")
         return [shown]
+
+
+def report(app: App[None], error: BaseException | None) -> None:
+    """Tell the user of a failure that no code expected."""
+    app.notify(
+        f"{type(error).__name__}: {error}",
+        title="Something unexpected went wrong",
+        severity="error",
+        markup=False,
+    )
 
 
 def _short(url: str) -> str:

@@ -6,6 +6,7 @@ from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.geometry import Size
 from textual.message import Message
+from textual.reactive import reactive
 from textual.selection import Selection
 from textual.strip import Strip
 from textual.style import Style
@@ -48,29 +49,31 @@ class TurnView(Widget):
 
     def show(self, text: str, *, finished: bool = False) -> None:
         """Show the text so far; see `Document.update`."""
-        stable = self._document.settled_rows
+        above, stable = len(self._above(self._width)), self._document.settled_rows
         self._document.update(text, finished=finished)
-        self._redraw(0 if finished else stable)
+        # With the first text the thoughts above are folded, and every row moves.
+        same = not finished and len(self._above(self._width)) == above
+        self._redraw(above + stable if same else 1)
 
     def show_plain(self, text: str) -> None:
         """Show a text as it was typed, without reading it as Markdown."""
         # Four blanks make a code block and a backslash keeps a sign as it is, so plain text is
         # given as rows of its own and not as Markdown.
         self._document = _PlainDocument(text)
-        self._redraw(0)
+        self._redraw(1)
 
     def think(self, thoughts: str, note: str) -> None:
         """Show the model's thoughts so far, folded to `note` once there is text."""
         if thoughts:
             self._thoughts.update(thoughts)
             self._thoughts_note = note
-            self._redraw(0)
+            self._redraw(1)
 
     def unfold(self, unfolded: bool) -> None:
         """Show all thoughts, or only that there were some."""
         if unfolded != self._unfolded:
             self._unfolded = unfolded
-            self._redraw(0)
+            self._redraw(1)
 
     def note(self, note: str) -> None:
         """Say something in the head line: speed, tokens, how it ended."""
@@ -129,11 +132,10 @@ class TurnView(Widget):
         )
         return strips[0].apply_offsets(0, y) if strips else Strip.blank(width)
 
-    def _redraw(self, stable: int) -> None:
-        """Draw again what comes after the first `stable` rows of the text."""
+    def _redraw(self, first: int) -> None:
+        """Draw the rows from `first` on again."""
         before = len(self._rows)
-        above = len(self._above(self._width)) if self._width else 0
-        self._strips = {y: strip for y, strip in self._strips.items() if y < above + stable}
+        self._strips = {y: strip for y, strip in self._strips.items() if y < first}
         width, self._width = self._width, 0
         changed = not width or len(self._laid_out(width)) != before
         self.refresh(layout=changed)
@@ -202,10 +204,8 @@ class Transcript(VerticalScroll, can_focus=True, inherit_bindings=False):
     class WritingWanted(Message):
         """The focus should go back to the prompt."""
 
-    @property
-    def following(self) -> bool:
-        """Whether the end is in view and stays there."""
-        return self.max_scroll_y <= 0 or self.scroll_offset.y >= self.max_scroll_y
+    paused: reactive[bool] = reactive(False)
+    """A person has scrolled away from the end."""
 
     def follow(self) -> None:
         """Go to the end and stay there.
@@ -213,7 +213,19 @@ class Transcript(VerticalScroll, can_focus=True, inherit_bindings=False):
         An anchored widget that is not full sticks to the bottom of its place; a conversation
         begins at the top, so it is anchored only once it is longer than its place.
         """
+        self.paused = False
         self.anchor(self.virtual_size.height > self.container_size.height)
+
+    def release_anchor(self) -> None:
+        """Stop following; Textual calls this when a person scrolls."""
+        super().release_anchor()
+        self.paused = self.max_scroll_y > 0
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        """Follow again as soon as the end is in view."""
+        super().watch_scroll_y(old_value, new_value)
+        if new_value >= self.max_scroll_y:
+            self.paused = False
 
     def watch_virtual_size(self, before: Size, now: Size) -> None:
         """Begin to follow when the conversation has become longer than its place."""

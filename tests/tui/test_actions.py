@@ -4,6 +4,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from textual.widgets import TextArea
 
 from dmr_tui.actions import ACTIONS, SCOPES, actions, bindings, display_key
 from dmr_tui.screens.chat.screen import ChatScreen
@@ -30,8 +31,9 @@ def test_ids_are_unique_and_in_a_known_scope() -> None:
 
 @pytest.mark.parametrize("action", ACTIONS, ids=lambda action: action.id)
 def test_every_action_exists_and_says_what_it_does(action, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
-    node = stage(StageRunner(), tmp_path) if action.scope == "app" else NODES[action.scope]
-    name = action.target.rpartition(".")[2]
+    where, _, name = action.target.rpartition(".")
+    scope = "chat" if where == "screen" and action.scope == "transcript" else action.scope
+    node = stage(StageRunner(), tmp_path) if scope == "app" else NODES[scope]
     assert callable(getattr(node, f"action_{name}"))
     assert action.help.endswith(".")
     assert action.title
@@ -46,6 +48,13 @@ def test_no_key_means_two_things_at_once(together: tuple[str, ...]) -> None:
     # The arrow keys of a list and the enter key belong to the widget with the focus by design.
     keys = Counter(key for action in actions(*together) for key in action.keys)
     assert [key for key, count in keys.items() if count > 1] == []
+
+
+def test_keys_of_the_chat_are_not_swallowed_by_the_prompt() -> None:
+    editing = {key for binding in TextArea.BINDINGS for key in binding.key.split(",")}  # type: ignore[union-attr]  # it has Binding objects only
+    mine = [action for action in actions("chat", "app") if not action.priority]
+    chat = [key for action in mine if action.scope == "chat" for key in action.keys]
+    assert editing & set(chat) == set()
 
 
 def test_no_default_key_is_one_that_terminals_cannot_send() -> None:

@@ -150,7 +150,7 @@ async def test_ctrl_c_copies_what_is_selected_in_the_prompt(
 
 @pytest.mark.parametrize("key", ["q", "ctrl+q"])
 async def test_quitting_keeps_pulls_and_closes_the_runner(
-    runner: StageRunner, tmp_path: Path, key: str
+    runner: StageRunner, tmp_path: Path, key: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     app = stage(runner, tmp_path)
     async with app.run_test(size=LARGE) as pilot:
@@ -162,7 +162,7 @@ async def test_quitting_keeps_pulls_and_closes_the_runner(
         await until(pilot, lambda: app._exit)
     assert runner.stopped == ["pull"]
     assert runner.closed
-    assert app._exit_renderables == ["phi4: 1 GB are kept; `dmr pull phi4` goes on."]
+    assert "phi4: 1 GB are kept; `dmr pull phi4` goes on." in capsys.readouterr().err
 
 
 async def test_the_endpoint_serves_and_stops(runner: StageRunner, tmp_path: Path) -> None:
@@ -188,10 +188,11 @@ async def test_a_busy_port_is_a_notification(runner: StageRunner, tmp_path: Path
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        async with stage(runner, tmp_path, port=port).run_test(size=LARGE) as pilot:
+        app = stage(runner, tmp_path, port=port)
+        async with app.run_test(size=LARGE, notifications=True) as pilot:
             await see(pilot, "nomic-embed-text")
             await pilot.press("E")
-            await see(pilot, f"port {port} of 127.0.0.1 is in use")
+            await see(pilot, f"port {port} of 127.0.0.1 is in use", "takes another")
             assert "embedded" in screen_text(pilot.app)
 
 
@@ -209,7 +210,7 @@ async def test_a_remote_runner_is_named_and_not_served_twice(
 async def test_what_nobody_foresaw_is_said_and_ends_nothing(
     runner: StageRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with stage(runner, tmp_path).run_test(size=LARGE) as pilot:
+    async with stage(runner, tmp_path).run_test(size=LARGE, notifications=True) as pilot:
         await see(pilot, "nomic-embed-text")
 
         async def broken(models: object = None) -> int:

@@ -39,7 +39,7 @@ async def test_the_table_shows_what_is_stored_and_what_is_loaded(
     async with stage(runner, tmp_path).run_test(size=LARGE) as pilot:
         await see(pilot, "nomic-embed-text", "82.3 GB on disk", "268 804 096 B")
         row = row_with(pilot.app, "▸ ● qwen3:8b")
-        assert row.split("│")[1].split()[2:] == ["8.19B", "Q4_K_M", "40K", "5.0G", "2m"]
+        assert row.split("│")[1].split()[3:] == ["8.19B", "Q4_K_M", "40K", "5.0G", "2m"]
         assert "○ hf.co/…/qwen3-30b" in screen_text(pilot.app)
         assert "● qwen3:8b 6.9G" in screen_text(pilot.app).splitlines()[0]
         assert "embedded" in screen_text(pilot.app).splitlines()[0]

@@ -64,7 +64,6 @@ class ChatScreen(ShellScreen):
         self._queue: list[str] = []
         self._stats: TurnStats | None = None
         self._thoughts_shown = False
-        self._followed = True
 
     def body(self) -> Iterable[Widget]:
         """Transcript, completions, prompt and what is measured."""
@@ -79,8 +78,7 @@ class ChatScreen(ShellScreen):
         super().on_mount()
         self.query_one(PromptArea).border_title = "⏎ send · ^j new line · / commands"
         self.query_one(Completion).show([])
-        for watched in ("scroll_y", "virtual_size"):
-            self.watch(self._transcript, watched, self._place_changed, init=False)
+        self.watch(self._transcript, "paused", self._paused_changed, init=False)
         self._flushing = self.set_interval(_FLUSH_SECONDS, self._flush, pause=True)
 
     @property
@@ -130,12 +128,9 @@ class ChatScreen(ShellScreen):
             opening.update(self._opening())
         self._show_foot()
 
-    def _place_changed(self) -> None:
-        """The end has come into view, or gone out of it."""
-        if self._transcript.following != self._followed:
-            self._followed = self._transcript.following
-            self._show_foot()
-            self.refresh_hints()
+    def _paused_changed(self) -> None:
+        self._show_foot()
+        self.refresh_hints()
 
     def _opening(self) -> Content:
         if not self.model and self.workspace.library.loaded:
@@ -159,7 +154,7 @@ class ChatScreen(ShellScreen):
             waiting=self._waiting_for(),
             stats=stats,
             window=running.context_size if running else 0,
-            following=self._followed,
+            paused=self._transcript.paused,
         )
 
     def _waiting_for(self) -> str:
@@ -181,11 +176,11 @@ class ChatScreen(ShellScreen):
                     return "Stop"
                 if self._queue:
                     return "Take back"
-                return None if self._transcript.has_focus else "Look back"
-            case "chat.new" | "chat.copy_answer":
+                return None
+            case "chat.new" | "transcript.copy_answer":
                 return action.title if self._conversation.turns else None
             case "chat.follow":
-                return None if self._followed else action.title
+                return action.title if self._transcript.paused else None
             case "app.toggle_endpoint":
                 return None
         return action.title
@@ -193,10 +188,6 @@ class ChatScreen(ShellScreen):
     def hint_scopes(self) -> tuple[str, ...]:
         """The prompt has the focus, so its keys count too."""
         return ("transcript" if self._transcript.has_focus else "prompt", "chat")
-
-    def on_descendant_focus(self) -> None:
-        """Other keys work in the prompt than in the conversation."""
-        self.refresh_hints()
 
     # Asking.
 
@@ -361,6 +352,7 @@ class ChatScreen(ShellScreen):
             self._answering.cancel()
         self._conversation.clear()
         self._clear()
+        self._write()
         self.refresh_all()
 
     def _clear(self) -> None:
@@ -428,8 +420,11 @@ class ChatScreen(ShellScreen):
         self.post_message(ShowModels())
 
     def on_paste(self, event: events.Paste) -> None:
-        """What is pasted anywhere on this screen goes into the prompt."""
-        self.query_one(PromptArea).insert(event.text)
+        """What is pasted while one looks back goes into the prompt too."""
+        prompt = self.query_one(PromptArea)
+        if not prompt.has_focus:
+            prompt.insert(event.text)
+            prompt.focus()
 
 
 def _shortcuts() -> str:

@@ -74,20 +74,20 @@ class Foot(Line):
         self._waiting = ""
         self._stats: TurnStats | None = None
         self._window = 0
-        self._following = True
+        self._paused = False
 
-    def show(self, *, waiting: str, stats: TurnStats | None, window: int, following: bool) -> None:
+    def show(self, *, waiting: str, stats: TurnStats | None, window: int, paused: bool) -> None:
         """Show where things stand.
 
         Args:
             waiting: what a message waits for; empty when none does.
             stats: of the last turn.
             window: tokens that the model can attend to; 0 where unknown.
-            following: the end of the conversation is in view.
+            paused: the conversation is scrolled away from its end.
         """
-        new = (waiting, stats, window, following)
-        if new != (self._waiting, self._stats, self._window, self._following):
-            self._waiting, self._stats, self._window, self._following = new
+        new = (waiting, stats, window, paused)
+        if new != (self._waiting, self._stats, self._window, self._paused):
+            self._waiting, self._stats, self._window, self._paused = new
             self.refresh()
 
     def left(self, width: int) -> list[Part]:
@@ -108,7 +108,7 @@ class Foot(Line):
         """Speed, and whether the end is followed."""
         del width
         parts = []
-        if not self._following:
+        if self._paused:
             parts.append(Content.styled("‖ paused, ^end follows", "$text-warning"))
         stats = self._stats
         if stats is not None and stats.generation_rate:

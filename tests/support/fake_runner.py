@@ -23,7 +23,8 @@ from dmr_tui.engine.request import (
     Usage,
 )
 from dmr_tui.errors import ConflictError, DmrError, ModelNotFoundError
-from dmr_tui.runner.base import DiskUsage, Model, ModelConfig, Removed, RunnerStatus
+from dmr_tui.runner.base import DiskUsage, Model, Removed, RunnerStatus
+from dmr_tui.store.manifest import ModelConfig
 from dmr_tui.store.transfer.progress import LayerProgress, TransferProgress
 
 MODEL = Model(

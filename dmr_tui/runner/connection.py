@@ -6,7 +6,6 @@ without a word, and on loopback a new one costs nothing.
 
 from __future__ import annotations
 
-import html
 import ssl
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -183,7 +182,7 @@ def failure(status: int, path: str, text: str) -> DmrError:
         body = None
     if isinstance(body, dict) and isinstance(body.get("error"), dict):
         return from_object(body["error"], status, path)
-    message, _, hint = html.unescape(text).strip().partition("\n")
+    message, _, hint = text.strip().partition("\n")
     kind = _kind(status, path)
     return kind(message or f"the runner answered {status} to {path}", hint.strip() or None)
 

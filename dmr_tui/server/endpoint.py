@@ -11,6 +11,7 @@ import secrets
 import socket as sockets
 from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 
@@ -140,7 +141,8 @@ class Endpoint:
             )
         except (sockets.gaierror, UnicodeError) as error:
             raise InvalidRequestError(f"cannot listen on {self._host!r}: {error}") from error
-        family, kind, protocol, _, address = found[0]
+        # IPv4 first: most clients take 127.0.0.1 for localhost.
+        family, kind, protocol, _, address = min(found, key=lambda each: each[0] != sockets.AF_INET)
         listener = sockets.socket(family, kind, protocol)
         listener.setsockopt(sockets.SOL_SOCKET, sockets.SO_REUSEADDR, 1)
         return _bound(listener, address, f"port {self._port} of {self._host}")
@@ -152,10 +154,7 @@ class Endpoint:
         with sockets.socket(sockets.AF_UNIX, sockets.SOCK_STREAM) as probe:
             if self._socket.is_socket() and probe.connect_ex(path) == errno.ECONNREFUSED:
                 self._socket.unlink()  # left behind by a process that was killed
-        self._socket.parent.mkdir(parents=True, exist_ok=True)
-        bound = _bound(listener, path, f"socket {path}")
-        os.chmod(path, 0o600)
-        return bound
+        return _bound(listener, path, f"socket {path}")
 
     def _address(self, listener: sockets.socket) -> str:
         if self._socket:
@@ -165,9 +164,13 @@ class Endpoint:
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _bound(listener: sockets.socket, address: object, name: str) -> sockets.socket:
+def _bound(listener: sockets.socket, address: Any, name: str) -> sockets.socket:
     try:
-        listener.bind(address)  # type: ignore[arg-type]  # its shape follows the family
+        if listener.family == sockets.AF_UNIX:
+            Path(address).parent.mkdir(parents=True, exist_ok=True)
+        listener.bind(address)
+        if listener.family == sockets.AF_UNIX:
+            os.chmod(address, 0o600)  # before anybody can connect
         listener.listen()
     except OSError as error:
         listener.close()
@@ -176,7 +179,7 @@ def _bound(listener: sockets.socket, address: object, name: str) -> sockets.sock
                 f"{name} is in use",
                 "`dmr status` tells whether a runner answers there; --port N takes another port",
             ) from error
-        raise UnavailableError(f"cannot listen on {name}: {error.strerror}") from error
+        raise UnavailableError(f"cannot listen on {name}: {error.strerror or error}") from error
     return listener
 
 

@@ -100,6 +100,14 @@ async def test_localhost_means_ipv4(opened: Open) -> None:
     assert answer.status_code == 200
 
 
+async def test_a_socket_that_cannot_be_made_is_an_error(opened: Open, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    for path in (file / "s.sock", tmp_path / ("x" * 200)):
+        with pytest.raises(UnavailableError, match="cannot listen on socket"):
+            await opened(socket=path)
+
+
 async def test_one_that_cannot_say_where_it_is_does_not_listen(
     opened: Open, tmp_path: Path, unused_tcp_port: int
 ) -> None:

@@ -89,7 +89,6 @@ def _upload(
             file = blobs.path(blob.digest).open("rb", buffering=0)
         with file:
             while chunk := file.read(_CHUNK):
-                persistence.check()
                 yield chunk
                 sent += len(chunk)
                 on_bytes(sent)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from dmr_tui import __version__
 from dmr_tui.store.transfer.registry import address, mirrors
 from tests.store.transfer.conftest import Transfers
 from tests.support.stand_in import StandIn, status
@@ -66,6 +67,16 @@ def test_a_dotted_namespace_is_part_of_the_path(server: StandIn, transfers: Tran
     server.model(b"weights")
     transfers.pull(f"{server.host}/my.team/group/tiny")
     assert server.seen[0].path == "/v2/my.team/group/tiny/manifests/latest"
+
+
+def test_a_request_says_who_asks_and_wants_plain_bytes(
+    server: StandIn, transfers: Transfers
+) -> None:
+    server.model(b"weights")
+    transfers.pull(server.name)
+    for request in server.seen:
+        assert request.headers["user-agent"] == f"dmr/{__version__}"
+        assert request.headers["accept-encoding"] == "identity"
 
 
 def test_this_machine_is_not_reached_through_a_proxy(

@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := $(PYTHON) tools/bootstrap.py
 
-.PHONY: setup demo run test lint format lock clean
+.PHONY: setup demo run test lint format guide guide-eval lock clean
 setup:
 	@$(READY)
 
@@ -25,6 +25,15 @@ lint: setup
 format: setup
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+# Make the built-in model again (about an hour on two cores), and examine it.
+guide: setup
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r tools/guide/requirements.txt
+	@PYTHONPATH=tools OMP_NUM_THREADS=1 $(BIN)/python -m guide.train build/guide
+	@cp build/guide/guide.gguf dmr_tui/guide/guide.gguf
+
+guide-eval: setup
+	@PYTHONPATH=tools $(BIN)/python -m guide.evaluate
 
 # Renew the pinned versions and their hashes (needs `uv`; the files name no host).
 lock:

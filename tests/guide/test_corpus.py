@@ -1,0 +1,99 @@
+"""The dialogues are the same each time, and the examination asks nothing that was learned."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from itertools import islice
+
+from guide.corpus import PARTS, dialogues, exam
+from guide.dialogue import Dialogue
+from guide.intents import intents
+from guide.phrasing import HOW_TO, Wordings, expand, type_like_a_person
+from guide.skills import sums
+
+
+def digest(found: list[Dialogue]) -> str:
+    return hashlib.sha256(repr(found).encode()).hexdigest()
+
+
+def test_the_same_seed_gives_the_same_dialogues() -> None:
+    first, again = (digest(list(islice(dialogues(9), 2000))) for _ in range(2))
+    assert first == again
+    assert first != digest(list(islice(dialogues(10), 2000)))
+    assert digest(exam(9, 50)) == digest(exam(9, 50))
+
+
+def test_patterns_are_either_learned_or_held_out() -> None:
+    held = 0
+    for wordings in [HOW_TO, *(w for intent in intents() for w in (intent.asks, intent.acts))]:
+        assert not set(wordings.held_out) & set(wordings.learned)
+        held += len(wordings.held_out)
+    assert held > 300
+
+
+def test_each_intent_is_examined() -> None:
+    with_held_out = [i for i in intents() if i.asks.held_out or i.acts.held_out]
+    assert len(with_held_out) == len(intents()), set(intents()) - set(with_held_out)
+
+
+def test_sentences_of_the_examination_are_not_learned() -> None:
+    learned = {
+        exchange.question.lower().strip(" ?!.")
+        for dialogue in islice(dialogues(20), 30_000)
+        for exchange in dialogue.exchanges
+    }
+    for part in ("intents", "beyond"):
+        asked = [each for each in exam(77, 400) if each.part == part]
+        seen = [
+            each.exchanges[-1].question
+            for each in asked
+            if each.exchanges[-1].question.lower().strip(" ?!.") in learned
+        ]
+        # Two patterns may stand for one sentence ("list models"); more than a few would be a leak.
+        assert len(seen) <= 0.01 * len(asked), seen
+
+
+def test_sums_of_the_examination_are_not_learned() -> None:
+    rng = random.Random(2)
+    learned = {sums.draw(rng, exam=False)[1] for _ in range(3000)}
+    asked = {sums.draw(rng, exam=True)[1] for _ in range(500)}
+    assert not learned & asked
+
+
+def test_sums_are_right() -> None:
+    rng = random.Random(4)
+    for _ in range(500):
+        question, answer = sums.draw(rng, exam=False)
+        left, right = answer.rstrip(".").split(" = ")
+        a, b = left.split(" + ")
+        assert int(a) + int(b) == int(right)
+        assert a in question
+        assert b in question
+
+
+def test_every_row_of_the_table_has_questions() -> None:
+    found = exam(1, 40)
+    assert {each.part for each in found} == set(PARTS)
+    memory = [each for each in found if each.part == "memory"]
+    assert all(3 <= len(each.exchanges) <= 6 for each in memory)
+
+
+def test_patterns_expand_to_every_choice() -> None:
+    rng = random.Random(0)
+    found = {expand("{get|pull} [a|the] {small {red|blue}|big} model", rng) for _ in range(400)}
+    assert "get model" not in found
+    assert {"get small red model", "pull a big model", "get the small blue model"} <= found
+    assert len(found) == 2 * 3 * 3
+
+
+def test_short_lists_of_patterns_are_not_split() -> None:
+    few = Wordings("key", ["a", "b", "c"])
+    assert not few.held_out
+    assert few.draw(random.Random(1), exam=True) in few.learned
+
+
+def test_slips_spare_what_must_stay() -> None:
+    rng = random.Random(6)
+    for _ in range(500):
+        assert "smollm2:Q8_0" in type_like_a_person("pull smollm2:Q8_0", rng, exact="smollm2:Q8_0")

@@ -1,0 +1,96 @@
+"""The dialogues: what the model learns from, and what it is examined on.
+
+Everything is drawn from seeded chance, so the same program gives the same dialogues. Sentences of
+held-out patterns (see `guide.phrasing`) and a twelfth of all sums occur in examinations only.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+
+from guide.dialogue import Dialogue, Exchange
+from guide.intents import intents
+from guide.skills import beyond, code, facts, memory, objects, stories, sums, words
+
+PARTS = {
+    "intents": "dmr questions, unseen wordings",
+    "beyond": "outside its field: the honest fallback",
+    "memory": "memory over 3 to 6 turns",
+    "tasks": "copying, sums, facts",
+    "rest": "stories, Python, JSON",
+}
+"""The rows of the evaluation's table."""
+
+_MIX: tuple[tuple[float, Callable[..., tuple[str, str]]], ...] = (
+    (0.11, words.draw),
+    (0.10, sums.draw),
+    (0.015, sums.draw_other),
+    (0.07, facts.draw),
+    (0.015, stories.draw),
+    (0.02, code.draw),
+    (0.01, code.draw_other),
+    (0.02, objects.draw),
+    (0.16, beyond.draw),
+)
+_SYSTEM = (
+    "You are a helpful assistant.",
+    "You are a helpful AI assistant. Answer briefly.",
+    "You are a friendly assistant.",
+    "Answer in one line.",
+    "You are a patient teacher.",
+    "Be concise.",
+    "You help people with dmr.",
+    "You are an expert. Think step by step.",
+)
+_LONG_TURNS = (12, 40)
+
+
+def single(rng: random.Random, *, exam: bool = False) -> tuple[str, str]:
+    """A question that needs nothing before it, and its answer."""
+    at = rng.random()
+    for share, draw in _MIX:
+        at -= share
+        if at < 0:
+            return draw(rng, exam=exam)
+    return rng.choice(intents()).draw(rng, exam=exam)
+
+
+def dialogues(seed: int) -> Iterator[Dialogue]:
+    """Endless dialogues to learn from."""
+    rng = random.Random(seed)
+    while True:
+        kind = rng.random()
+        if kind < 0.52:
+            said = [Exchange(*single(rng))]
+        elif kind < 0.70:
+            said = [Exchange(*single(rng)) for _ in range(rng.randint(2, 5))]
+        elif kind < 0.995:
+            said = memory.draw(rng, single, exam=False, turns=rng.choice((2, 2, 3, 3, 4, 4, 5, 6)))
+        else:
+            said = memory.draw(rng, single, exam=False, turns=rng.randint(*_LONG_TURNS))
+        system = rng.choice(_SYSTEM) if rng.random() < 0.06 else ""
+        yield Dialogue("", tuple(said), system)
+
+
+def exam(seed: int, count: int) -> list[Dialogue]:
+    """Dialogues with wordings that are never learned, `count` for each row but the last."""
+    rng = random.Random(seed)
+    questions: list[Dialogue] = []
+    known = [intent for intent in intents() if intent.asks.held_out or intent.acts.held_out]
+    rng.shuffle(known)
+    for number in range(count):
+        question = known[number % len(known)].draw(rng, exam=True)
+        questions.append(Dialogue("intents", (Exchange(*question),)))
+    for _ in range(count):
+        questions.append(Dialogue("beyond", (Exchange(*beyond.draw(rng, exam=True)),)))
+    for _ in range(count):
+        said = memory.draw(rng, single, exam=True, turns=rng.randint(3, 6))
+        questions.append(Dialogue("memory", tuple(said)))
+    for number in range(count):
+        draw = (words.draw, sums.draw, facts.draw)[number % 3]
+        questions.append(Dialogue("tasks", (Exchange(*draw(rng, exam=True)),)))
+    for number in range(count // 4):
+        draw = (stories.draw, code.draw, objects.draw)[number % 3]
+        questions.append(Dialogue("rest", (Exchange(*draw(rng, exam=True)),)))
+    return questions

@@ -1,0 +1,201 @@
+"""What the guide knows about `dmr`: one answer for each intent, and many ways to ask for it.
+
+The texts lie beside this file. An intent is
+
+    ## name
+    @when some.module      only where the program has that module (`@unless`: has not)
+    The answer, on one line or more.
+    ? a question
+    + something a person wants to do, as it follows "how do I …"
+
+with the patterns of `guide.phrasing`. `<model>` and `<size>` stand for what the question names;
+`{key:ID}` and `{setting:NAME}` in an answer, and the folders `<store>`, `<config>` and `<logs>`,
+are filled in from the program. An intent whose answer names a command or a key that the program
+does not have is left out, so texts may run ahead of it.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import random
+import re
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from dmr_tui.actions import ACTIONS
+from dmr_tui.paths import Paths
+from dmr_tui.settings import Settings
+from guide import commands
+from guide.phrasing import HOW_TO, Wordings, type_like_a_person
+from guide.pools import MODEL_NAMES, model_name
+
+_PATHS = Paths(Path("~/.local/share/dmr"), Path("~/.config/dmr"), Path("~/.local/state/dmr"))
+_SIZES = (1, 2, 3, 4, 7, 8, 9, 12, 13, 14, 20, 24, 27, 30, 32, 34, 70, 72)
+_KEY_NAMES = {
+    "question_mark": "?", "slash": "/", "escape": "Esc", "enter": "Enter", "minus": "-",
+    "space": "Space", "tab": "Tab", "up": "Up", "down": "Down",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Intent:
+    """Something a person may want to know.
+
+    Attributes:
+        name: unique, `pull.named`.
+        answer: with `<slots>`, everything else filled in.
+        asks: full questions.
+        acts: what follows "how do I …".
+    """
+
+    name: str
+    answer: str
+    asks: Wordings
+    acts: Wordings
+
+    def draw(self, rng: random.Random, *, exam: bool) -> tuple[str, str]:
+        """A question and its answer."""
+        acts, asks = len(self.acts.learned), len(self.asks.learned)
+        if exam and not self.asks.held_out:
+            asks = 0
+        if exam and asks and not self.acts.held_out:
+            acts = 0
+        if rng.random() * (acts + asks) < acts:
+            act = self.acts.draw(rng, exam=exam)
+            frame = HOW_TO.draw(rng, exam=exam and rng.random() < 0.5)
+            question = frame.replace("<act>", act)
+        else:
+            question = self.asks.draw(rng, exam=exam)
+        question, answer, exact = self._fill(question, rng)
+        return type_like_a_person(question, rng, exact=exact), answer
+
+    def _fill(self, question: str, rng: random.Random) -> tuple[str, str, str]:
+        if "<model>" in question:
+            name = rng.choice(MODEL_NAMES) if rng.random() < 0.5 else model_name(rng)
+            return question.replace("<model>", name), self.answer.replace("<model>", name), name
+        if "<size>" in question:
+            size = rng.choice(_SIZES)
+            answer = self.answer.replace("<size>", str(size))
+            answer = answer.replace("<need>", str(memory_need(size)))
+            return question.replace("<size>", str(size)), answer, f"{size}b"
+        return question, self.answer, ""
+
+
+def memory_need(billions: int) -> int:
+    """Whole GB that a model of so many parameters takes at about 4.8 bits, its context included."""
+    return round(billions * 0.6 + 1)
+
+
+@cache
+def intents() -> tuple[Intent, ...]:
+    """All intents that are true of the program as it is."""
+    folder = Path(__file__).parent
+    texts = [file.read_text() for file in sorted(folder.glob("*.txt"))]
+    written = [intent for text in texts for intent in _parse(text)]
+    return (*written, *_from_help())
+
+
+def _parse(text: str) -> list[Intent]:
+    blocks = re.split(r"^## ", text, flags=re.MULTILINE)[1:]
+    found = [_block(block) for block in blocks]
+    return [intent for intent in found if intent]
+
+
+def _block(block: str) -> Intent | None:
+    name, *lines = block.strip().splitlines()
+    answer = "\n".join(line for line in lines if line[:2] not in ("? ", "+ ") and line[0] != "@")
+    if not all(_holds(line) for line in lines if line.startswith("@")):
+        return None
+    filled = _fill_in(answer)
+    if filled is None or not commands.exists(filled.replace("<model>", "smollm2")):
+        return None
+    asks = [line[2:] for line in lines if line.startswith("? ")]
+    acts = [line[2:] for line in lines if line.startswith("+ ")]
+    return Intent(name, filled, Wordings(name, asks), Wordings(name, acts))
+
+
+def _holds(condition: str) -> bool:
+    word, module = condition.split()
+    return (importlib.util.find_spec(module) is not None) is (word == "@when")
+
+
+def _fill_in(answer: str) -> str | None:
+    """The answer with keys, settings and folders in it; None when a key is gone."""
+    keys = {action.id: action.keys for action in ACTIONS}
+    for action in re.findall(r"\{key:([\w.]+)\}", answer):
+        if not keys.get(action):
+            return None
+        answer = answer.replace(f"{{key:{action}}}", key_name(keys[action][0]))
+    answer = re.sub(r"\{setting:(\w+)\}", lambda match: str(getattr(Settings(), match[1])), answer)
+    for folder, path in (
+        ("<store>", _PATHS.data / "models"),
+        ("<config>", _PATHS.config_file),
+        ("<logs>", _PATHS.logs),
+    ):
+        answer = answer.replace(folder, str(path))
+    return answer
+
+
+def key_name(key: str) -> str:
+    """A key of Textual as people write it: `Ctrl-P`."""
+    *modifiers, base = key.split("+")
+    shown = _KEY_NAMES.get(base, base.upper() if modifiers else base)
+    return "-".join([*(modifier.capitalize() for modifier in modifiers), shown])
+
+
+def _from_help() -> list[Intent]:
+    """What `dmr COMMAND` does and which options it takes, in the words of its own help."""
+    found = []
+    for command in commands.summaries():
+        name = command.name
+        answer = command.help + (f" For example: `{command.example}`" if command.example else "")
+        found.append(
+            Intent(
+                f"help.{name}",
+                answer,
+                Wordings(
+                    f"help.{name}",
+                    [
+                        pattern.replace("NAME", name)
+                        for pattern in (
+                            "what does dmr NAME do", "what is dmr NAME [for|good for]",
+                            "{explain|describe} dmr NAME", "dmr NAME",
+                            "what does the [command] NAME [command] do",
+                            "what happens when i {type|enter|run} dmr NAME",
+                            "{when|why} {do|would|should} i use dmr NAME",
+                            "{usage|meaning|purpose} of dmr NAME",
+                            "{give me|show me|is there} an example of dmr NAME",
+                            "how {do i use|does one use|is} dmr NAME [used]",
+                            "tell me about dmr NAME", "what is the use of dmr NAME",
+                        )
+                    ],
+                ),
+                Wordings("", []),
+            )
+        )  # fmt: skip
+        if command.flags:
+            found.append(_flags_intent(command))
+    return found
+
+
+def _flags_intent(command: commands.Summary) -> Intent:
+    name = command.name
+    flags = ", ".join(f"`{flag}`" for flag in command.flags)
+    patterns = (
+        "{what|which} {options|flags} does dmr NAME {have|take|know}",
+        "{what|which} {options|flags} {are there for|can i give|has} dmr NAME",
+        "[list] [the] {options|flags} of dmr NAME", "{options|flags} for dmr NAME",
+        "dmr NAME {options|flags}", "what can i {pass|give} to dmr NAME",
+        "does dmr NAME {have|take} {options|flags}", "all {options|flags} of dmr NAME",
+        "which switches does dmr NAME have", "{what|which} arguments does dmr NAME take",
+    )  # fmt: skip
+    return Intent(
+        f"flags.{name}",
+        f"{flags}. `dmr {name} --help` explains them.",
+        Wordings(f"flags.{name}", [pattern.replace("NAME", name) for pattern in patterns]),
+        Wordings("", []),
+    )
+
+
+__all__ = ["Intent", "intents", "key_name", "memory_need"]

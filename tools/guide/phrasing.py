@@ -1,0 +1,173 @@
+"""Wordings: patterns that stand for many sentences, and the noise of people who type.
+
+A pattern is text with `{a|b}` (one of them) and `[a|b]` (one of them or nothing); groups may be
+nested. A pattern is also the unit that is held out for the examination: none of the sentences of
+a held-out pattern is learned.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+_GROUP = re.compile(r"\{([^{}\[\]]*)\}|\[([^{}\[\]]*)\]")
+_HELD_OUT_SHARE = 0.2
+_FEWEST_TO_SPLIT = 4
+_NEIGHBOURS = {
+    letter: near
+    for row in ("qwertyuiop", "asdfghjkl", "zxcvbnm")
+    for at, letter in enumerate(row)
+    for near in [row[max(0, at - 1) : at] + row[at + 1 : at + 2]]
+}
+_BEFORE = (
+    "please ", "hi, ", "hello, ", "hey, ", "hey guide, ", "ok, ", "so ", "and ", "well, ",
+    "quick question: ", "excuse me, ", "sorry, ", "um, ", "good morning, ", "now ", "tell me, ",
+    "question: ", "hi there, ", "i wonder, ", "one more thing: ", "thanks, ", "also, ", "but ",
+)  # fmt: skip
+_AFTER = (" please", " thanks", ", please", ", thanks", " thank you", " now", ", ok", " then")
+
+
+class Wordings:
+    """Patterns of one meaning, split into those to learn from and those to examine with."""
+
+    def __init__(self, key: str, patterns: Iterable[str]) -> None:
+        """Split the patterns; `key` makes the split of each list its own."""
+
+        def order(pattern: str) -> bytes:
+            return hashlib.sha256(f"{key}\0{pattern}".encode()).digest()
+
+        ranked = sorted(dict.fromkeys(patterns), key=order)
+        held = round(len(ranked) * _HELD_OUT_SHARE) if len(ranked) >= _FEWEST_TO_SPLIT else 0
+        self.held_out: Sequence[str] = ranked[:held]
+        self.learned: Sequence[str] = ranked[held:]
+
+    def draw(self, rng: random.Random, *, exam: bool) -> str:
+        """A sentence of one pattern; lists too short to split serve both."""
+        return expand(rng.choice((exam and self.held_out) or self.learned), rng)
+
+
+def expand(pattern: str, rng: random.Random) -> str:
+    """One of the sentences that a pattern stands for."""
+
+    def choose(match: re.Match[str]) -> str:
+        if match[1] is not None:
+            return rng.choice(match[1].split("|"))
+        return rng.choice(match[2].split("|")) if rng.random() < 0.5 else ""
+
+    count = 1
+    while count:
+        pattern, count = _GROUP.subn(choose, pattern)
+    return re.sub(r" {2,}", " ", pattern).strip()
+
+
+def is_question(text: str) -> bool:
+    """Whether a sentence would end in a question mark."""
+    return text.split(" ", 1)[0] in _QUESTION_WORDS
+
+
+_QUESTION_WORDS = {
+    "what", "which", "how", "where", "who", "why", "when", "is", "are", "can", "does", "do",
+    "will", "could", "would", "may", "should", "did", "must", "was", "were", "has", "have",
+    "what's", "how's", "whats", "in", "on", "at", "from", "with", "under",
+}  # fmt: skip
+
+
+def type_like_a_person(
+    text: str, rng: random.Random, *, exact: str = "", courtesy: bool = True
+) -> str:
+    """A sentence as somebody types it: with courtesy, capitals, and now and then a slip.
+
+    Args:
+        text: the sentence, without a mark at its end.
+        rng: source of chance.
+        exact: words that must stay as they are, such as a name to be remembered.
+        courtesy: whether polite words may come before and after.
+    """
+    question = is_question(text)
+    if courtesy and rng.random() < 0.10:
+        text = rng.choice(_BEFORE) + text
+    if courtesy and rng.random() < 0.06:
+        text += rng.choice(_AFTER)
+    if rng.random() < 0.12:
+        text = _slip(text, rng, exact)
+    if rng.random() < 0.55:
+        text = text[:1].upper() + text[1:]
+        text = re.sub(r"\bi\b", "I", text)
+    elif rng.random() < 0.03 and not exact:
+        text = text.upper()
+    mark = rng.random()
+    if question and mark < 0.62:
+        text += "?"
+    elif question and mark < 0.64:
+        text += rng.choice(("??", " ?", "?!"))
+    elif not question and mark < 0.25 and text[-1:].isalnum():
+        text += rng.choice((".", ".", "!"))
+    return text
+
+
+def _slip(text: str, rng: random.Random, exact: str) -> str:
+    """One or two wrong letters in words that may have them."""
+    words = text.split(" ")
+    keep = set(exact.lower().split(" "))
+    may = [
+        at
+        for at, word in enumerate(words)
+        if len(word) > 3 and word.isalpha() and word.lower() not in keep
+    ]
+    for at in rng.sample(may, min(len(may), rng.choice((1, 1, 1, 2)))):
+        word = words[at]
+        where = rng.randrange(1, len(word) - 1)
+        kind = rng.randrange(4)
+        if kind == 0:
+            word = word[:where] + word[where + 1] + word[where] + word[where + 2 :]
+        elif kind == 1:
+            word = word[:where] + word[where + 1 :]
+        elif kind == 2:
+            word = word[:where] + word[where] + word[where:]
+        else:
+            near = _NEIGHBOURS.get(word[where].lower(), "e")
+            word = word[:where] + rng.choice(near) + word[where + 1 :]
+        words[at] = word
+    return " ".join(words)
+
+
+def read_wordings(file: Path) -> dict[str, Wordings]:
+    """All wordings of a text file: patterns, one a line, below `## key`."""
+    return {key: Wordings(key, filter(None, lines)) for key, lines in read_sections(file)}
+
+
+def read_sections(file: Path) -> Iterator[tuple[str, list[str]]]:
+    """The titles of a text file, each a line `## title`, and the lines below them."""
+    for block in re.split(r"^## ", file.read_text(), flags=re.MULTILINE)[1:]:
+        title, *lines = block.rstrip().splitlines()
+        yield title, lines
+
+
+HOW_TO = Wordings(
+    "how to",
+    (
+        "how do i <act>", "how can i <act>", "how to <act>", "how would i <act>",
+        "how should i <act>", "how do you <act>", "how does one <act>", "how could i <act>",
+        "what is the command to <act>", "which command do i use to <act>",
+        "what command do i need to <act>", "what do i {type|enter|write} to <act>",
+        "what do i have to do to <act>", "what must i do to <act>", "what should i do to <act>",
+        "i want to <act>", "i need to <act>", "i'd like to <act>", "i would like to <act>",
+        "i am trying to <act>", "i have to <act>", "i wish to <act>", "i try to <act>",
+        "can you tell me how to <act>", "tell me how to <act>", "explain how to <act>",
+        "show me how to <act>", "explain to me how i <act>", "teach me how to <act>",
+        "do you know how to <act>", "could you show me how to <act>",
+        "is there a way to <act>", "is there a command to <act>", "is it possible to <act>",
+        "can i <act>", "can dmr <act>", "may i <act>", "does dmr let me <act>",
+        "help me <act>", "help me to <act>", "<act>", "<act>", "please <act>", "let me <act>",
+        "best way to <act>", "the command to <act>", "command to <act>", "way to <act>",
+        "i don't know how to <act>", "i can't find out how to <act>", "i forgot how to <act>",
+        "what's the way to <act>", "what is the {best|right|easiest|quickest} way to <act>",
+        "steps to <act>", "how is it possible to <act>", "can you help me <act>",
+        "could you tell me how i can <act>", "where do i <act>", "we want to <act>",
+        "how do we <act>", "my question is how to <act>", "what if i want to <act>",
+    ),
+)  # fmt: skip
+"""What people put around "pull a model" when they want to know how to."""

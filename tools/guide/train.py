@@ -1,0 +1,160 @@
+"""Train the network on two CPU cores.
+
+    python -m guide.train build/guide [--minutes 75]
+
+The number of steps is fixed, so that the same seeds give the same model; the checkpoint in the
+folder lets a run that was ended go on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from guide.batches import PARTS, Batch, batches
+from guide.corpus import dialogues
+from guide.export import export
+from guide.muon import Muon
+from guide.network import Llama, Shape
+from guide.tokenizer import Tokenizer, learn
+
+SEED = 20
+STEPS = 3000
+TOKENS_PER_STEP = 4096
+WARM_UP = 40
+COOL_DOWN = 0.4
+"""Share of the steps in which the rate goes down."""
+MATRIX_RATE = 0.006
+OTHER_RATE = 0.003
+WEIGHT_DECAY = 0.05
+_LEARN_FROM = 40_000
+_SAVE_EVERY = 100
+_REPORT_EVERY = 20
+
+
+class Training:
+    """The network, its optimizer, and how far they have come."""
+
+    def __init__(self, tokenizer: Tokenizer, steps: int) -> None:
+        torch.manual_seed(SEED)
+        self.tokenizer = tokenizer
+        self.steps = steps
+        self.step = 0
+        self.network = Llama(Shape())
+        self._weights = list(self.network.parameters())
+        matrices = [
+            weight
+            for name, weight in self.network.named_parameters()
+            if weight.dim() == 2 and not name.startswith("embedding")
+        ]
+        others = [self.network.embedding.weight]
+        others += [weight for weight in self._weights if weight.dim() == 1]
+        # One thread a core, each with batches of its own: kernels that share their work among
+        # threads would wait for each other, and a busy machine makes that wait long.
+        self._pool = ThreadPoolExecutor(PARTS, initializer=torch.set_num_threads, initargs=(1,))
+        self._muon = Muon(matrices, MATRIX_RATE, WEIGHT_DECAY, self._pool)
+        self._adam = torch.optim.AdamW(others, lr=OTHER_RATE, betas=(0.9, 0.98), weight_decay=0.0)
+
+    def run(self, folder: Path) -> None:
+        """Take the remaining steps; a checkpoint in `folder` is the place to go on from."""
+        checkpoint = folder / "checkpoint.pt"
+        if checkpoint.exists():
+            self._load(checkpoint)
+        began = time.monotonic()
+        source = islice(batches(self.tokenizer, SEED, TOKENS_PER_STEP), self.step, self.steps)
+        losses: list[float] = []
+        seen = 0
+        for batch in source:
+            losses.append(self._take_step(batch))
+            seen += sum(part.tokens.numel() for part in batch)
+            if self.step % _REPORT_EVERY == 0:
+                seconds = time.monotonic() - began
+                print(
+                    f"step {self.step}/{self.steps}  loss {sum(losses) / len(losses):.4f}  "
+                    f"{seen / seconds:.0f} tokens/s  {seconds:.0f} s",
+                    flush=True,
+                )
+                losses.clear()
+            if self.step % _SAVE_EVERY == 0:
+                self._save(checkpoint)
+        self._save(checkpoint)
+
+    def _take_step(self, parts: list[Batch]) -> float:
+        total = sum(float(part.weights.sum()) for part in parts)
+        done = list(self._pool.map(lambda part: self._gradients(part, total), parts))
+        for weight, *gradients in zip(self._weights, *(each for _, each in done), strict=True):
+            weight.grad = torch.stack(gradients).sum(0)
+        nn.utils.clip_grad_norm_(self._weights, 1.0)
+        share = self._share()
+        self._adam.param_groups[0]["lr"] = OTHER_RATE * share
+        self._adam.step()
+        self._muon.step(share)
+        self.step += 1
+        return sum(loss for loss, _ in done)
+
+    def _gradients(self, part: Batch, total: float) -> tuple[float, tuple[Tensor, ...]]:
+        wanted = part.weights > 0
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            logits = self.network(part.tokens, wanted)
+        losses = F.cross_entropy(logits.float(), part.targets[wanted], reduction="none")
+        loss = (losses * part.weights[wanted]).sum() / total
+        return float(loss.detach()), torch.autograd.grad(loss, self._weights)
+
+    def _share(self) -> float:
+        """The rate's schedule: up, level, and for the last part down to nearly nothing."""
+        up = (self.step + 1) / WARM_UP
+        down = (self.steps - self.step) / (self.steps * COOL_DOWN)
+        return min(up, 1.0, max(down, 0.01))
+
+    def _save(self, checkpoint: Path) -> None:
+        state = {
+            "step": self.step,
+            "network": self.network.state_dict(),
+            "muon": self._muon.momentum,
+            "adam": self._adam.state_dict(),
+        }
+        half = checkpoint.with_suffix(".half")
+        torch.save(state, half)
+        half.replace(checkpoint)
+
+    def _load(self, checkpoint: Path) -> None:
+        state = torch.load(checkpoint, weights_only=True)
+        self.step = state["step"]
+        self.network.load_state_dict(state["network"])
+        self._muon.momentum = state["muon"]
+        self._adam.load_state_dict(state["adam"])
+
+
+def learn_tokenizer() -> Tokenizer:
+    """The tokenizer, learned from the first dialogues."""
+    texts = (
+        text
+        for dialogue in islice(dialogues(SEED + 1), _LEARN_FROM)
+        for exchange in dialogue.exchanges
+        for text in (exchange.question, exchange.answer)
+    )
+    return learn(texts, Shape().vocabulary)
+
+
+def main() -> None:
+    """Train, and write the GGUF."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path, help="for the checkpoint and the GGUF")
+    parser.add_argument("--steps", type=int, default=STEPS, help="fewer make a worse model")
+    asked = parser.parse_args()
+    asked.folder.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(1)
+    training = Training(learn_tokenizer(), asked.steps)
+    training.run(asked.folder)
+    export(training.network, training.tokenizer, asked.folder / "guide.gguf")
+
+
+if __name__ == "__main__":
+    main()

@@ -49,6 +49,11 @@ class Paths:
         return self.state / "history"
 
     @property
+    def chats(self) -> Path:
+        """Saved chats (SQLite)."""
+        return self.data / "chats.db"
+
+    @property
     def logs(self) -> Path:
         """Folder of the runner's and the workers' logs."""
         return self.state / "logs"

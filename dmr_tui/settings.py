@@ -52,6 +52,9 @@ class Settings:
     """Web origins that may use `dmr serve` besides this machine's own, comma-separated; a port may
     be `*`, and `*` alone allows all (`DMR_ORIGINS`)."""
 
+    save_chats: bool = True
+    """Keep what is said in chats, on this machine (`DMR_SAVE_CHATS`)."""
+
     log_level: str = "info"
     """debug, info, warn or error (`LOG_LEVEL`)."""
 
@@ -66,6 +69,7 @@ _ENVIRONMENT = {
     "default_registry": "DEFAULT_REGISTRY",
     "insecure_registry": "INSECURE_REGISTRY",
     "origins": "DMR_ORIGINS",
+    "save_chats": "DMR_SAVE_CHATS",
     "log_level": "LOG_LEVEL",
 }
 _TRUE, _FALSE = {"1", "t", "true", "yes", "on"}, {"0", "f", "false", "no", "off", ""}

@@ -1,0 +1,172 @@
+"""Slash commands that change or show the model and how it answers."""
+
+from __future__ import annotations
+
+import re
+
+from dmr_tui.chat.commands.base import ChatContext, Outcome, SlashCommand, table
+from dmr_tui.chat.conversation import Conversation, title_of
+from dmr_tui.chat.parameters import PARAMETERS, find_parameter
+from dmr_tui.chat.tree import Node
+from dmr_tui.errors import DmrError, InvalidRequestError, ModelNotFoundError
+
+_THINKING = "enable_thinking"
+"""The variable by which chat templates of thinking models are told."""
+
+
+def settings_help() -> str:
+    """What `/set` can set."""
+    rows = [
+        ("/set system TEXT", "how the model should behave; no TEXT: nothing special"),
+        ("/set num_ctx N", "context size in tokens"),
+        *(
+            (f"/set parameter {each.name} {_sample(each.kind)}", each.summary)
+            for each in PARAMETERS
+        ),
+    ]
+    return table("Available settings:", rows)
+
+
+async def _set(context: ChatContext, arguments: str) -> Outcome:
+    what, _, value = arguments.partition(" ")
+    value = value.strip()
+    match what:
+        case "system":
+            text = re.sub(r'\A"""|"""\Z', "", value).strip()
+            context.conversation.system = text or None
+            return Outcome("Set system message." if text else "Cleared system message.")
+        case "num_ctx":
+            return await _set_context_size(context, value)
+        case "parameter":
+            name, _, value = value.partition(" ")
+            return await _set_parameter(context, name, value.strip())
+        case "":
+            raise InvalidRequestError("Usage: /set system|num_ctx|parameter …", "see /? set")
+    raise InvalidRequestError(f"Unknown setting '{what}'", "see /? set")
+
+
+async def _set_parameter(context: ChatContext, name: str, value: str) -> Outcome:
+    if not name:
+        raise InvalidRequestError("Usage: /set parameter NAME VALUE", "see /? set")
+    parameter = find_parameter(name)
+    if not value:
+        raise InvalidRequestError(f"Usage: /set parameter {name} {_sample(parameter.kind)}")
+    if parameter.name == "num_ctx":
+        return await _set_context_size(context, value)
+    parameter.set(context.conversation, parameter.parse(value))
+    return Outcome(f"Set parameter '{name}' to '{value}'")
+
+
+async def _set_context_size(context: ChatContext, value: str) -> Outcome:
+    parameter = find_parameter("num_ctx")
+    if not value:
+        raise InvalidRequestError("Usage: /set num_ctx N")
+    before = context.conversation.profile
+    parameter.set(context.conversation, parameter.parse(value))
+    try:
+        await context.runner.configure(context.conversation.model, context.conversation.profile)
+    except DmrError:
+        context.conversation.profile = before
+        raise
+    return Outcome(f"Set num_ctx to {parameter.get(context.conversation)}")
+
+
+async def _show(context: ChatContext, what: str) -> Outcome:
+    conversation = context.conversation
+    match what:
+        case "info":
+            return await _show_info(context)
+        case "system":
+            return Outcome(conversation.system or "No system message is set.")
+        case "parameters":
+            rows = [
+                (each.name, str(value))
+                for each in PARAMETERS
+                if (value := each.get(conversation)) not in (None, [])
+            ]
+            if not rows:
+                return Outcome("No parameters are set; the model's own defaults apply.")
+            return Outcome(table("Parameters:", rows))
+        case "turns":
+            return _show_turns(conversation)
+    raise InvalidRequestError("Usage: /show info|parameters|system|turns")
+
+
+def _show_turns(conversation: Conversation) -> Outcome:
+    if not conversation.turns:
+        return Outcome("Nothing was asked yet.")
+    rows = [
+        (f"{number:3}", title_of(question.text) + _versions(question))
+        for number, question in enumerate(conversation.questions, 1)
+    ]
+    return Outcome(table(conversation.title, rows))
+
+
+def _versions(question: Node) -> str:
+    count = len(question.versions)
+    return f"  ‹{question.version}/{count}›" if count > 1 else ""
+
+
+async def _show_info(context: ChatContext) -> Outcome:
+    model = await context.runner.model(context.conversation.model)
+    config = model.config
+    rows = [
+        ("Model", context.conversation.model),
+        ("ID", model.id),
+        ("Architecture", config.architecture),
+        ("Parameters", config.parameters),
+        ("Quantization", config.quantization),
+        ("Size", config.size),
+        ("Context size", str(config.context_size or "")),
+    ]
+    return Outcome(table("", [(name, value) for name, value in rows if value]))
+
+
+async def _model(context: ChatContext, name: str) -> Outcome:
+    conversation = context.conversation
+    if not name:
+        return Outcome(f"Talking to {conversation.model}. Use /model NAME to change.")
+    try:
+        await context.runner.model(name)
+    except ModelNotFoundError as error:
+        hint = error.hint or f"get it with: dmr pull {name}"
+        raise ModelNotFoundError(error.message, hint) from error
+    conversation.model = name
+    return Outcome(f"Now talking to {name}.")
+
+
+def _sample(kind: type[object]) -> str:
+    return {int: "N", float: "X"}.get(kind, "TEXT …")
+
+
+async def _system(context: ChatContext, text: str) -> Outcome:
+    return await (_set(context, f"system {text}") if text else _show(context, "system"))
+
+
+async def _think(context: ChatContext, choice: str) -> Outcome:
+    options = context.conversation.template_options
+    match choice:
+        case "on" | "off":
+            options[_THINKING] = choice == "on"
+        case "auto":
+            options.pop(_THINKING, None)
+        case "":
+            pass
+        case _:
+            raise InvalidRequestError("Usage: /think on|off|auto")
+    chosen = {True: "on", False: "off", None: "up to the model"}[options.get(_THINKING)]
+    return Outcome(f"Thinking is {chosen}.")
+
+
+COMMANDS = (
+    SlashCommand("/set", (), "system|num_ctx|parameter …", "change how the model answers", _set,
+                 "model", ("system", "num_ctx", "parameter")),
+    SlashCommand("/show", (), "info|parameters|system|turns", "show what is set and was asked",
+                 _show, "model", ("info", "parameters", "system", "turns")),
+    SlashCommand("/model", (), "[NAME]", "go on with another model", _model, "model",
+                 offers="models"),
+    SlashCommand("/system", (), "[TEXT]", "show or set how the model should behave", _system,
+                 "model"),
+    SlashCommand("/think", (), "on|off|auto", "let the model think before it answers", _think,
+                 "model", ("on", "off", "auto")),
+)  # fmt: skip

@@ -1,9 +1,15 @@
-"""How many tokens of context a model is loaded with."""
+"""How many tokens of context a model is loaded with, for how many answers, in which portions."""
 
 from __future__ import annotations
 
 DEFAULT_CONTEXT = 8192
 """Most tokens taken when nobody chose: a 128k model must not claim a 128k KV cache unasked."""
+
+SEQUENCES = 16
+"""Answers at a time; more wait their turn."""
+
+BATCH_TOKENS = 512
+"""Most tokens of one pass: llama.cpp's physical batch, beyond which a CPU gains nothing."""
 
 TRAINING = -1
 """A wish for as many tokens as the model was trained on."""

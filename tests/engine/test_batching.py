@@ -7,8 +7,8 @@ from contextlib import aclosing
 
 import pytest
 
+from dmr_tui.engine.context import SEQUENCES
 from dmr_tui.engine.files import ModelFiles
-from dmr_tui.engine.llamacpp.service import SEQUENCES
 from dmr_tui.engine.manager import EngineManager
 from dmr_tui.engine.profile import Profile
 from dmr_tui.engine.request import CompletionRequest, Delta, Event, Finished, Sampling

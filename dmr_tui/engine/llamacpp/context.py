@@ -5,12 +5,10 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Sequence
 
+from dmr_tui.engine.context import BATCH_TOKENS
 from dmr_tui.engine.llamacpp.model import Model
 from dmr_tui.engine.llamacpp.native import NativeLog, llama
 from dmr_tui.errors import EngineError
-
-BATCH_TOKENS = 512
-"""Most tokens of one pass: llama.cpp's physical batch, beyond which a CPU gains nothing."""
 
 SMALLEST_CONTEXT = 256
 """llama.cpp rounds up to multiples of this, but not before it has cut the batch down to less."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from queue import Empty
 from typing import TYPE_CHECKING
 
-from dmr_tui.engine.context import choose_context_size
+from dmr_tui.engine.context import SEQUENCES, choose_context_size
 from dmr_tui.engine.llamacpp.batcher import Batcher
 from dmr_tui.engine.llamacpp.context import Context
 from dmr_tui.engine.llamacpp.model import Model
@@ -29,9 +29,6 @@ from dmr_tui.errors import DmrError, EngineError
 
 if TYPE_CHECKING:
     from dmr_tui.engine.llamacpp.prompt import PromptBuilder
-
-SEQUENCES = 16
-"""Answers at a time; more wait their turn."""
 
 _PROGRESS_STEP = 0.01
 

@@ -129,7 +129,7 @@ async def test_type_ahead_is_sent_when_the_answer_ends(runner: StageRunner, tmp_
         await open_chat(pilot)
         await ask(pilot, "one")
         await ask(pilot, "two")
-        await see(pilot, "queued: sent when the answer ends")
+        await see(pilot, "“two” is sent when the answer ends")
         runner.say("first")
         runner.finish()
         await until(pilot, lambda: len(runner.asked) == 2)
@@ -141,9 +141,9 @@ async def test_a_queued_message_can_be_taken_back(runner: StageRunner, tmp_path:
         await open_chat(pilot)
         await ask(pilot, "one")
         await ask(pilot, "two")
-        await see(pilot, "queued")
+        await see(pilot, "“two” is sent")
         await pilot.press("escape")
-        await gone(pilot, "queued")
+        await gone(pilot, "“two” is sent")
         assert prompt(pilot).text == "two"
         assert runner.stopped == []
 
@@ -162,7 +162,7 @@ async def test_a_message_waits_for_the_runner(tmp_path: Path) -> None:
         await pilot.press("3")
         await see(pilot, "[3 Chat]", "◐ starting")
         await ask(pilot, "early")
-        await see(pilot, "waiting for the runner")
+        await see(pilot, "“early” waits for the runner")
         opened.append(True)
         await until(pilot, lambda: runner.asked)
 
@@ -174,7 +174,7 @@ async def test_a_pull_that_fails_gives_the_waiting_message_back(tmp_path: Path) 
         await pilot.press("enter")
         await see(pilot, "[3 Chat]")
         await ask(pilot, "hello")
-        await see(pilot, "waiting for smollm2")
+        await see(pilot, "“hello” waits for smollm2")
         runner.fail(UnavailableError("the network is down", "try again later"))
         await see(pilot, "the network is down")
         assert prompt(pilot).text == "hello"
@@ -259,11 +259,11 @@ async def test_commands_are_completed(runner: StageRunner, tmp_path: Path) -> No
         await pilot.press("enter")
         await until(pilot, lambda: prompt(pilot).text == "/set system ")
         await pilot.press("ctrl+u")
-        await type_in(pilot, "/")
+        await type_in(pilot, "/cl")
         await see(pilot, "forget what was said")
         await pilot.press("escape")
         await gone(pilot, "forget what was said")
-        assert prompt(pilot).text == "/"
+        assert prompt(pilot).text == "/cl"
 
 
 async def test_new_and_copy(runner: StageRunner, tmp_path: Path) -> None:

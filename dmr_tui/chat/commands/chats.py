@@ -150,7 +150,7 @@ def _turns(chat: ChatInfo) -> str:
 
 
 COMMANDS = (
-    SlashCommand("/clear", ("/new",), "", "begin a new chat", _clear, "chats"),
+    SlashCommand("/clear", ("/new",), "", "forget what was said, begin anew", _clear, "chats"),
     SlashCommand("/chats", (), "[WORDS]", "list saved chats, or those with these words",
                  _chats, "chats"),
     SlashCommand("/load", (), "N|TITLE", "open a saved chat", _load, "chats", offers="chats"),

@@ -161,7 +161,7 @@ async def _think(context: ChatContext, choice: str) -> Outcome:
 COMMANDS = (
     SlashCommand("/set", (), "system|num_ctx|parameter …", "change how the model answers", _set,
                  "model", ("system", "num_ctx", "parameter")),
-    SlashCommand("/show", (), "info|parameters|system|turns", "show what is set and was asked",
+    SlashCommand("/show", (), "info|parameters|system|turns", "show the model and what is set",
                  _show, "model", ("info", "parameters", "system", "turns")),
     SlashCommand("/model", (), "[NAME]", "go on with another model", _model, "model",
                  offers="models"),

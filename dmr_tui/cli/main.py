@@ -51,7 +51,10 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "prune": Entry("store_care", "Remove what no model needs"),
         "purge": Entry("store_care", "Remove all models"),
         "fsck": Entry("store_care", "Check the models on disk, and repair them"),
-        "package": Entry("package", "Make a model of a GGUF file"),
+        "save": Entry("exchange", "Write a model to a tar file"),
+        "load": Entry("exchange", "Take a model from a tar file"),
+        "cp": Entry("exchange", "Copy a model to another store"),
+        "package": Entry("package", "Make a model of files"),
     },
     "Run models for other programs": {
         "serve": Entry("serve", "Serve models over HTTP, in the foreground"),

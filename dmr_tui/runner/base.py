@@ -6,7 +6,7 @@ Docker Model Runner's HTTP API. Who holds a `Runner` cannot tell which kind it i
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Sequence
 from typing import Any, Protocol
 
 from msgspec import Struct, field
@@ -108,6 +108,28 @@ class Runner(Protocol):
 
     def push(self, name: str) -> AsyncGenerator[TransferProgress, None]:
         """Upload a model to the registry in its name."""
+        ...
+
+    def export(self, name: str) -> AsyncGenerator[bytes, None]:
+        """A model as a tar stream, in Docker Model Runner's exchange format."""
+        ...
+
+    async def load_archive(self, chunks: AsyncIterable[bytes]) -> str:
+        """Take a model, without a name, from such a stream.
+
+        Returns:
+            Its id; empty when a remote runner does not tell.
+        """
+        ...
+
+    async def repackage(self, source: str, target: str, *, context_size: int | None = None) -> str:
+        """Make another model of the same files; returns the canonical target.
+
+        Args:
+            source: the model.
+            target: the name of the new one.
+            context_size: tokens that it asks for; None as the source.
+        """
         ...
 
     async def disk_usage(self) -> DiskUsage:

@@ -7,7 +7,7 @@ without a word, and on loopback a new one costs nothing.
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -103,11 +103,21 @@ class Connection:
         path: str,
         *,
         body: Any = None,
+        content: AsyncIterable[bytes] | None = None,
         params: dict[str, str] | None = None,
         headers: dict[str, str] | None = None,
         timeout: float | None = None,
     ) -> AsyncGenerator[httpx.Response, None]:
         """A successful answer whose body is still to be read.
+
+        Args:
+            method: of the request.
+            path: below the base URL.
+            body: becomes JSON.
+            content: what is sent as it is, instead of a `body`.
+            params: of the query.
+            headers: more of them.
+            timeout: seconds without a byte.
 
         Raises:
             DmrError: nobody answers, or the answer is a failure.
@@ -115,7 +125,7 @@ class Connection:
         request = self._client.build_request(
             method,
             path,
-            content=None if body is None else msgspec.json.encode(body),
+            content=content if body is None else msgspec.json.encode(body),
             params=params,
             headers=headers if body is None else {**_JSON, **(headers or {})},
             timeout=httpx.Timeout(
@@ -132,6 +142,12 @@ class Connection:
             yield response
         finally:
             await response.aclose()
+
+    async def chunks(self, response: httpx.Response) -> AsyncGenerator[bytes, None]:
+        """The body's bytes as they come."""
+        with self._failures():
+            async for chunk in response.aiter_bytes():
+                yield chunk
 
     async def lines(self, response: httpx.Response) -> AsyncGenerator[bytes, None]:
         """The body's lines, without their ends.

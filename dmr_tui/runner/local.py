@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from dmr_tui.engine.profile import Profile, RunningModel
 from dmr_tui.engine.request import Event, GenerateRequest
 from dmr_tui.errors import ConflictError, InvalidRequestError
 from dmr_tui.paths import Paths
+from dmr_tui.runner.archives import read, written
 from dmr_tui.runner.base import DiskUsage, Model, Removed, RunnerStatus
 from dmr_tui.runner.profiles import Profiles, overlay
 from dmr_tui.runner.streams import follow
@@ -133,6 +135,32 @@ class LocalRunner:
         async with aclosing(follow(job)) as lines:
             async for line in lines:
                 yield line
+
+    async def export(self, name: str) -> AsyncGenerator[bytes, None]:
+        """See `Runner.export`."""
+        from dmr_tui.store.archive import save
+
+        found = await self._find(name)
+        async with aclosing(written(partial(save, self._store, found))) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+    async def load_archive(self, chunks: AsyncIterable[bytes]) -> str:
+        """See `Runner.load_archive`."""
+        from dmr_tui.store.archive import load
+
+        return (await read(chunks, partial(load, self._store, names=False))).id
+
+    async def repackage(self, source: str, target: str, *, context_size: int | None = None) -> str:
+        """See `Runner.repackage`."""
+        from dmr_tui.store.package import repackage
+        from dmr_tui.store.parts import Extras
+
+        reference = parse_reference(target, default_registry=self._settings.default_registry)
+        found = await self._find(source)
+        extras = Extras(context_size=context_size)
+        await asyncio.to_thread(repackage, self._store, found, reference, extras=extras)
+        return str(reference)
 
     async def disk_usage(self) -> DiskUsage:
         """See `Runner.disk_usage`."""

@@ -7,7 +7,7 @@ fallback. Import it where it is needed: httpx is not cheap.
 from __future__ import annotations
 
 import html
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Sequence
 from contextlib import aclosing
 from datetime import datetime
 from pathlib import Path
@@ -149,6 +149,39 @@ class RemoteRunner:
         async with aclosing(self._transfer(f"/models/{_quoted(name)}/push", {}, "push")) as lines:
             async for line in lines:
                 yield line
+
+    async def export(self, name: str) -> AsyncGenerator[bytes, None]:
+        """See `Runner.export`."""
+        path = f"/models/{_quoted(name)}/export"
+        async with (
+            self._connection.stream("GET", path) as response,
+            aclosing(self._connection.chunks(response)) as chunks,
+        ):
+            async for chunk in chunks:
+                yield chunk
+
+    async def load_archive(self, chunks: AsyncIterable[bytes]) -> str:
+        """See `Runner.load_archive`."""
+        async with (
+            self._connection.stream("POST", "/models/load", content=chunks) as response,
+            aclosing(self._connection.lines(response)) as lines,
+        ):
+            async for raw in lines:
+                line = _progress_line(raw)
+                if line is not None and line.type == "error":
+                    raise _transfer_failure(line)
+                if line is not None and line.type == "success":
+                    return line.layer.id if line.layer else ""
+        raise RegistryError("the load ended before it was finished", "try it again")
+
+    async def repackage(self, source: str, target: str, *, context_size: int | None = None) -> str:
+        """See `Runner.repackage`."""
+        body: dict[str, Any] = {"target": target}
+        if context_size is not None:
+            body["context_size"] = context_size
+        path = f"/models/{_quoted(source)}/repackage"
+        answer = await self._connection.ask("POST", path, body=body, timeout=None)
+        return self._decode(answer, _Tagged).target or str(parse_reference(target))
 
     async def disk_usage(self) -> DiskUsage:
         """See `Runner.disk_usage`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import html
+import re
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Any, Literal
@@ -25,6 +26,13 @@ class CreateBody(Struct, frozen=True):
     """The body of `POST /models/create`."""
 
     reference: str = field(name="from")
+
+
+class RepackageBody(Struct, frozen=True):
+    """The body of `POST /models/{name}/repackage`."""
+
+    target: str = ""
+    context_size: int | None = None
 
 
 class ErrorLine(Struct, frozen=True):
@@ -52,7 +60,10 @@ class Models:
         return [
             Route("/models", self.all),
             Route("/models/create", self.create, methods=["POST"]),
+            Route("/models/load", self.load, methods=["POST"]),
             Route("/models/purge", self.purge, methods=["DELETE"]),
+            Route("/models/{name:path}/export", self.export),
+            Route("/models/{name:path}/repackage", self.repackage, methods=["POST"]),
             Route("/models/{name:path}/tag", self.tag, methods=["POST"]),
             Route("/models/{name:path}/push", self.push, methods=["POST"]),
             Route("/models/{name:path}/manifest", self.manifest),
@@ -81,6 +92,37 @@ class Models:
         """`DELETE /models/{name}?force=BOOL`."""
         name = request.path_params["name"]
         return json_response(await self._runner.remove(name, force=_flag(request, "force")))
+
+    async def load(self, request: Request) -> Response:
+        """`POST /models/load`: a tar, as `export` writes it, becomes a model without a name."""
+        async with aclosing(request.stream()) as chunks:
+            model = await self._runner.load_archive(chunks)
+        line = TransferProgress("success", "Model loaded successfully", layer=LayerProgress(model))
+        return Response(_line(line), media_type="application/json")
+
+    async def export(self, request: Request) -> Response:
+        """`GET /models/{name}/export`: the model as a tar."""
+        name: str = request.path_params["name"]
+        file = re.sub(r"[^A-Za-z0-9._-]+", "-", name)
+        # An archive that breaks off has no manifest, which is its last member, and no reader
+        # takes it for a whole one.
+        return StreamedResponse(
+            self._runner.export(name),
+            lambda error: b"",
+            self._closing,
+            media_type="application/x-tar",
+            headers={"Content-Disposition": f'attachment; filename="{file}.tar"'},
+        )
+
+    async def repackage(self, request: Request) -> Response:
+        """`POST /models/{name}/repackage`: the same files as another model."""
+        body = decode(await read_body(request), RepackageBody)
+        if not body.target.strip():
+            raise InvalidRequestError("target is required", param="target")
+        source: str = request.path_params["name"]
+        target = await self._runner.repackage(source, body.target, context_size=body.context_size)
+        message = f'Model repackaged successfully as "{body.target}"'
+        return json_response({"message": message, "source": source, "target": target}, 201)
 
     async def purge(self, request: Request) -> Response:
         """`DELETE /models/purge?force=BOOL`: all models."""

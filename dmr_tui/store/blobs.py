@@ -168,18 +168,20 @@ class BlobStore:
                 )
             self._publish(target, name, blob, keep)
 
-    def put_link(self, path: Path, digest: str) -> Adoption:
-        """Have a finished file of another program as a blob, sharing its bytes if possible.
+    def put_link(self, path: Path, digest: str, *, symbolic: bool = True) -> Adoption | None:
+        """Have a finished file as a blob, sharing its bytes instead of copying them.
 
         Args:
-            path: the file; nobody may write to it any more, as those programs promise.
+            path: the file; nobody may write to it any more, as other programs' stores promise.
             digest: of its bytes, known or trusted by the caller, who has protected it.
+            symbolic: whether a symbolic link will do, which is void once its target is removed.
 
         Returns:
-            How: the first that works of a copy that shares extents, a hard link, a symbolic link.
+            How: the first that works of a copy that shares extents, a hard link, a symbolic link;
+            None when none of them does.
 
         Raises:
-            StoreError: the store cannot be written.
+            StoreError: the file cannot be read or the store cannot be written.
         """
         source = path.resolve()
         target = self.path(digest)
@@ -188,10 +190,11 @@ class BlobStore:
             if self._share(source, digest):
                 return "reflink"
             temporary = target.with_name(f"{target.name}.tmp-{os.urandom(5).hex()}")
-            how = link(source, temporary)
-            os.replace(temporary, target)
-            temporary.unlink(missing_ok=True)  # renaming onto the same file does nothing
-            durable.sync(target.parent)
+            how = link(source, temporary, symbolic=symbolic)
+            if how is not None:
+                os.replace(temporary, target)
+                temporary.unlink(missing_ok=True)  # renaming onto the same file does nothing
+                durable.sync(target.parent)
         return how
 
     def _share(self, source: Path, digest: str) -> bool:
@@ -245,20 +248,28 @@ def _parts(digest: str) -> tuple[str, str]:
     return algorithm, hexadecimal
 
 
-def link(source: Path, target: Path) -> Literal["hard link", "symbolic link"]:
+def link(
+    source: Path, target: Path, *, symbolic: bool = True
+) -> Literal["hard link", "symbolic link"] | None:
     """Have a file under another name: one inode where possible, else a symbolic link.
 
+    Returns:
+        How, or None when neither can be, or a symbolic link was not wanted.
+
     Raises:
-        OSError: neither can be made.
+        OSError: the folder cannot be written.
     """
     try:
         os.link(source, target)
     except OSError as error:
         if error.errno not in _NO_HARD_LINK:
             raise
-        target.symlink_to(source.resolve())
-        return "symbolic link"
-    return "hard link"
+    else:
+        return "hard link"
+    if not symbolic:
+        return None
+    target.symlink_to(source.resolve())
+    return "symbolic link"
 
 
 def digest_file(path: Path, algorithm: str = "sha256", on_bytes: OnBytes = ignore) -> Blob:

@@ -19,6 +19,7 @@ from dmr_tui.store.manifest import (
     CONFIG_V01,
     FILE_PATH,
     GGUF_LAYER,
+    LORA_LAYER,
     MMPROJ_LAYER,
     Descriptor,
     Manifest,
@@ -112,7 +113,7 @@ def _by_annotation(name: str, manifest: Manifest) -> dict[str, Descriptor]:
     files: dict[str, Descriptor] = {}
     for layer in manifest.layers:
         path = (layer.annotations or {}).get(FILE_PATH)
-        if path is None:
+        if path is None or layer.media_type == LORA_LAYER:
             continue
         if not _is_local(path):
             raise UnsupportedModelError(f"{name} holds a file with the unsafe path {path!r}")

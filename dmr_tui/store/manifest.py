@@ -27,6 +27,8 @@ GGUF_LAYER = "application/vnd.docker.ai.gguf.v3"
 MMPROJ_LAYER = "application/vnd.docker.ai.mmproj"
 CHAT_TEMPLATE_LAYER = "application/vnd.docker.ai.chat.template.jinja"
 LICENSE_LAYER = "application/vnd.docker.ai.license"
+LORA_LAYER = "application/vnd.docker.ai.gguf.v3.lora"
+SAFETENSORS_LAYER = "application/vnd.docker.ai.safetensors"
 FILE_LAYER = "application/vnd.docker.ai.model.file"
 CNCF_WEIGHT_LAYERS = (
     "application/vnd.cncf.model.weight.v1.raw",

@@ -1,45 +1,46 @@
-"""Packaging: a GGUF file and what belongs to it become a model of the store.
+"""Packaging: files become a model of the store.
 
-The result is what Docker Model Runner's `package` builds: a config of version 0.1 and one layer
-for each file, with the annotations of the CNCF ModelPack.
+A GGUF file and what belongs to it give what Docker Model Runner's `package` builds: a config of
+version 0.1 and one layer for each file. A folder of safetensors gives a config of version 0.2 and
+one layer for each of its files, under its path. A model of the store can be packaged again with
+other parts; what stays is not copied.
+
+The same files give the same id: times in the package are the files' own times of change in whole
+seconds, or `SOURCE_DATE_EPOCH` where that is set (https://reproducible-builds.org), and modes and
+owners are fixed.
 """
 
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
 from msgspec import Struct
 
-from dmr_tui.errors import InvalidRequestError
+from dmr_tui.errors import InvalidRequestError, UnsupportedModelError
 from dmr_tui.store import gojson
-from dmr_tui.store.blobs import BlobStore
+from dmr_tui.store.artifact import Artifact, Format, role_of_path, taken_apart
 from dmr_tui.store.facts import model_config
 from dmr_tui.store.gguf import read_header
+from dmr_tui.store.leases import Hold
 from dmr_tui.store.manifest import (
-    CHAT_TEMPLATE_LAYER,
-    CONFIG_V01,
     FILE_METADATA,
     FILE_PATH,
     FILE_UNTESTED,
-    GGUF_LAYER,
-    LICENSE_LAYER,
-    MMPROJ_LAYER,
-    OCI_MANIFEST,
-    ConfigFile,
-    Dates,
     Descriptor,
-    Manifest,
-    RootFS,
+    parse_config,
 )
+from dmr_tui.store.parts import Extras, PartFile, find_shards, regular_files
 from dmr_tui.store.reference import Reference
+from dmr_tui.store.safetensors import safetensors_config
 from dmr_tui.store.store import Store, StoredModel
 
-_SHARD = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf")
-_LARGEST_CONTEXT = (1 << 31) - 1
+OnProgress = Callable[[int, int], None]
+"""Told how many bytes of files are done, and how many there are."""
 
 
 class _FileMetadata(Struct, frozen=True):
@@ -60,101 +61,151 @@ def package_gguf(
     gguf: Path,
     reference: Reference,
     *,
-    licenses: Sequence[Path] = (),
-    context_size: int | None = None,
-    chat_template: Path | None = None,
-    mmproj: Path | None = None,
+    extras: Extras | None = None,
+    artifact_format: Format = "docker",
+    on_progress: OnProgress = lambda *_: None,
 ) -> StoredModel:
     """Copy a GGUF file into the store as a model.
-
-    The same files give the same id: times in the package are the files' own times of change in
-    whole seconds, or `SOURCE_DATE_EPOCH` where that is set (https://reproducible-builds.org), and
-    modes and owners are fixed.
 
     Args:
         store: where to.
         gguf: the weights; the first shard brings all others beside it.
         reference: the tag that the model gets.
-        licenses: text files.
-        context_size: tokens that the package asks its engine for; None writes nothing.
-        chat_template: a Jinja file that replaces the GGUF's own template.
-        mmproj: the multimodal projector, a GGUF file.
+        extras: what else belongs to it.
+        artifact_format: whose media types the artifact gets.
+        on_progress: told of the copying.
 
     Raises:
         InvalidRequestError: a file is missing or is not what it should be, or a value is wrong.
         StoreError: the disk is full or the store cannot be written.
     """
-    if reference.digest:
-        raise InvalidRequestError(f"{reference} names a digest; a package needs a tag")
-    if context_size is not None and not 0 < context_size <= _LARGEST_CONTEXT:
-        raise InvalidRequestError(f"a context of {context_size} tokens is not possible")
+    extras = extras or Extras()
+    _require_tag(reference)
     weights = find_shards(gguf)
-    headers = [read_header(path) for path in weights]
-    files = [(path, GGUF_LAYER) for path in weights]
-    files += [(path, LICENSE_LAYER) for path in licenses]
-    if chat_template:
-        _require_text(chat_template)
-        files.append((chat_template, CHAT_TEMPLATE_LAYER))
-    if mmproj:
-        read_header(mmproj)
-        files.append((mmproj, MMPROJ_LAYER))
-    for path, _ in files:
-        _require_file(path)
-    layers = [_layer(store.blobs, path, media_type) for path, media_type in files]
-    config = ConfigFile(
-        model_config(headers, context_size),
-        Dates(created=_time(weights[0])),
-        RootFS(diff_ids=[layer.digest for layer in layers]),
-    )
-    blob = store.blobs.put(gojson.encode(config))
-    manifest = Manifest(
-        schema_version=2,
-        media_type=OCI_MANIFEST,
-        config=Descriptor(CONFIG_V01, blob.size, blob.digest),
-        layers=layers,
-    )
-    return store.add(gojson.encode(manifest), reference)
+    config = model_config([read_header(path) for path in weights], extras.context_size)
+    files = [*(PartFile("gguf", path, path.name) for path in weights), *extras.files()]
+    made = Artifact((), config, _time(weights[0]), artifact_format)
+    return _enter(store, made, files, reference, on_progress)
 
 
-def find_shards(path: Path) -> list[Path]:
-    """All files of a model, given its only file or its first shard.
+def package_safetensors(
+    store: Store,
+    folder: Path,
+    reference: Reference,
+    *,
+    extras: Extras | None = None,
+    artifact_format: Format = "docker",
+    on_progress: OnProgress = lambda *_: None,
+) -> StoredModel:
+    """Copy a folder of safetensors and what is beside them into the store as a model.
+
+    Hidden files and symbolic links are left out. For the rest see `package_gguf`.
+    """
+    extras = extras or Extras()
+    _require_tag(reference)
+    found = sorted(regular_files(folder))
+    weights = [path for path in found if path.suffix == ".safetensors"]
+    if not weights:
+        raise InvalidRequestError(
+            f"there are no safetensors files in {folder}",
+            "symbolic links are not followed; name the folder that holds the files themselves",
+        )
+    config = safetensors_config(weights, folder, extras.context_size)
+    names = {path: path.relative_to(folder).as_posix() for path in found}
+    own = [PartFile(role_of_path(name), path, name) for path, name in names.items()]
+    more = extras.files()
+    replaced = {"template"} if extras.chat_template else set()
+    files = [file for file in own if file.role not in replaced]
+    taken = {file.name for file in files}
+    files += [file for file in more if file.name not in taken]
+    if artifact_format == "cncf" and extras.context_size is None:
+        config = msgspec.structs.replace(config, context_size=None)
+    made = Artifact((), config, max(map(_time, weights)), artifact_format)
+    return _enter(store, made, files, reference, on_progress)
+
+
+def repackage(
+    store: Store,
+    source: StoredModel,
+    reference: Reference,
+    *,
+    extras: Extras | None = None,
+    artifact_format: Format | None = None,
+    on_progress: OnProgress = lambda *_: None,
+) -> StoredModel:
+    """Make another model of a stored one's files, without copying them.
+
+    Args:
+        store: where both are.
+        source: the model.
+        reference: the tag that the new one gets.
+        extras: a template or a projector replaces the one there is, licences and adapters are
+            added; a context size that is not given stays.
+        artifact_format: None for the source's own.
+        on_progress: told of what is copied.
 
     Raises:
-        InvalidRequestError: not the first shard, or one of the others is missing.
+        InvalidRequestError: a file is not what it should be, or a value is wrong.
+        StoreError: a blob is missing, or the store cannot be written.
     """
-    match = _SHARD.fullmatch(path.name)
-    if match is None:
-        return [path]
-    count = int(match["count"])
-    files = list(_names(path, match["stem"], count))
-    if int(match["number"]) != 1:
-        raise InvalidRequestError(
-            f"{path.name} is not the first of {count} shards", f"name {files[0].name}"
-        )
-    missing = [file.name for file in files if not file.is_file()]
-    if missing:
-        raise InvalidRequestError(f"the shard {missing[0]} is missing in {path.parent}")
-    return files
+    extras = extras or Extras()
+    _require_tag(reference)
+    raw = source.manifest.config
+    made = taken_apart(source.manifest, parse_config(store.blobs.read(raw.digest), raw.media_type))
+    files = extras.files()
+    if extras.chat_template:
+        made = made.without("template")
+    if extras.mmproj:
+        made = made.without("mmproj")
+    if extras.context_size is not None:
+        config = msgspec.structs.replace(made.config, context_size=extras.context_size)
+        made = replace(made, config=config)
+    made = replace(made, format=artifact_format or made.format)
+    if made.format == "docker" and not made.config.format:
+        raise UnsupportedModelError(f"{source.name} does not say of which format it is")
+    return _enter(store, made, files, reference, on_progress)
 
 
-def _names(path: Path, stem: str, count: int) -> Iterator[Path]:
-    for number in range(1, count + 1):
-        yield path.with_name(f"{stem}-{number:05d}-of-{count:05d}.gguf")
+def _enter(
+    store: Store,
+    made: Artifact,
+    files: Sequence[PartFile],
+    reference: Reference,
+    on_progress: OnProgress,
+) -> StoredModel:
+    """Copy the files, and put the artifact with them into the store."""
+    total, done = sum(file.path.stat().st_size for file in files), 0
+    layers = list(made.layers)
+    there = {(role, layer.digest) for role, layer in layers}
+    with store.leases.holding(f"package {reference.familiar()}") as lease:
+        lease.protect([layer.digest for _, layer in made.layers])
+        for file in files:
+            layer = _layer(store, file, lease, _from(done, total, on_progress))
+            if (file.role, layer.digest) not in there:
+                layers.append((file.role, layer))
+            done += layer.size
+        return replace(made, layers=tuple(layers)).enter(store, reference)
 
 
-def _layer(blobs: BlobStore, path: Path, media_type: str) -> Descriptor:
-    blob = blobs.put_file(path)
-    metadata = _FileMetadata(path.name, 0o644, 0, 0, blob.size, _time(path))
+def _layer(
+    store: Store, file: PartFile, lease: Hold, on_bytes: Callable[[int], None]
+) -> Descriptor:
+    blob = store.blobs.put_file(file.path, keep=lease.protect, on_bytes=on_bytes)
+    metadata = _FileMetadata(file.name, 0o644, 0, 0, blob.size, _time(file.path))
     return Descriptor(
-        media_type,
+        "",  # the artifact's format says it
         blob.size,
         blob.digest,
         {
-            FILE_PATH: path.name,
+            FILE_PATH: file.name,
             FILE_METADATA: gojson.encode(metadata).decode(),
             FILE_UNTESTED: "false",
         },
     )
+
+
+def _from(start: int, total: int, on_progress: OnProgress) -> Callable[[int], None]:
+    return lambda count: on_progress(start + count, total)
 
 
 def _time(path: Path) -> str:
@@ -166,13 +217,6 @@ def _time(path: Path) -> str:
     return datetime.fromtimestamp(max(0, seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _require_file(path: Path) -> None:
-    if not path.is_file():
-        raise InvalidRequestError(f"cannot read {path}: no such file")
-
-
-def _require_text(path: Path) -> None:
-    try:
-        path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidRequestError(f"{path} cannot be read as a template: {error}") from error
+def _require_tag(reference: Reference) -> None:
+    if reference.digest:
+        raise InvalidRequestError(f"{reference} names a digest; a package needs a tag")

@@ -165,3 +165,54 @@ async def test_disk_usage_tells_models_from_what_nobody_needs(
     Store(tmp_path / "data" / "models").blobs.put(b"loose")
     assert (await runner.disk_usage()).unused == 5
     assert (await runner.disk_usage()).models == usage.models
+
+
+async def test_an_exported_model_can_be_loaded_elsewhere(
+    runner: LocalRunner, tmp_path: Path
+) -> None:
+    paths = Paths(tmp_path / "d2", tmp_path / "c2", tmp_path / "s2")
+    other = LocalRunner.open(paths, Settings())
+    model = await runner.model("my/m")
+    assert await other.load_archive(runner.export("my/m")) == model.id
+    assert [each.tags for each in await other.models()] == [[]]
+
+
+async def test_an_export_that_nobody_reads_on_ends(runner: LocalRunner) -> None:
+    async with aclosing(runner.export("my/m")) as chunks:
+        async for _ in chunks:
+            break
+    with pytest.raises(ModelNotFoundError):
+        await anext(runner.export("no/such"))
+
+
+async def test_an_archive_that_breaks_off_or_is_waited_for_no_more_ends_the_load(
+    runner: LocalRunner,
+) -> None:
+    async def broken() -> AsyncIterator[bytes]:
+        async with aclosing(runner.export("my/m")) as chunks:
+            async for chunk in chunks:
+                yield chunk[:2000]
+                break
+
+    with pytest.raises(InvalidRequestError):
+        await runner.load_archive(broken())
+
+    waiting = asyncio.Event()
+
+    async def endless() -> AsyncIterator[bytes]:
+        yield b""
+        waiting.set()
+        await asyncio.Event().wait()
+
+    task = asyncio.create_task(runner.load_archive(endless()))
+    await waiting.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_repackaging_shares_the_files(runner: LocalRunner) -> None:
+    assert await runner.repackage("my/m", "small", context_size=64) == "docker.io/ai/small:latest"
+    assert (await runner.model("small")).config.context_size == 64
+    with pytest.raises(InvalidRequestError):
+        await runner.repackage("my/m", "small", context_size=0)

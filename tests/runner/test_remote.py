@@ -45,7 +45,7 @@ from dmr_tui.runner.remote import RemoteRunner
 from dmr_tui.server.endpoint import Endpoint
 from dmr_tui.settings import Settings
 from dmr_tui.store.transfer.progress import TransferProgress
-from tests.support.fake_runner import MANIFEST, MODEL, FakeRunner
+from tests.support.fake_runner import ARCHIVE, MANIFEST, MODEL, FakeRunner
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -111,8 +111,10 @@ async def test_tagging_and_removal(remote: RemoteRunner, runner: FakeRunner) -> 
         ("tag", NAME, "localhost:5000/a/b:latest"),
         ("remove", NAME, True),
     ]
+    assert await remote.repackage(NAME, "mine:small", context_size=64) == "docker.io/mine:small"
+    assert runner.calls[-1] == ("repackage", NAME, "mine:small", 64)
     await remote.purge(force=True)
-    assert runner.calls[-1] == ("purge", True)
+    assert ("purge", True) in runner.calls
     with pytest.raises(ConflictError, match="process 77"):
         await remote.purge()
     with pytest.raises(ConflictError) as raised:
@@ -343,3 +345,18 @@ async def test_an_endpoint_that_stops_in_the_middle(paths_of_its_own: Paths) -> 
 @pytest.fixture
 def paths_of_its_own(tmp_path: Path) -> Paths:
     return Paths(tmp_path, tmp_path, tmp_path)
+
+
+async def test_archives_go_both_ways(remote: RemoteRunner, runner: FakeRunner) -> None:
+    archive = b"".join([chunk async for chunk in remote.export(NAME)])
+    assert archive == b"".join(ARCHIVE)
+
+    async def chunks(data: bytes) -> AsyncIterator[bytes]:
+        for at in range(0, len(data), 1000):
+            yield data[at : at + 1000]
+
+    assert await remote.load_archive(chunks(archive)) == MODEL.id
+    with pytest.raises(InvalidRequestError, match="no model's archive"):
+        await remote.load_archive(chunks(b"x"))
+    with pytest.raises(ModelNotFoundError):
+        await anext(remote.export("nope"))

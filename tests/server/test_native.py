@@ -18,7 +18,7 @@ from dmr_tui.errors import (
     UnauthorizedError,
     UnsupportedModelError,
 )
-from tests.support.fake_runner import MANIFEST, MODEL, FakeRunner
+from tests.support.fake_runner import ARCHIVE, MANIFEST, MODEL, FakeRunner
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -81,6 +81,33 @@ async def test_purge(
     assert answer.status_code == status
     assert runner.calls == [("purge", bool(query))]
     assert answer.content == b"" or status == 409
+
+
+async def test_export_and_load(client: httpx.AsyncClient, runner: FakeRunner) -> None:
+    answer = await client.get(f"/models/{NAME}/export")
+    assert answer.headers["content-type"] == "application/x-tar"
+    disposition = 'attachment; filename="ai-llama3.2-1B-Q8_0.tar"'
+    assert answer.headers["content-disposition"] == disposition
+    assert answer.content == b"".join(ARCHIVE)
+    assert (await client.get("/models/nope/export")).status_code == 404
+    loaded = await client.post("/models/load", content=answer.content)
+    assert loaded.json()["message"] == "Model loaded successfully"
+    assert loaded.json()["layer"]["id"] == MODEL.id
+    assert (await client.post("/models/load", content=b"x")).status_code == 400
+
+
+async def test_repackage(client: httpx.AsyncClient, runner: FakeRunner) -> None:
+    body = {"target": "me/small", "context_size": 64}
+    answer = await client.post(f"/models/{NAME}/repackage", json=body)
+    assert answer.status_code == 201
+    assert answer.json() == {
+        "message": 'Model repackaged successfully as "me/small"',
+        "source": NAME,
+        "target": "docker.io/me/small",
+    }
+    assert runner.calls == [("repackage", NAME, "me/small", 64)]
+    assert (await client.post(f"/models/{NAME}/repackage", json={})).status_code == 400
+    assert (await client.post("/models/nope/repackage", json=body)).status_code == 404
 
 
 async def test_tagging(client: httpx.AsyncClient, runner: FakeRunner) -> None:

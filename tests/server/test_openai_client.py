@@ -16,6 +16,7 @@ from dmr_tui.runner.local import LocalRunner
 from dmr_tui.server.endpoint import Endpoint
 from dmr_tui.settings import Settings
 from dmr_tui.store.package import package_gguf
+from dmr_tui.store.parts import Extras
 from dmr_tui.store.reference import parse_reference
 from dmr_tui.store.store import Store
 
@@ -32,7 +33,7 @@ async def local(
     home = tmp_path_factory.mktemp("home")
     paths = Paths(home / "data", home / "config", home / "state")
     store = Store(paths.models)
-    package_gguf(store, tiny_gguf, parse_reference(NAME), context_size=CONTEXT)
+    package_gguf(store, tiny_gguf, parse_reference(NAME), extras=Extras(context_size=CONTEXT))
     broken = home / "broken.gguf"
     # Well formed, but a tensor that the architecture needs is not there.
     broken.write_bytes(tiny_gguf.read_bytes().replace(b"output_norm", b"output_xorm"))

@@ -6,12 +6,16 @@ import shutil
 from functools import partial
 from pathlib import Path
 
+import numpy
 import pytest
+from gguf import GGUFWriter
 
 from dmr_tui.errors import InvalidRequestError, StoreError
-from dmr_tui.store.package import find_shards, package_gguf
+from dmr_tui.store.manifest import FILE_PATH
+from dmr_tui.store.package import package_gguf, package_safetensors, repackage
+from dmr_tui.store.parts import Extras, find_shards
 from dmr_tui.store.reference import parse_reference
-from dmr_tui.store.store import Store
+from dmr_tui.store.store import Store, StoredModel
 from tests.store.conftest import sha256, tree
 
 MARCH = 1_742_823_181
@@ -75,10 +79,12 @@ def test_everything_that_may_belong_to_a_model(store: Store, gguf: Path, tmp_pat
         store,
         gguf,
         parse_reference("org/tiny:v1"),
-        licenses=[files["LICENSE"], files["NOTICE"]],
-        context_size=4096,
-        chat_template=files["chat.jinja"],
-        mmproj=gguf,
+        extras=Extras(
+            licenses=[files["LICENSE"], files["NOTICE"]],
+            context_size=4096,
+            chat_template=files["chat.jinja"],
+            mmproj=gguf,
+        ),
     )
     kinds = [layer.media_type.rpartition("docker.ai.")[2] for layer in model.manifest.layers]
     assert kinds == ["gguf.v3", "license", "license", "chat.template.jinja", "mmproj"]
@@ -144,12 +150,13 @@ def test_what_cannot_be_packaged_leaves_the_store_alone(
         partial(package, damaged, name),
         partial(package, absent, name),
         partial(package, tmp_path, name),
-        partial(package, gguf, name, licenses=[absent]),
-        partial(package, gguf, name, chat_template=absent),
-        partial(package, gguf, name, chat_template=binary),
-        partial(package, gguf, name, mmproj=damaged),
-        partial(package, gguf, name, context_size=0),
-        partial(package, gguf, name, context_size=2**31),
+        partial(package, gguf, name, extras=Extras(licenses=[absent])),
+        partial(package, gguf, name, extras=Extras(chat_template=absent)),
+        partial(package, gguf, name, extras=Extras(chat_template=binary)),
+        partial(package, gguf, name, extras=Extras(mmproj=damaged)),
+        partial(package, gguf, name, extras=Extras(lora=[gguf])),
+        partial(package, gguf, name, extras=Extras(context_size=0)),
+        partial(package, gguf, name, extras=Extras(context_size=2**31)),
         partial(package, gguf, by_digest),
     ):
         with pytest.raises(InvalidRequestError):
@@ -166,3 +173,178 @@ def test_a_full_disk_is_reported_with_numbers(
     with pytest.raises(StoreError, match="not enough space"):
         package_gguf(store, gguf, parse_reference("m"))
     assert store.models() == []
+
+
+def kinds(model: StoredModel) -> list[str]:
+    return [layer.media_type.rpartition("/vnd.")[2] for layer in model.manifest.layers]
+
+
+def write_safetensors(path: Path, tensors: dict[str, tuple[str, list[int], int]]) -> None:
+    """A file of zeros; each tensor is a type, a shape and a size in bytes."""
+    header: dict[str, object] = {"__metadata__": {"format": "pt"}}
+    at = 0
+    for name, (dtype, shape, size) in tensors.items():
+        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [at, at + size]}
+        at += size
+    text = json.dumps(header).encode()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(len(text).to_bytes(8, "little") + text + bytes(at))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "repository"
+    shard = "model-0000{}-of-00002.safetensors"
+    write_safetensors(folder / shard.format(1), {"a": ("BF16", [10, 100], 2000)})
+    write_safetensors(folder / shard.format(2), {"b": ("BF16", [500], 1000)})
+    config = {"model_type": "llama", "max_position_embeddings": 2048}
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "tokenizer").mkdir()
+    (folder / "tokenizer" / "tokenizer.json").write_text("{}")
+    (folder / "LICENSE.txt").write_text("MIT")
+    (folder / "chat_template.jinja").write_text("{{ messages }}")
+    (folder / ".git").mkdir()
+    (folder / ".git" / "secret").write_text("secret")
+    (folder / "outside").symlink_to("/etc/hostname")
+    for path in folder.rglob("*"):
+        if not path.is_symlink():
+            os.utime(path, (MARCH, MARCH))
+    return folder
+
+
+def test_a_folder_of_safetensors_keeps_its_paths(store: Store, folder: Path) -> None:
+    model = package_safetensors(store, folder, parse_reference("st"))
+    assert model.manifest.config.media_type.endswith("config.v0.2+json")
+    layers = {(each.annotations or {})[FILE_PATH]: each for each in model.manifest.layers}
+    assert {path: each.media_type.rpartition("ai.")[2] for path, each in layers.items()} == {
+        "LICENSE.txt": "license",
+        "chat_template.jinja": "chat.template.jinja",
+        "config.json": "model.file",
+        "model-00001-of-00002.safetensors": "safetensors",
+        "model-00002-of-00002.safetensors": "safetensors",
+        "tokenizer/tokenizer.json": "model.file",
+    }
+    config = model.config
+    assert (config.format, config.quantization, config.parameters) == (
+        "safetensors", "BF16", "1.50K",
+    )  # fmt: skip
+    assert (config.architecture, config.context_size, config.size) == ("llama", 2048, "2.93KiB")
+    assert model.created == MARCH
+    assert package_safetensors(store, folder, parse_reference("again")).id == model.id
+
+
+def test_a_template_beside_the_folder_replaces_the_one_inside(
+    store: Store, folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "own.jinja").write_text("own")
+    extras = Extras(chat_template=tmp_path / "own.jinja", context_size=77)
+    model = package_safetensors(store, folder, parse_reference("st"), extras=extras)
+    assert kinds(model).count("docker.ai.chat.template.jinja") == 1
+    assert model.config.context_size == 77
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        b"",
+        b"\xff" * 16,
+        (9).to_bytes(8, "little") + b'{"a": {}}',
+        (2).to_bytes(8, "little") + b"[]",
+        (60).to_bytes(8, "little")
+        + b'{"a":{"dtype":"F32","shape":[9],"data_offsets":[0,36]}}     ',
+    ],
+)
+def test_damaged_safetensors_are_named(store: Store, folder: Path, damage: bytes) -> None:
+    (folder / "model-00002-of-00002.safetensors").write_bytes(damage)
+    with pytest.raises(InvalidRequestError, match="model-00002"):
+        package_safetensors(store, folder, parse_reference("st"))
+    assert not store.root.exists()
+
+
+def test_a_folder_without_safetensors_is_refused(store: Store, tmp_path: Path) -> None:
+    for folder in (tmp_path, tmp_path / "absent"):
+        with pytest.raises(InvalidRequestError):
+            package_safetensors(store, folder, parse_reference("st"))
+
+
+def test_another_context_size_copies_nothing(store: Store, gguf: Path) -> None:
+    model = package_gguf(store, gguf, parse_reference("tiny"))
+    before = set(tree(store.root))
+    small = repackage(store, model, parse_reference("small"), extras=Extras(context_size=64))
+    assert small.manifest.layers == model.manifest.layers
+    assert small.config.context_size == 64
+    assert (small.created, small.config.gguf) == (model.created, model.config.gguf)
+    assert len(set(tree(store.root)) - before) == 2  # a config and a manifest
+    assert store.bundle(small).context_size == 64
+    assert repackage(store, model, parse_reference("same")).id == model.id
+    store.remove("tiny")
+    assert store.bundle(store.find("small")).gguf.read_bytes() == gguf.read_bytes()
+
+
+def test_parts_are_replaced_or_added(store: Store, gguf: Path, tmp_path: Path) -> None:
+    files = {name: tmp_path / name for name in ("LICENSE", "NOTICE", "a.jinja", "b.jinja")}
+    for name, path in files.items():
+        path.write_text(name)
+    first = Extras(licenses=[files["LICENSE"]], chat_template=files["a.jinja"], mmproj=gguf)
+    model = package_gguf(store, gguf, parse_reference("one"), extras=first)
+    second = Extras(
+        licenses=[files["NOTICE"], files["LICENSE"]], chat_template=files["b.jinja"], mmproj=gguf
+    )
+    changed = repackage(store, model, parse_reference("two"), extras=second)
+    assert sorted(kinds(changed)) == sorted([*kinds(model), "docker.ai.license"])
+    template = store.bundle(changed).chat_template
+    assert template is not None
+    assert template.read_text() == "b.jinja"
+
+
+def test_an_adapter_is_a_layer_of_its_own(store: Store, gguf: Path, tmp_path: Path) -> None:
+    adapter = tmp_path / "style.gguf"
+    writer = GGUFWriter(adapter, "llama")
+    writer.add_string("general.type", "adapter")
+    writer.add_string("adapter.type", "lora")
+    writer.add_tensor("blk.0.attn_q.weight.lora_a", numpy.zeros((4, 8), dtype=numpy.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    model = package_gguf(store, gguf, parse_reference("m"), extras=Extras(lora=[adapter]))
+    assert kinds(model) == ["docker.ai.gguf.v3", "docker.ai.gguf.v3.lora"]
+    assert store.bundle(model).gguf.name == "model.gguf"
+    again = repackage(store, model, parse_reference("n"), artifact_format="cncf")
+    assert store.bundle(again).gguf.name == gguf.name
+
+
+def test_the_cncf_format_and_back(store: Store, gguf: Path, tmp_path: Path) -> None:
+    (tmp_path / "LICENSE").write_text("MIT")
+    (tmp_path / "chat.txt").write_text("{{ messages }}")
+    extras = Extras(
+        licenses=[tmp_path / "LICENSE"], chat_template=tmp_path / "chat.txt", mmproj=gguf
+    )
+    model = package_gguf(
+        store, gguf, parse_reference("pack"), extras=extras, artifact_format="cncf"
+    )
+    assert kinds(model) == [
+        "cncf.model.weight.v1.raw",
+        "cncf.model.doc.v1.raw",
+        "cncf.model.weight.config.v1.raw",
+        "cncf.model.weight.v1.raw",
+    ]
+    assert model.manifest.artifact_type == "application/vnd.cncf.model.manifest.v1+json"
+    document = json.loads(store.blobs.read(model.manifest.config.digest))
+    assert document["modelfs"]["diffIds"] == [each.digest for each in model.manifest.layers]
+    assert document["config"]["paramSize"] == model.config.parameters == "426.62K"
+    assert document["descriptor"] == {"createdAt": "2025-03-24T13:33:01Z"}
+    bundle = store.bundle(model)
+    assert bundle.gguf.read_bytes() == gguf.read_bytes()
+    assert bundle.chat_template
+    assert bundle.mmproj
+    back = repackage(store, model, parse_reference("back"), artifact_format="docker")
+    assert [kind.removeprefix("docker.ai.") for kind in kinds(back)] == [
+        "gguf.v3",
+        "license",
+        "chat.template.jinja",
+        "mmproj",
+    ]
+    assert repackage(store, model, parse_reference("same")).id == model.id
+    with pytest.raises(InvalidRequestError, match="context size"):
+        repackage(store, model, parse_reference("no"), extras=Extras(context_size=7))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,7 +22,7 @@ from dmr_tui.engine.request import (
     Started,
     Usage,
 )
-from dmr_tui.errors import ConflictError, DmrError, ModelNotFoundError
+from dmr_tui.errors import ConflictError, DmrError, InvalidRequestError, ModelNotFoundError
 from dmr_tui.runner.base import DiskUsage, Model, Removed, RunnerStatus
 from dmr_tui.store.manifest import ModelConfig
 from dmr_tui.store.transfer.progress import LayerProgress, TransferProgress
@@ -42,6 +42,8 @@ MODEL = Model(
 )
 NAMES = ("ai/llama3.2:1B-Q8_0", "llama3.2:1B-Q8_0", *MODEL.tags, MODEL.id)
 MANIFEST = {"schemaVersion": 2, "layers": [{"digest": "sha256:" + "cd" * 32, "size": 7}]}
+
+ARCHIVE = (b"blobs " * 1000, b"manifest")
 
 
 @dataclass
@@ -168,6 +170,28 @@ class FakeRunner:
             if self.endless:
                 await self._hold()
             yield TransferProgress("success", f"Model {mode}ed successfully", mode=mode)
+
+    async def export(self, name: str) -> AsyncGenerator[bytes, None]:
+        self._known(name)
+        async with self._stream():
+            for chunk in ARCHIVE:
+                yield chunk
+            if self.failure is not None:
+                raise self.failure
+            if self.endless:
+                await self._hold()
+
+    async def load_archive(self, chunks: AsyncIterable[bytes]) -> str:
+        archive = b"".join([chunk async for chunk in chunks])
+        self.calls.append(("load_archive", archive))
+        if archive != b"".join(ARCHIVE):
+            raise InvalidRequestError("this is no model's archive")
+        return MODEL.id
+
+    async def repackage(self, source: str, target: str, *, context_size: int | None = None) -> str:
+        self._known(source)
+        self.calls.append(("repackage", source, target, context_size))
+        return f"docker.io/{target}"
 
     async def disk_usage(self) -> DiskUsage:
         return DiskUsage(models=1234, engine=56, partial=7, unused=8, quarantined=9)

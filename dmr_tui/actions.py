@@ -88,8 +88,8 @@ def display_key(key: str) -> str:
 
 
 def is_typed(key: str) -> bool:
-    """Whether a key makes a character where text can be written."""
-    return len(key) == 1 or key in ("slash", "question_mark", "minus", "space")
+    """Whether a key makes or deletes a character where text can be written."""
+    return len(key) == 1 or key in ("slash", "question_mark", "minus", "space", "delete")
 
 
 ACTIONS: tuple[Action, ...] = (

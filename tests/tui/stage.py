@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -192,6 +192,10 @@ class StageRunner:
         self.stored.remove(found)
         return [Removed(deleted=found.id)]
 
+    async def purge(self, *, force: bool = False) -> None:
+        self.calls.append(("purge", force))
+        self.stored.clear()
+
     async def pull(self, name: str) -> AsyncGenerator[TransferProgress, None]:
         self.calls.append(("pull", name))
         self._check()
@@ -211,6 +215,16 @@ class StageRunner:
     async def push(self, name: str) -> AsyncGenerator[TransferProgress, None]:
         self.calls.append(("push", name))
         yield TransferProgress("success", "", mode="push")
+
+    async def export(self, name: str) -> AsyncGenerator[bytes, None]:
+        self._find(name)
+        yield b""
+
+    async def load_archive(self, chunks: AsyncIterable[bytes]) -> str:
+        return ""
+
+    async def repackage(self, source: str, target: str, *, context_size: int | None = None) -> str:
+        return target
 
     async def disk_usage(self) -> DiskUsage:
         return DiskUsage(models=0)

@@ -211,7 +211,7 @@ async def test_an_empty_store_shows_the_machine_and_leads_to_a_chat(tmp_path: Pa
         runner.progress(100_000_000, 400_000_000)
         await type_in(pilot, "hello")
         await pilot.press("enter")
-        await see(pilot, "waiting for smollm2: 25%")
+        await see(pilot, "“hello” waits for smollm2: 25%", "100 MB of 400 MB")
         runner.arrive(model("smollm2"))
         await until(pilot, lambda: runner.asked)
         assert runner.asked[0].messages[-1].content == "hello"

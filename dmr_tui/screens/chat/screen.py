@@ -23,6 +23,7 @@ from dmr_tui.errors import DmrError
 from dmr_tui.screens.chat.talk import Foot, Talk
 from dmr_tui.screens.library import familiar_name
 from dmr_tui.screens.messages import ShowModels
+from dmr_tui.screens.pull_view import pull_content
 from dmr_tui.screens.shell import ShellScreen
 from dmr_tui.screens.workspace import Workspace
 from dmr_tui.widgets.completion import Completion
@@ -32,6 +33,7 @@ from dmr_tui.widgets.prompt import PromptArea
 from dmr_tui.widgets.transcript import Transcript, TurnView
 
 _FLUSH_SECONDS = 0.1
+_PREVIEW = 20
 _BACK_IN_PROMPT = "Your message is in the prompt again."
 
 
@@ -138,6 +140,16 @@ class ChatScreen(ShellScreen):
                 ("There is no model yet.\n", "bold"),
                 ("1", "bold $primary"), (" goes to Models, where you can get one.", "$text-muted"),
             )  # fmt: skip
+        pull = self.workspace.pulls.find(self.model)
+        if pull is not None:
+            getting = Content.assemble(("Getting ", "$text-muted"), (pull.name, "bold"))
+            later = "Write your first message now; it is sent when the model is ready."
+            shown = [
+                getting,
+                pull_content(pull, self.size.width),
+                Content.styled(later, "$text-muted"),
+            ]
+            return Content("\n\n").join(shown)
         return Content.assemble(
             ("Chat with ", "$text-muted"), (self.model or "…", "bold"), "\n\n",
             ("Write below, ⏎ sends. The model is loaded with your first message.\n", "$text-muted"),
@@ -160,13 +172,15 @@ class ChatScreen(ShellScreen):
     def _waiting_for(self) -> str:
         if not self._queue:
             return ""
+        line = self._queue[0].replace("\n", " ")
+        message = f"“{line[:_PREVIEW]}…”" if len(line) > _PREVIEW else f"“{line}”"
         if self._talk:
-            return "queued: sent when the answer ends · esc takes it back"
+            return f"{message} is sent when the answer ends · esc takes it back"
         pull = self.workspace.pulls.find(self.model)
         if pull is not None:
             left = f", {clock(pull.seconds_left)} left" if pull.seconds_left is not None else ""
-            return f"waiting for {pull.name}: {pull.fraction:.0%}{left} · esc takes it back"
-        return "waiting for the runner · esc takes it back"
+            return f"{message} waits for {pull.name}: {pull.fraction:.0%}{left} · esc takes it back"
+        return f"{message} waits for the runner · esc takes it back"
 
     def hint(self, action: Action) -> str | None:
         """Stop only while there is something to stop."""

@@ -11,9 +11,9 @@ from textual.widgets import Static
 
 from dmr_tui.screens.library import Entry
 from dmr_tui.screens.models.columns import Row, short_name
+from dmr_tui.screens.pull_view import pull_content
 from dmr_tui.screens.pulls import Pull
 from dmr_tui.widgets.figures import clock, grouped, long_size
-from dmr_tui.widgets.gauge import bar
 
 _LABEL = 13
 _TALL = 6
@@ -45,24 +45,6 @@ class Details(Static):
         if isinstance(row, Pull):
             return pull_content(row, self.size.width)
         return _short(row) if short else _full(row, self._manifest)
-
-
-def pull_content(pull: Pull, width: int) -> Content:
-    """How far a pull is: the whole, and below it each layer."""
-    size = min(max(width - 8, 8), 40)
-    lines = [bar(pull.fraction, size) + Content(f" {pull.fraction:4.0%}")]
-    figures = [f"{long_size(pull.done)} of {long_size(pull.total)}" if pull.total else "asking …"]
-    if pull.rate:
-        figures.append(f"{long_size(pull.rate)}/s")
-    if pull.seconds_left is not None:
-        figures.append(f"{clock(pull.seconds_left)} left")
-    lines.append(Content(" · ".join(figures)))
-    for digest, (total, current) in pull.layers.items():
-        done = "✓" if total and current >= total else "↓"
-        short = digest.removeprefix("sha256:")[:12]
-        text = f"{done} {short}  {long_size(current)} of {long_size(total)}"
-        lines.append(Content.styled(text, "$text-muted"))
-    return Content("\n").join(lines)
 
 
 def _short(entry: Entry) -> Content:

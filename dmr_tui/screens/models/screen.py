@@ -16,8 +16,9 @@ from dmr_tui.errors import DmrError
 from dmr_tui.screens.library import Entry, familiar_name
 from dmr_tui.screens.messages import OpenChat
 from dmr_tui.screens.models.columns import SORTS, Row, columns, name_of
-from dmr_tui.screens.models.details import Details, pull_content
+from dmr_tui.screens.models.details import Details
 from dmr_tui.screens.models.welcome import Welcome
+from dmr_tui.screens.pull_view import pull_content
 from dmr_tui.screens.pulls import Pull
 from dmr_tui.screens.shell import ShellScreen
 from dmr_tui.screens.workspace import Workspace
@@ -136,8 +137,8 @@ class ModelsScreen(ShellScreen):
             return self._endpoint_hint() if action.name == "toggle_endpoint" else action.title
         if action.name == "back":
             return self._back_hint()
-        if action.name == "chat" and self.has_class("-empty"):
-            return "Get it and chat"
+        if action.name == "chat" and (enter := self._enter_hint()):
+            return enter
         if action.name == "reload":
             return "Try again" if self.has_class("-failed") else None
         if action.name == "cancel_pull":
@@ -161,7 +162,15 @@ class ModelsScreen(ShellScreen):
             return "Cancel" if self.workspace.pulls.active else None
         return "All models" if self.has_class("-filtering") else None
 
-    def _endpoint_hint(self) -> str:
+    def _enter_hint(self) -> str | None:
+        """What the enter key does in an input line; None outside of one."""
+        focused = self.focused.id if self.focused else None
+        lines = {"welcome-name": "Get it and chat", "pull-name": "Get it", "filter": "Done"}
+        return lines.get(focused or "")
+
+    def _endpoint_hint(self) -> str | None:
+        if not self.workspace.ready:
+            return None
         return "Endpoint off" if self.workspace.endpoint.url else "Endpoint"
 
     @on(Table.Moved)
@@ -367,7 +376,7 @@ class ModelsScreen(ShellScreen):
         except DmrError as error:
             self._failed(error)
             return
-        workspace.say(f"Getting {pull.name} … x cancels.")
+        workspace.say(f"Getting {pull.name} …")
         await workspace.pulls.wait(pull)
         if pull.failure is not None:
             self._failed(pull.failure)

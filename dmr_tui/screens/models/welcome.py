@@ -11,7 +11,7 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Input, Static
 
-from dmr_tui.screens.models.details import pull_content
+from dmr_tui.screens.pull_view import pull_content
 from dmr_tui.screens.pulls import Pull
 from dmr_tui.widgets.figures import long_size
 

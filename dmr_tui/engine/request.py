@@ -88,6 +88,58 @@ class Limits(Struct, frozen=True, omit_defaults=True):
     """Texts that end the answer; they are not part of it."""
 
 
+class Function(Struct, frozen=True, omit_defaults=True):
+    """What a tool is called, what it is for, and the JSON Schema of its arguments."""
+
+    name: str
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+    strict: bool | None = None
+
+
+class Tool(Struct, frozen=True):
+    """Something that the model may ask to be called, in OpenAI's shape."""
+
+    function: Function
+    type: str = "function"
+
+
+class NamedTool(Struct, frozen=True):
+    """The one tool that has to be called."""
+
+    name: str
+
+
+ToolChoice: TypeAlias = Literal["auto", "none", "required"] | NamedTool
+
+
+class JSONAnswer(Struct, frozen=True, omit_defaults=True, tag="json"):
+    """The answer is to be JSON."""
+
+    schema: dict[str, Any] | bool | None = None
+    """What it has to satisfy; None: to be an object."""
+
+
+class GrammarAnswer(Struct, frozen=True, tag="grammar"):
+    """The answer is to be what a grammar accepts."""
+
+    grammar: str
+    """In llama.cpp's GBNF; the first rule to apply is `root`."""
+
+
+AnswerFormat: TypeAlias = JSONAnswer | GrammarAnswer
+
+
+class Reasoning(Struct, frozen=True, omit_defaults=True):
+    """Whether and how much a model thinks before it answers; None leaves it to the model."""
+
+    enabled: bool | None = None
+    effort: str | None = None
+    """A word that the model's template knows, such as `low` or `high`; `none`: not at all."""
+    budget: int | None = None
+    """Most tokens of thoughts; then they are made to end."""
+
+
 class ChatRequest(Struct, frozen=True, omit_defaults=True, tag="chat"):
     """Answer a conversation. The worker applies the model's chat template."""
 
@@ -96,6 +148,13 @@ class ChatRequest(Struct, frozen=True, omit_defaults=True, tag="chat"):
     limits: Limits = Limits()
     template_options: dict[str, Any] = {}
     """Extra variables for the chat template (`enable_thinking` and its like)."""
+    tools: list[Tool] = []
+    tool_choice: ToolChoice = "auto"
+    parallel_tool_calls: bool = True
+    """There may be several calls in one answer."""
+    format: AnswerFormat | None = None
+    """The form of the answer, where it is not a tool call."""
+    reasoning: Reasoning = Reasoning()
 
 
 class CompletionRequest(Struct, frozen=True, omit_defaults=True, tag="completion"):
@@ -104,6 +163,7 @@ class CompletionRequest(Struct, frozen=True, omit_defaults=True, tag="completion
     prompt: str | list[int]
     sampling: Sampling = Sampling()
     limits: Limits = Limits()
+    format: AnswerFormat | None = None
 
 
 GenerateRequest: TypeAlias = ChatRequest | CompletionRequest
@@ -138,6 +198,18 @@ class ReasoningDelta(Struct, frozen=True, tag="reasoning"):
     tokens: int = 1
 
 
+class ToolCallDelta(Struct, frozen=True, tag="tool_call"):
+    """A part of a tool call: the first one of an index has `id` and `name`, the others have not.
+
+    The `arguments` of all parts of an index together are the text of a JSON object.
+    """
+
+    index: int
+    id: str = ""
+    name: str = ""
+    arguments: str = ""
+
+
 class Usage(Struct, frozen=True):
     """Token counts and times of one answer."""
 
@@ -157,4 +229,4 @@ class Finished(Struct, frozen=True, tag="finished"):
     usage: Usage
 
 
-Event: TypeAlias = Loading | Started | Delta | ReasoningDelta | Finished
+Event: TypeAlias = Loading | Started | Delta | ReasoningDelta | ToolCallDelta | Finished

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 
 from dmr_tui.engine.llamacpp.native import NativeLog, llama
@@ -57,6 +58,12 @@ class Model:
         most = self.layers + 1
         self.gpu_layers = (most if gpu_layers < 0 else min(gpu_layers, most)) if offload else 0
         self.vocabulary = Vocabulary(self.handle)
+        self.divisible = not (
+            llama.llama_model_is_recurrent(self.handle) or llama.llama_model_is_hybrid(self.handle)
+        )
+        """The state of a sequence can be cut at any position: it is a list of keys and values."""
+        self.window = int(llama.llama_model_n_swa(self.handle))
+        """Tokens back that some layers look at most; 0: all look at everything."""
 
     @property
     def description(self) -> str:
@@ -76,9 +83,10 @@ class Vocabulary:
     """Text to tokens and back."""
 
     def __init__(self, model: int) -> None:
-        self._handle = llama.llama_model_get_vocab(model)
+        self.handle = self._handle = llama.llama_model_get_vocab(model)
         self.size = int(llama.llama_vocab_n_tokens(self._handle))
         self._pieces: dict[int, bytes] = {}
+        self._texts: dict[int, bytes] = {}
         self._buffer = ctypes.create_string_buffer(256)
         bos = int(llama.llama_vocab_bos(self._handle))
         self.bos = bos if bos >= 0 else None
@@ -110,6 +118,22 @@ class Vocabulary:
         if known is None:
             known = self._pieces[token] = self._render(token, special=False)
         return known
+
+    def text(self, token: int) -> bytes:
+        """The bytes of a token as a prompt would spell it, also of a control token."""
+        known = self._texts.get(token)
+        if known is None:
+            known = self._texts[token] = self._render(token, special=True)
+        return known
+
+    @cached_property
+    def controls(self) -> frozenset[int]:
+        """Control tokens that do not end the answer."""
+        return frozenset(
+            token
+            for token in range(self.size)
+            if llama.llama_vocab_is_control(self._handle, token) and not self.ends(token)
+        )
 
     def special_text(self, which: str) -> str:
         """How a template writes the `bos` or the `eos` token; empty when there is none."""

@@ -1,0 +1,133 @@
+"""Answers held to a grammar: which tokens may come next.
+
+llama.cpp's own grammar sampler ends the process when it is handed a token that the grammar does not
+allow, so none is accepted here that has not been asked about before. The usual way is to draw
+freely and ask about the one token that came: only when it is not allowed is the whole vocabulary
+held against the grammar.
+"""
+
+from __future__ import annotations
+
+import codecs
+import ctypes
+import math
+from collections.abc import Iterator
+from typing import Any
+
+from dmr_tui.engine.llamacpp.model import Vocabulary
+from dmr_tui.engine.llamacpp.native import llama
+from dmr_tui.errors import InvalidRequestError
+
+
+class Candidates:
+    """The tokens that could come next, with their logits, as llama.cpp's samplers take them."""
+
+    def __init__(self, size: int) -> None:
+        """Room for a vocabulary of so many tokens."""
+        kind = llama.llama_token_data * size
+        self._data = kind(*(llama.llama_token_data(id=token) for token in range(size)))
+        self._fresh = bytes(self._data)
+        self._logits = memoryview(self._data).cast("B").cast("f")[1::3]
+        self._array = llama.llama_token_data_array(
+            data=self._data, size=size, selected=-1, sorted=False
+        )
+        self._size = size
+
+    def fill(self, logits: Any) -> None:
+        """Start anew from the model's logits, a C array of floats."""
+        ctypes.memmove(self._data, self._fresh, len(self._fresh))
+        self._array.data = self._data  # samplers may put an array of their own there
+        source = ctypes.cast(logits, ctypes.POINTER(ctypes.c_float * self._size)).contents
+        self._logits[:] = memoryview(source).cast("B").cast("f")
+        self._array.size = self._size
+        self._array.selected = -1
+        self._array.sorted = False
+
+    def forbid(self, token: int) -> None:
+        """Take a token out; only right after `fill` and `apply` of what does not sort."""
+        self._data[token].logit = -math.inf
+
+    def apply(self, sampler: Any) -> None:
+        """Have a sampler work on the tokens."""
+        llama.llama_sampler_apply(sampler, ctypes.byref(self._array))
+
+    def logits(self) -> Iterator[tuple[int, float]]:
+        """The tokens with what is left of their logits."""
+        for each in self._array.data[: self._array.size]:
+            yield int(each.id), float(each.logit)
+
+    @property
+    def selected(self) -> int | None:
+        """The token that a sampler chose; None when it had none to choose from."""
+        if self._array.selected < 0:
+            return None
+        chosen = self._array.data[self._array.selected]
+        return int(chosen.id) if math.isfinite(chosen.logit) else None
+
+
+class Constraint:
+    """A grammar, and how far the answer has come in it. Holds native memory until `close`."""
+
+    def __init__(self, vocabulary: Vocabulary, grammar: str, *, keep: frozenset[int]) -> None:
+        """Begin with the grammar's rule `root`.
+
+        Args:
+            vocabulary: whose tokens are judged.
+            grammar: in GBNF.
+            keep: control tokens that are part of the answer's text; no other one may come.
+
+        Raises:
+            InvalidRequestError: llama.cpp cannot read the grammar.
+        """
+        self._vocabulary = vocabulary
+        self._sampler: Any = llama.llama_sampler_init_grammar(
+            vocabulary.handle, grammar.encode("utf-8", "replace"), b"root"
+        )
+        if not self._sampler:
+            raise InvalidRequestError("grammar: it is not valid GBNF", param="grammar")
+        self._banned = vocabulary.controls - keep
+        biases = [llama.llama_logit_bias(token, -math.inf) for token in sorted(self._banned)]
+        self._ban: Any = llama.llama_sampler_init_logit_bias(
+            vocabulary.size, len(biases), (llama.llama_logit_bias * len(biases))(*biases)
+        )
+        self._one = llama.llama_token_data()
+        self._single = llama.llama_token_data_array(data=ctypes.pointer(self._one), size=1)
+        self._decoder = codecs.getincrementaldecoder("utf-8")("strict")
+
+    def allows(self, token: int) -> bool:
+        """Whether the answer may go on with a token, or end, if it is one that ends it."""
+        if token in self._banned:
+            return False
+        self._one.id, self._one.logit = token, 0.0
+        llama.llama_sampler_apply(self._sampler, ctypes.byref(self._single))
+        if not math.isfinite(self._one.logit):
+            return False
+        return self._vocabulary.ends(token) or self._is_text(token)
+
+    def mask(self, candidates: Candidates) -> None:
+        """Take out what is not allowed; what is left may still be no UTF-8."""
+        candidates.apply(self._ban)
+        candidates.apply(self._sampler)
+
+    def accept(self, token: int) -> None:
+        """Go on with a token that `allows` allows."""
+        llama.llama_sampler_accept(self._sampler, token)
+        if not self._vocabulary.ends(token):
+            self._decoder.decode(self._vocabulary.text(token))
+
+    def close(self) -> None:
+        """Free what C holds; the constraint must not be used again."""
+        for sampler in (self._sampler, self._ban):
+            llama.llama_sampler_free(sampler)
+        self._sampler = self._ban = None
+
+    def _is_text(self, token: int) -> bool:
+        """The token's bytes continue valid UTF-8: the grammar itself takes overlong forms."""
+        before = self._decoder.getstate()
+        try:
+            self._decoder.decode(self._vocabulary.text(token))
+        except UnicodeDecodeError:
+            return False
+        finally:
+            self._decoder.setstate(before)
+        return True

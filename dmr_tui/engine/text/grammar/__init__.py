@@ -1,0 +1,1 @@
+"""Answers of a given form: JSON Schema compiled to llama.cpp's grammars."""

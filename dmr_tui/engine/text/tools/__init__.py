@@ -1,0 +1,1 @@
+"""Tool calls in the native formats of many families of models."""

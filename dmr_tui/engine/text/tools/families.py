@@ -1,0 +1,86 @@
+"""Which format a model's calls have, read from its chat template."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+from dmr_tui.engine.text.tools.gemma import EscapedCalls, PythonCalls
+from dmr_tui.engine.text.tools.json_calls import JSONCalls, NamedCalls
+from dmr_tui.engine.text.tools.markup import MarkupCalls
+from dmr_tui.engine.text.tools.mistral import MistralCalls
+
+HARMONY = "harmony"
+
+_NAME = r"\s*([\w.:-]+)\s*"
+
+_BARE = ("{", "[", "```json\n{", "```json\n[")
+GENERIC = JSONCalls(_BARE, first_only=_BARE)
+LLAMA = JSONCalls(("<|python_tag|>", "{"), first_only=("{",))
+PHI = JSONCalls(("<|tool_call|>",), "<|/tool_call|>")
+FUNCTOOLS = JSONCalls(("functools",))
+COMMAND = JSONCalls(("<|START_ACTION|>",), "<|END_ACTION|>")
+DEEPSEEK = NamedCalls(
+    ("<｜tool▁call▁begin｜>",),
+    re.compile(rf"(?:function<｜tool▁sep｜>)?{_NAME}(?:<｜tool▁sep｜>)?\s*(?:```json\s*)?"),
+    ("```<｜tool▁call▁end｜>", "<｜tool▁call▁end｜>"),
+    ("<｜tool▁calls▁begin｜>", "<｜tool▁calls▁end｜>", "<｜tool▁sep｜>"),
+)
+KIMI = NamedCalls(
+    ("<|tool_call_begin|>",),
+    re.compile(r"\s*(?:functions\.)?([\w.-]+):\d+\s*<\|tool_call_argument_begin\|>\s*"),
+    ("<|tool_call_end|>",),
+    (
+        "<|tool_calls_section_begin|>",
+        "<|tool_calls_section_end|>",
+        "<|tool_call_argument_begin|>",
+    ),
+)
+GEMMA_4 = EscapedCalls("<|tool_call>", "<tool_call|>", '<|"|>', ("<|tool_response>",))
+
+Form: TypeAlias = JSONCalls | NamedCalls | MarkupCalls | PythonCalls | EscapedCalls | MistralCalls
+
+_BY_MARK: tuple[tuple[str, Form], ...] = (
+    ("<｜tool▁call", DEEPSEEK),
+    ("<|tool_calls_section_begin|>", KIMI),
+    ("[TOOL_CALLS]", MistralCalls()),
+    ("<start_function_call>", EscapedCalls()),
+    ("<|tool_call>", GEMMA_4),
+    ("<tool_call>", MarkupCalls()),
+    ("<function=", MarkupCalls()),
+    ("<|tool_call|>", PHI),
+    ("<|START_ACTION|>", COMMAND),
+    ("functools[", FUNCTOOLS),
+    ("<|python_tag|>", LLAMA),
+    ("ipython", LLAMA),
+    ("tool_code", PythonCalls()),
+)
+"""Formats by what a template contains, the surest sign first."""
+
+_TOOLS = re.compile(r"\{[%{][^}]*\b(?:tools|custom_tools)\b")
+
+
+def knows_tools(template: str) -> bool:
+    """Whether a template does anything with `tools`."""
+    return _TOOLS.search(template) is not None
+
+
+def is_harmony(template: str) -> bool:
+    """Whether a template writes messages on channels."""
+    return "<|channel|>" in template and "<|message|>" in template
+
+
+def find_format(template: str, schemas: Mapping[str, Any]) -> Form:
+    """The format of the calls of the model to which a template belongs.
+
+    Args:
+        template: Jinja text.
+        schemas: parameters of the tools that are offered, by name.
+    """
+    if not knows_tools(template):
+        return GENERIC
+    for mark, form in _BY_MARK:
+        if mark in template:
+            return MarkupCalls(schemas) if isinstance(form, MarkupCalls) else form
+    return GENERIC

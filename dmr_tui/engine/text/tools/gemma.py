@@ -1,0 +1,180 @@
+"""Gemma's formats: calls as Python in a code block, and FunctionGemma's own notation.
+
+    ```tool_code
+    get_weather(city="Paris")
+    ```
+
+    <start_function_call>call:get_weather{city:<escape>Paris<escape>,days:3}<end_function_call>
+
+Gemma 4 writes the latter with `<|tool_call>`, `<tool_call|>` and `<|"|>`.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from dmr_tui.engine.text.pieces import Call
+from dmr_tui.engine.text.tools.reading import Reading
+
+_FENCE = "```"
+
+
+@dataclass(frozen=True)
+class PythonCalls:
+    """Calls with keyword arguments of literal values in a code block."""
+
+    openers: tuple[str, ...] = (_FENCE + "tool_code",)
+    first_only: tuple[str, ...] = ()
+    noise: tuple[str, ...] = ()
+    marks: tuple[str, ...] = ()
+
+    def read(self, text: str, *, final: bool) -> Reading | None:
+        """See `ToolFormat.read`."""
+        begin = len(self.openers[0])
+        end = text.find(_FENCE, begin)
+        if end < 0 and not final:
+            return None
+        code = text[begin:end] if end >= 0 else text[begin:]
+        length = end + len(_FENCE) if end >= 0 else len(text)
+        return Reading(length, tuple(python_calls(code.strip())))
+
+
+def python_calls(code: str) -> list[Call]:
+    """The calls that some Python consists of; none when there is anything else in it."""
+    try:
+        tree = ast.parse(code)
+        nodes: list[ast.expr] = []
+        for statement in tree.body:
+            if not isinstance(statement, ast.Expr):
+                return []
+            value = statement.value
+            nodes += value.elts if isinstance(value, ast.List | ast.Tuple) else [value]
+        return [_python_call(node) for node in nodes]
+    except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):
+        return []
+
+
+def _python_call(node: ast.expr) -> Call:
+    if not isinstance(node, ast.Call):
+        raise ValueError("no call")
+    name = ast.unparse(node.func)
+    if name == "print" and len(node.args) == 1 and isinstance(node.args[0], ast.Call):
+        return _python_call(node.args[0])
+    if node.args or any(keyword.arg is None for keyword in node.keywords):
+        raise ValueError("an argument without a name")
+    arguments = {str(each.arg): ast.literal_eval(each.value) for each in node.keywords}
+    return Call(
+        name.removeprefix("default_api."),
+        json.dumps(arguments, ensure_ascii=False, allow_nan=False),
+    )
+
+
+@dataclass(frozen=True)
+class EscapedCalls:
+    """`<opener>call:name{key:<quote>text<quote>,other:3}<closer>`."""
+
+    opener: str = "<start_function_call>"
+    closer: str = "<end_function_call>"
+    quote: str = "<escape>"
+    noise: tuple[str, ...] = ("<start_function_response>",)
+    first_only: tuple[str, ...] = ()
+
+    @property
+    def openers(self) -> tuple[str, ...]:
+        """See `ToolFormat.openers`."""
+        return (self.opener,)
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """See `ToolFormat.marks`."""
+        return (self.opener, self.closer, self.quote, *self.noise)
+
+    def read(self, text: str, *, final: bool) -> Reading | None:
+        """See `ToolFormat.read`."""
+        begin = len(self.opener)
+        end = text.find(self.closer, begin)
+        if end < 0 and not final:
+            return None
+        body = text[begin:end] if end >= 0 else text[begin:]
+        length = end + len(self.closer) if end >= 0 else len(text)
+        try:
+            return Reading(length, (_Notation(body.strip(), self.quote).call(),))
+        except (ValueError, RecursionError):
+            return Reading(length)
+
+
+class _Notation:
+    """Recursive descent over one call."""
+
+    def __init__(self, text: str, quote: str) -> None:
+        self._text = text
+        self._quote = quote
+        self._at = 0
+
+    def call(self) -> Call:
+        """The whole text as a call."""
+        self._expect("call:")
+        name = self._until("{")
+        arguments = self._members()
+        if self._text[self._at :].strip():
+            raise ValueError("more than a call")
+        return Call(name.strip(), json.dumps(arguments, ensure_ascii=False))
+
+    def _members(self) -> dict[str, Any]:
+        self._expect("{")
+        found: dict[str, Any] = {}
+        while not self._take("}"):
+            if found:
+                self._expect(",")
+            key = self._quoted() if self._take(self._quote) else self._until(":").strip()
+            self._expect(":")
+            found[key] = self._value()
+        return found
+
+    def _value(self) -> Any:
+        if self._take(self._quote):
+            return self._quoted()
+        self._space()
+        if self._text.startswith("{", self._at):
+            return self._members()
+        if self._take("["):
+            return self._items()
+        ends = [self._text.find(sign, self._at) for sign in ",}]"]
+        end = min((at for at in ends if at >= 0), default=len(self._text))
+        raw, self._at = self._text[self._at : end].strip(), end
+        return json.loads(raw)
+
+    def _items(self) -> list[Any]:
+        found: list[Any] = []
+        while not self._take("]"):
+            if found:
+                self._expect(",")
+            found.append(self._value())
+        return found
+
+    def _quoted(self) -> str:
+        text = self._until(self._quote)
+        self._expect(self._quote)
+        return text
+
+    def _until(self, sign: str) -> str:
+        end = self._text.index(sign, self._at)
+        text, self._at = self._text[self._at : end], end
+        return text
+
+    def _expect(self, sign: str) -> None:
+        if not self._take(sign):
+            raise ValueError(f"{sign!r} is missing")
+
+    def _take(self, sign: str) -> bool:
+        self._space()
+        found = self._text.startswith(sign, self._at)
+        self._at += len(sign) if found else 0
+        return found
+
+    def _space(self) -> None:
+        while self._text[self._at : self._at + 1].isspace():
+            self._at += 1

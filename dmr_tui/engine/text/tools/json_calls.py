@@ -1,0 +1,130 @@
+"""Formats in which calls are JSON: an object, or a list of them, between markers."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from dmr_tui.engine.text.pieces import Call
+from dmr_tui.engine.text.tools.reading import Reading, json_end, parse_json, skip_space, to_call
+
+_SEPARATORS = ",;"
+_FENCE = "```"
+_HEADER = 256
+"""Most characters between an opener and the arguments."""
+
+
+@dataclass(frozen=True)
+class JSONCalls:
+    """`<opener>{"name": …, "arguments": {…}}<closer>`, or `<opener>[{…}, {…}]<closer>`."""
+
+    openers: tuple[str, ...]
+    closer: str = ""
+    first_only: tuple[str, ...] = ()
+    noise: tuple[str, ...] = ()
+    """Markers around all calls that mean nothing by themselves."""
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """See `ToolFormat.marks`."""
+        return tuple(mark for mark in (*self.openers, self.closer, *self.noise) if mark)
+
+    def read(self, text: str, *, final: bool) -> Reading | None:
+        """See `ToolFormat.read`."""
+        opener = opener_of(text, self.openers)
+        # Openers without a marker of their own end with what the value begins with.
+        begin = len(opener) - (opener in self.first_only)
+        closer = _FENCE if opener.startswith(_FENCE) else self.closer
+        return read_values(text, begin, closer, final=final)
+
+
+def read_values(text: str, begin: int, closer: str, *, final: bool) -> Reading | None:
+    """The calls in the JSON values from an index on, with the closer behind them."""
+    calls: list[Call] = []
+    at = skip_space(text, begin)
+    while True:
+        if at >= len(text) and not final:
+            return None
+        if text[at : at + 1] not in ("{", "["):
+            return Reading(max(begin, 1))
+        end = json_end(text, at)
+        if end is None and not final:
+            return None
+        if end is None or end < 0:
+            return Reading(len(text) if end is None else max(begin, 1))
+        found = _calls(text[at:end])
+        if not found:
+            return Reading(end)
+        calls += found
+        after = skip_space(text, end)
+        if closer and text.startswith(closer, after):
+            return Reading(after + len(closer), tuple(calls))
+        if closer and not final and closer.startswith(text[after:]):
+            return None
+        # Some models write several objects between the same markers.
+        at = skip_space(text, after + (text[after : after + 1] in tuple(_SEPARATORS)))
+        if closer and not final and at == len(text):
+            return None
+        if not closer or text[at : at + 1] != "{":
+            return Reading(end, tuple(calls))
+
+
+def _calls(text: str) -> list[Call]:
+    value = parse_json(text)
+    values = value if isinstance(value, list) else [value]
+    calls = [to_call(each) for each in values]
+    known = [call for call in calls if call is not None]
+    return known if len(known) == len(calls) else []
+
+
+@dataclass(frozen=True)
+class NamedCalls:
+    """`<opener>name<separator>{…}<closer>`: the name is outside of the JSON."""
+
+    openers: tuple[str, ...]
+    header: re.Pattern[str]
+    """All between the opener and the arguments; its first group is the name."""
+    closers: tuple[str, ...] = ()
+    noise: tuple[str, ...] = ()
+    """Markers around all calls, and in their headers."""
+    first_only: tuple[str, ...] = ()
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """See `ToolFormat.marks`."""
+        return (*self.openers, *self.closers, *self.noise)
+
+    def read(self, text: str, *, final: bool) -> Reading | None:
+        """See `ToolFormat.read`."""
+        opener = opener_of(text, self.openers)
+        begin = len(opener)
+        at = text.find("{", begin, begin + _HEADER)
+        if at < 0:
+            return Reading(begin) if final or len(text) >= begin + _HEADER else None
+        header = self.header.fullmatch(text, begin, at)
+        if header is None:
+            return Reading(begin)
+        end = json_end(text, at)
+        if end is None and not final:
+            return None
+        if end is None or end < 0:
+            return Reading(len(text) if end is None else begin)
+        arguments = parse_json(text[at:end])
+        if arguments is None:
+            return Reading(end)
+        return self._closed(text, end, Call(header[1], text[at:end]), final=final)
+
+    def _closed(self, text: str, end: int, call: Call, *, final: bool) -> Reading | None:
+        after = skip_space(text, end)
+        for closer in self.closers:
+            if text.startswith(closer, after):
+                return Reading(after + len(closer), (call,))
+        rest = text[after:]
+        if not final and any(closer.startswith(rest) for closer in self.closers):
+            return None
+        return Reading(end, (call,))
+
+
+def opener_of(text: str, openers: tuple[str, ...]) -> str:
+    """The longest opener that a text begins with."""
+    return max((opener for opener in openers if text.startswith(opener)), key=len)

@@ -1,0 +1,157 @@
+"""Hermes' `<tool_call>`: JSON between tags, or tags within tags.
+
+`<tool_call>{"name": …}</tool_call>` (Hermes, Qwen), `<function=name><parameter=key>value
+</parameter></function>` with or without the outer tags (Qwen3-Coder), `<tool_call>name
+<arg_key>key</arg_key><arg_value>value</arg_value></tool_call>` (GLM), and Llama's
+`<function=name>{…}</function>`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from dmr_tui.engine.text.pieces import Call
+from dmr_tui.engine.text.tools.json_calls import read_values
+from dmr_tui.engine.text.tools.reading import Reading, json_end, parse_json, skip_space
+
+_OPEN, _CLOSE = "<tool_call>", "</tool_call>"
+_FUNCTION, _FUNCTION_END = "<function=", "</function>"
+_PARAMETER, _PARAMETER_END = "<parameter=", "</parameter>"
+_KEY, _KEY_END = "<arg_key>", "</arg_key>"
+_VALUE, _VALUE_END = "<arg_value>", "</arg_value>"
+_NAME = 128
+"""Most characters of a name."""
+
+
+class _More(Exception):
+    """The text ends too early."""
+
+
+class _Wrong(Exception):
+    """The text is no call."""
+
+
+@dataclass(frozen=True)
+class MarkupCalls:
+    """All formats around `<tool_call>` and `<function=`."""
+
+    schemas: Mapping[str, Any] = field(default_factory=dict)
+    """The parameters of each tool: what is no text is read as JSON."""
+    openers: tuple[str, ...] = (_OPEN, _FUNCTION)
+    first_only: tuple[str, ...] = ()
+    noise: tuple[str, ...] = ()
+    marks: tuple[str, ...] = (_OPEN, _CLOSE)
+
+    def read(self, text: str, *, final: bool) -> Reading | None:
+        """See `ToolFormat.read`."""
+        outer = text.startswith(_OPEN)
+        begin = len(_OPEN) if outer else 0
+        at = skip_space(text, begin)
+        if at >= len(text):
+            return Reading(max(begin, 1)) if final else None
+        if outer and text[at] in "{[":
+            return read_values(text, begin, _CLOSE, final=final)
+        try:
+            call, at = self._call(text, at)
+            return Reading(self._outer_end(text, at, final=final) if outer else at, (call,))
+        except _More:
+            # Some models leave out the tags that they end with.
+            return Reading(len(text)) if final else None
+        except _Wrong:
+            return Reading(max(begin, 1))
+
+    def _call(self, text: str, at: int) -> tuple[Call, int]:
+        if _starts(text, at, _FUNCTION):
+            name_end = _find(text, ">", at, _NAME)
+            name = text[at + len(_FUNCTION) : name_end].strip().strip('"')
+            inside = skip_space(text, name_end + 1)
+            if text[inside : inside + 1] == "{":
+                return self._json_arguments(text, name, inside)
+            return self._tagged(text, name, inside, (_PARAMETER, "", _PARAMETER_END), _FUNCTION_END)
+        name_end = _find(text, "<", at, _NAME)
+        name = text[at:name_end].strip()
+        if not name or any(sign.isspace() for sign in name):
+            raise _Wrong
+        return self._tagged(text, name, name_end, (_KEY, _VALUE, _VALUE_END), "")
+
+    def _json_arguments(self, text: str, name: str, at: int) -> tuple[Call, int]:
+        end = json_end(text, at)
+        if end is None:
+            raise _More
+        if end < 0 or parse_json(text[at:end]) is None:
+            raise _Wrong
+        after = skip_space(text, end)
+        if not _starts(text, after, _FUNCTION_END):
+            raise _Wrong
+        return Call(name, text[at:end]), after + len(_FUNCTION_END)
+
+    def _tagged(
+        self, text: str, name: str, at: int, tags: tuple[str, str, str], close: str
+    ) -> tuple[Call, int]:
+        """Arguments as tags: up to `close`, or to what is no such tag."""
+        opening, value_opening, value_closing = tags
+        arguments: dict[str, Any] = {}
+        while True:
+            at = skip_space(text, at)
+            if close and _starts(text, at, close):
+                return _to_call(name, arguments), at + len(close)
+            if not close and _starts(text, at, _CLOSE):
+                return _to_call(name, arguments), at
+            if not _starts(text, at, opening):
+                raise _Wrong
+            key_end = _find(text, _KEY_END if value_opening else ">", at, _NAME)
+            key = text[at + len(opening) : key_end].strip()
+            at = key_end + len(_KEY_END if value_opening else ">")
+            if value_opening:
+                at = skip_space(text, at)
+                if not _starts(text, at, value_opening):
+                    raise _Wrong
+                at += len(value_opening)
+            end = _find(text, value_closing, at)
+            arguments[key] = self._value(name, key, text[at:end])
+            at = end + len(value_closing)
+
+    def _value(self, name: str, key: str, text: str) -> Any:
+        text = text.removeprefix("\n").removesuffix("\n")
+        schema = self.schemas.get(name) or {}
+        properties = schema.get("properties") if isinstance(schema, dict) else None
+        known = properties.get(key) if isinstance(properties, dict) else None
+        kind = known.get("type") if isinstance(known, dict) else None
+        if kind == "string" or (kind is None and known is not None and "enum" in known):
+            return text
+        value = parse_json(text.strip())
+        return text if value is None and text.strip() != "null" else value
+
+    def _outer_end(self, text: str, at: int, *, final: bool) -> int:
+        after = skip_space(text, at)
+        if text.startswith(_CLOSE, after):
+            return after + len(_CLOSE)
+        if not final and _CLOSE.startswith(text[after:]):
+            raise _More
+        return at
+
+
+def _to_call(name: str, arguments: dict[str, Any]) -> Call:
+    return Call(name, json.dumps(arguments, ensure_ascii=False))
+
+
+def _starts(text: str, at: int, tag: str) -> bool:
+    """Whether a tag is there; raises `_More` when it may become one."""
+    found = text[at : at + len(tag)]
+    if len(found) < len(tag) and tag.startswith(found):
+        raise _More
+    return found == tag
+
+
+def _find(text: str, tag: str, at: int, most: int | None = None) -> int:
+    """Where a tag is, at most so many characters away."""
+    end = None if most is None else at + most
+    found = text.find(tag, at, end)
+    if found >= 0:
+        return found
+    if end is not None and len(text) >= end:
+        raise _Wrong
+    raise _More

@@ -1,0 +1,142 @@
+"""How a tool call is read from a text that is still being written."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from dmr_tui.engine.text.pieces import Call
+
+_QUIET = re.compile(r'[^"{}\[\]]*')
+_STRING = re.compile(r'[^"\\]*')
+_FOREIGN = re.compile(r"[^\s\d+\-.,:eEtrufalsn]")
+"""What no JSON has outside of its strings and brackets."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a text begins with.
+
+    Attributes:
+        length: how many characters.
+        calls: the calls that these are; none: they are plain text.
+        silent: they are marks that nobody is to see.
+    """
+
+    length: int
+    calls: tuple[Call, ...] = ()
+    silent: bool = False
+
+
+class ToolFormat(Protocol):
+    """How a family of models writes its calls."""
+
+    @property
+    def openers(self) -> tuple[str, ...]:
+        """Texts with which calls begin."""
+        ...
+
+    @property
+    def first_only(self) -> tuple[str, ...]:
+        """Of the openers, those that are none in the middle of an answer."""
+        ...
+
+    @property
+    def noise(self) -> tuple[str, ...]:
+        """Markers around calls that nobody is to see."""
+        ...
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """All texts of the format that may be control tokens."""
+        ...
+
+    def read(self, text: str, *, final: bool) -> Reading | None:
+        """What a text that begins with an opener begins with.
+
+        The answer depends on nothing but the characters that it is about, so that it is the same
+        however the text is cut.
+
+        Args:
+            text: all that is known of it.
+            final: nothing more will come.
+
+        Returns:
+            None when more is needed; never with `final`.
+        """
+        ...
+
+
+def json_end(text: str, start: int) -> int | None:
+    """Where the JSON object or array that begins at `start` ends.
+
+    Returns:
+        The index behind it; None when it has not ended yet; -1 when it cannot be JSON.
+    """
+    depth, at = 0, start
+    while at < len(text):
+        quiet = _QUIET.match(text, at)
+        quiet_end = quiet.end() if quiet else at
+        if _FOREIGN.search(text, at, quiet_end):
+            return -1
+        at = quiet_end
+        if at == len(text):
+            return None
+        sign = text[at]
+        at += 1
+        if sign == '"':
+            end = _string_end(text, at)
+            if end is None:
+                return None
+            at = end
+        else:
+            depth += 1 if sign in "{[" else -1
+            if depth == 0:
+                return at
+    return None
+
+
+def _string_end(text: str, at: int) -> int | None:
+    while True:
+        plain = _STRING.match(text, at)
+        at = plain.end() if plain else at
+        if at >= len(text):
+            return None
+        if text[at] == '"':
+            return at + 1
+        at += 2
+
+
+def parse_json(text: str) -> Any:
+    """The value of a JSON text, or None when it is none."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def skip_space(text: str, at: int) -> int:
+    """The index of the next character that is no white space."""
+    while at < len(text) and text[at].isspace():
+        at += 1
+    return at
+
+
+def to_call(value: Any) -> Call | None:
+    """The call that a JSON object stands for, in whichever words the family has for it."""
+    if not isinstance(value, dict):
+        return None
+    if isinstance(value.get("function"), dict):
+        value = value["function"]
+    name = value.get("name") or value.get("tool_name") or value.get("function")
+    keys = [key for key in ("arguments", "parameters", "args") if key in value]
+    given: Any = value[keys[0]] if keys else {}
+    if isinstance(given, str):
+        given = parse_json(given)
+    if given is None:
+        given = {}
+    if not isinstance(name, str) or not isinstance(given, dict):
+        return None
+    return Call(name, json.dumps(given, ensure_ascii=False))

@@ -1,0 +1,351 @@
+"""What models of many families write when they call tools, and what is meant by it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+HERMES = "{% if tools %}<tools></tools><tool_call>{% endif %}"
+CODER = "{% if tools %}<tool_call><function=example><parameter=x>{% endif %}"
+LLAMA = "{% if tools is not none %}<|python_tag|>{% endif %}"
+MISTRAL = "{% if tools %}[AVAILABLE_TOOLS]{{ tools }}[/AVAILABLE_TOOLS]{% endif %}[TOOL_CALLS]"
+MISTRAL_ARGS = MISTRAL + "[ARGS]"
+GEMMA = "{% if tools %}tool_code{% endif %}"
+FUNCTION_GEMMA = "{% for tool in tools %}<start_function_call>{% endfor %}"
+GEMMA_4 = '{% if tools %}<|tool_call>call:x{}<tool_call|><|"|>{% endif %}'
+DEEPSEEK = "{% if tools %}<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>{% endif %}"
+DEEPSEEK_R1 = DEEPSEEK + "```json"
+PHI = "{% if tools %}<|tool|><|/tool|><|tool_call|><|/tool_call|>{% endif %}"
+GRANITE = "{% if tools %}<|start_of_role|>available_tools<|tool_call|>{% endif %}"
+COMMAND = "{% if tools %}<|START_ACTION|><|END_ACTION|>{% endif %}"
+KIMI = "{% if tools %}<|tool_calls_section_begin|>{% endif %}"
+GLM = "{% if tools %}<tool_call><arg_key><arg_value>{% endif %}"
+HARMONY = "{% if tools %}<|channel|><|message|>functions.{% endif %}"
+NO_TOOLS = "{{ messages }}"
+
+PARIS: dict[str, Any] = {"city": "Paris"}
+TWO = [("weather", PARIS), ("add", {"a": 1, "b": 2.5})]
+
+TOOLS: dict[str, Any] = {
+    "weather": {
+        "type": "object",
+        "properties": {"city": {"type": "string"}, "days": {"type": "integer"}},
+        "required": ["city"],
+    },
+    "add": {"type": "object", "properties": {"a": {"type": "integer"}, "b": {"type": "number"}}},
+    "note": {
+        "type": "object",
+        "properties": {"text": {"type": "string"}, "tags": {"type": "array"}},
+    },
+}
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """One output: the calls in it, and the text and thoughts beside them."""
+
+    name: str
+    template: str
+    output: str
+    calls: list[tuple[str, Any]]
+    text: str = ""
+    thoughts: str = ""
+
+
+_NOTE = 'a "quoted" {brace} </tool_call> [x] € \\ \n end'
+_NOTE_JSON = '"a \\"quoted\\" {brace} </tool_call> [x] € \\\\ \\n end"'
+
+RECORDED = [
+    Recorded(
+        "hermes",
+        HERMES,
+        '<tool_call>\n{"name": "weather", "arguments": {"city": "Paris"}}\n</tool_call>',
+        [("weather", PARIS)],
+    ),
+    Recorded(
+        "hermes, two calls after a text",
+        HERMES,
+        'Let me look.\n\n<tool_call>\n{"name": "weather", "arguments": {"city": "Paris"}}\n'
+        '</tool_call>\n<tool_call>\n{"name": "add", "arguments": {"a": 1, "b": 2.5}}\n</tool_call>',
+        TWO,
+        "Let me look.",
+    ),
+    Recorded(
+        "hermes, two objects between the same tags",
+        HERMES,
+        '<tool_call>{"name": "weather", "arguments": {"city": "Paris"}},\n'
+        '{"name": "add", "arguments": {"a": 1, "b": 2.5}}</tool_call>',
+        TWO,
+    ),
+    Recorded(
+        "hermes, everything awkward inside of a string",
+        HERMES,
+        f'<tool_call>{{"name": "note", "arguments": {{"text": {_NOTE_JSON}}}}}</tool_call>',
+        [("note", {"text": _NOTE})],
+    ),
+    Recorded(
+        "hermes without the end",
+        HERMES,
+        '<tool_call>\n{"name": "weather", "arguments": {"city": "Paris"}}\n',
+        [("weather", PARIS)],
+    ),
+    Recorded(
+        "hermes, arguments as text",
+        HERMES,
+        '<tool_call>{"name": "weather", "arguments": "{\\"city\\": \\"Paris\\"}"}</tool_call>',
+        [("weather", PARIS)],
+    ),
+    Recorded(
+        "hermes, no arguments, then a text",
+        HERMES,
+        '<tool_call>{"name": "weather"}</tool_call>\nDone.',
+        [("weather", {})],
+        "Done.",
+    ),
+    Recorded(
+        "hermes after thoughts",
+        HERMES + "</think>",
+        '<think>\nParis, then.\n</think>\n\n<tool_call>\n{"name": "weather", "arguments": '
+        '{"city": "Paris"}}\n</tool_call>',
+        [("weather", PARIS)],
+        thoughts="Paris, then.",
+    ),
+    Recorded(
+        "coder",
+        CODER,
+        "I look.\n<tool_call>\n<function=weather>\n<parameter=city>\nParis\n</parameter>\n"
+        "<parameter=days>\n3\n</parameter>\n</function>\n</tool_call>",
+        [("weather", {"city": "Paris", "days": 3})],
+        "I look.",
+    ),
+    Recorded(
+        "coder, text that looks like JSON stays text, several lines",
+        CODER,
+        "<tool_call>\n<function=note>\n<parameter=text>\n12\n<b>\n</parameter>\n<parameter=tags>\n"
+        '["x", 1]\n</parameter>\n</function>\n</tool_call>',
+        [("note", {"text": "12\n<b>", "tags": ["x", 1]})],
+    ),
+    Recorded(
+        "coder without the outer tags",
+        CODER,
+        "<function=weather>\n<parameter=city>\nParis\n</parameter>\n</function>",
+        [("weather", PARIS)],
+    ),
+    Recorded(
+        "glm",
+        GLM,
+        "\n<tool_call>weather\n<arg_key>city</arg_key>\n<arg_value>Paris</arg_value>\n"
+        "<arg_key>days</arg_key>\n<arg_value>2</arg_value>\n</tool_call>",
+        [("weather", {"city": "Paris", "days": 2})],
+    ),
+    Recorded(
+        "llama",
+        LLAMA,
+        '{"name": "weather", "parameters": {"city": "Paris"}}',
+        [("weather", PARIS)],
+    ),
+    Recorded(
+        "llama with its type",
+        LLAMA,
+        '\n\n{"type": "function", "name": "weather", "parameters": {"city": "Paris"}}',
+        [("weather", PARIS)],
+    ),
+    Recorded(
+        "llama, two calls",
+        LLAMA,
+        '{"name": "weather", "parameters": {"city": "Paris"}}; '
+        '{"name": "add", "parameters": {"a": 1, "b": 2.5}}',
+        TWO,
+    ),
+    Recorded(
+        "llama with its tag",
+        LLAMA,
+        '<|python_tag|>{"name": "weather", "parameters": {"city": "Paris"}}',
+        [("weather", PARIS)],
+    ),
+    Recorded(
+        "mistral",
+        MISTRAL,
+        '[TOOL_CALLS][{"name": "weather", "arguments": {"city": "Paris"}}, '
+        '{"name": "add", "arguments": {"a": 1, "b": 2.5}}]',
+        TWO,
+    ),
+    Recorded(
+        "mistral with names in front",
+        MISTRAL_ARGS,
+        '[TOOL_CALLS]weather[ARGS]{"city": "Paris"}[TOOL_CALLS]add[ARGS]{"a": 1, "b": 2.5}',
+        TWO,
+    ),
+    Recorded(
+        "mistral with ids",
+        MISTRAL_ARGS,
+        'I look.[TOOL_CALLS]weather[CALL_ID]a1B2c3D4e[ARGS]{"city": "Paris"}',
+        [("weather", PARIS)],
+        "I look.",
+    ),
+    Recorded(
+        "gemma",
+        GEMMA,
+        '```tool_code\nweather(city="Paris")\n```',
+        [("weather", PARIS)],
+    ),
+    Recorded(
+        "gemma, a list, and print",
+        GEMMA,
+        'Sure:\n```tool_code\n[weather(city="Paris"), print(add(a=1, b=2.5))]\n```\n',
+        TWO,
+        "Sure:",
+    ),
+    Recorded(
+        "function gemma",
+        FUNCTION_GEMMA,
+        "<start_function_call>call:weather{city:<escape>Paris<escape>,days:3}<end_function_call>"
+        "<start_function_response>",
+        [("weather", {"city": "Paris", "days": 3})],
+    ),
+    Recorded(
+        "function gemma, nested",
+        FUNCTION_GEMMA,
+        "<start_function_call>call:note{tags:[<escape>a,]<escape>,1,{k:true}],text:<escape>{x}: "
+        "y<escape>}<end_function_call><start_function_call>call:add{}<end_function_call>",
+        [("note", {"tags": ["a,]", 1, {"k": True}], "text": "{x}: y"}), ("add", {})],
+    ),
+    Recorded(
+        "gemma 4",
+        GEMMA_4,
+        '<|tool_call>call:weather{city:<|"|>Paris<|"|>}<tool_call|>',
+        [("weather", PARIS)],
+    ),
+    Recorded(
+        "deepseek",
+        DEEPSEEK,
+        "I look.<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>weather<｜tool▁sep｜>"
+        '{"city": "Paris"}<｜tool▁call▁end｜><｜tool▁call▁begin｜>add<｜tool▁sep｜>'
+        '{"a": 1, "b": 2.5}<｜tool▁call▁end｜><｜tool▁calls▁end｜>',
+        TWO,
+        "I look.",
+    ),
+    Recorded(
+        "deepseek r1",
+        DEEPSEEK_R1,
+        "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>weather\n```json\n"
+        '{"city": "Paris"}\n```<｜tool▁call▁end｜>\n<｜tool▁call▁begin｜>function<｜tool▁sep｜>'
+        'add\n```json\n{"a": 1, "b": 2.5}\n```<｜tool▁call▁end｜><｜tool▁calls▁end｜>',
+        TWO,
+    ),
+    Recorded(
+        "phi",
+        PHI,
+        '<|tool_call|>[{"name": "weather", "arguments": {"city": "Paris"}}, '
+        '{"name": "add", "arguments": {"a": 1, "b": 2.5}}]<|/tool_call|>',
+        TWO,
+    ),
+    Recorded(
+        "granite",
+        GRANITE,
+        '<|tool_call|>[{"name": "weather", "arguments": {"city": "Paris"}}]',
+        [("weather", PARIS)],
+    ),
+    Recorded(
+        "granite 4",
+        HERMES,
+        '<tool_call>[{"name": "weather", "arguments": {"city": "Paris"}}]',
+        [("weather", PARIS)],
+    ),
+    Recorded(
+        "command",
+        COMMAND + "<|END_THINKING|><|START_RESPONSE|>",
+        "<|START_THINKING|>Hm.<|END_THINKING|><|START_ACTION|>[\n"
+        '    {"tool_call_id": "0", "tool_name": "weather", "parameters": {"city": "Paris"}}\n'
+        "]<|END_ACTION|>",
+        [("weather", PARIS)],
+        thoughts="Hm.",
+    ),
+    Recorded(
+        "kimi",
+        KIMI,
+        "<|tool_calls_section_begin|><|tool_call_begin|>functions.weather:0"
+        '<|tool_call_argument_begin|>{"city": "Paris"}<|tool_call_end|><|tool_call_begin|>'
+        'functions.add:1<|tool_call_argument_begin|>{"a": 1, "b": 2.5}<|tool_call_end|>'
+        "<|tool_calls_section_end|>",
+        TWO,
+    ),
+    Recorded(
+        "harmony",
+        HARMONY,
+        "<|channel|>analysis<|message|>Need weather.<|end|><|start|>assistant<|channel|>commentary "
+        'to=functions.weather <|constrain|>json<|message|>{"city": "Paris"}<|call|>',
+        [("weather", PARIS)],
+        thoughts="Need weather.",
+    ),
+    Recorded(
+        "harmony, recipient first, without the end",
+        HARMONY,
+        ' to=functions.weather<|channel|>commentary json<|message|>{"city": "Paris"}',
+        [("weather", PARIS)],
+    ),
+    Recorded(
+        "harmony, preamble and answer",
+        HARMONY,
+        "<|channel|>commentary<|message|>I look. <|end|><|start|>assistant<|channel|>final"
+        "<|message|>It is < 5 °C.<|return|>",
+        [],
+        "I look. It is < 5 °C.",
+    ),
+    Recorded(
+        "generic",
+        NO_TOOLS,
+        '{"name": "weather", "arguments": {"city": "Paris"}}',
+        [("weather", PARIS)],
+    ),
+    Recorded(
+        "generic, a list",
+        NO_TOOLS,
+        '[{"name": "weather", "arguments": {"city": "Paris"}}, '
+        '{"name": "add", "arguments": {"a": 1, "b": 2.5}}]',
+        TWO,
+    ),
+    Recorded(
+        "generic in a code block",
+        NO_TOOLS,
+        '```json\n{"name": "weather", "arguments": {"city": "Paris"}}\n```',
+        [("weather", PARIS)],
+    ),
+]
+
+
+def _plain(name: str, template: str, output: str) -> Recorded:
+    return Recorded(name, template, output, [], output)
+
+
+MALFORMED = [
+    _plain("no JSON", HERMES, "<tool_call>weather in Paris</tool_call>"),
+    _plain("broken JSON", HERMES, '<tool_call>{"name": "weather", "arguments": {</tool_call> so'),
+    _plain("cut off", HERMES, 'Hm. <tool_call>\n{"name": "weather", "argum'),
+    _plain("a comma too many", HERMES, '<tool_call>{"name": "weather",}</tool_call>'),
+    _plain("unknown tool", HERMES, '<tool_call>{"name": "rm", "arguments": {}}</tool_call>'),
+    _plain("arguments that are no object", HERMES, '<tool_call>{"name": "add", "arguments": [1]}'),
+    _plain("an open tag", HERMES, "a < b <tool_cal"),
+    _plain("only space", HERMES, "  \n "),
+    _plain("coder, no parameter", CODER, "<tool_call><function=weather>Paris</function>"),
+    _plain("coder, no end", CODER, "<tool_call><function=weather><parameter=city>Par"),
+    _plain("llama, other JSON", LLAMA, '{"city": "Paris", "days": [1, 2]} is it.'),
+    _plain("llama, JSON later", LLAMA, 'So: {"name": "weather", "parameters": {}}'),
+    _plain("llama, JSON that does not end", LLAMA, '{"name": "weather", "parameters": {'),
+    _plain("mistral", MISTRAL, "[TOOL_CALLS]weather is fine"),
+    _plain("mistral, wrong list", MISTRAL, '[TOOL_CALLS][{"nam": 1}] x'),
+    _plain("gemma, code", GEMMA, "```tool_code\nimport os\n```"),
+    _plain("gemma, no literal", GEMMA, "```tool_code\nweather(city=open('x'))\n```"),
+    _plain(
+        "function gemma",
+        FUNCTION_GEMMA,
+        "<start_function_call>call:weather{city:}<end_function_call>",
+    ),
+    _plain("deepseek", DEEPSEEK_R1, "<｜tool▁call▁begin｜>function"),
+    _plain("phi", PHI, "<|tool_call|>{} and more"),
+    _plain("generic, an answer in JSON", NO_TOOLS, '{"answer": 42}'),
+    _plain("generic, a list of numbers", NO_TOOLS, "[1, 2, 3]"),
+    _plain("generic, code", NO_TOOLS, '```json\n{"a": 1}\n```'),
+    _plain("generic, brackets", NO_TOOLS, "[x] is done"),
+    _plain("harmony forgotten", HARMONY, "Just text, no channel."),
+]

@@ -90,6 +90,13 @@ class UnavailableError(DmrError):
     code = "unavailable"
 
 
+class InsufficientMemoryError(DmrError):
+    """A model needs more memory than there is."""
+
+    http_status = 507
+    code = "insufficient_memory"
+
+
 class RegistryError(DmrError):
     """A registry or the network failed, or sent bytes that do not match their digest."""
 

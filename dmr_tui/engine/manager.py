@@ -18,6 +18,7 @@ from dmr_tui.engine.files import ModelFiles
 from dmr_tui.engine.profile import Profile, RunningModel
 from dmr_tui.engine.protocol import Load
 from dmr_tui.engine.request import Event, GenerateRequest, Loading, Sampling
+from dmr_tui.engine.room import MemoryReader, ShapeReader, free_memory, make_planner
 from dmr_tui.engine.slot import Slot
 from dmr_tui.engine.worker import Worker
 from dmr_tui.errors import ConflictError, EngineError, UnavailableError
@@ -35,13 +36,24 @@ class EngineManager:
     next request starts a new one. All methods belong to one event loop.
     """
 
-    def __init__(self, *, settings: Settings, logs: Path) -> None:
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        logs: Path,
+        read_shape: ShapeReader | None = None,
+        read_memory: MemoryReader = free_memory,
+    ) -> None:
         """Prepare; starts nothing and needs no loop.
 
         Args:
             settings: defaults for what a profile leaves open.
             logs: folder for the workers' logs.
+            read_shape: reads a GGUF file's header for the memory plan; without it there is none.
+            read_memory: tells what is free; both may block and are called in threads.
         """
+        self._read_shape = read_shape
+        self._read_memory = read_memory
         self._settings = settings
         self._logs = logs
         self._slots: dict[str, Slot] = {}
@@ -68,6 +80,7 @@ class EngineManager:
             InvalidRequestError: the request makes no sense, or not for this model.
             ConflictError: the model is in use with other settings.
             EngineError: the model cannot be loaded, or its worker died.
+            InsufficientMemoryError: the model does not fit into memory.
             UnavailableError: the manager is closing.
         """
         check_request(request)
@@ -166,15 +179,49 @@ class EngineManager:
             self._settings.keep_alive if keep_alive is None else keep_alive,
         )
         self._slots[files.id] = slot
-        slot.load(self._load(slot))
+        slot.load(self._load(slot, force=bool(profile.force)))
         return slot
 
-    async def _load(self, slot: Slot) -> None:
+    async def _load(self, slot: Slot, *, force: bool) -> None:
         async with self._one_load:
             # What leaves must have left: its memory may be what this one needs.
             await self._until_left(list(self._leaving.values()))
+            await self._make_room(slot, force=force)
             await slot.worker.start(slot.report)
         self._arm(slot)
+
+    async def _make_room(self, slot: Slot, *, force: bool) -> None:
+        """Plan a load; unload idle models, the longest unused first, while it does not fit.
+
+        Raises:
+            InsufficientMemoryError: it does not fit, and `force` does not help.
+        """
+        planner = await make_planner(slot.files, slot.wish, self._read_shape)
+        if planner is None:
+            return
+        while True:
+            memory = await asyncio.to_thread(self._read_memory)
+            resident = [
+                other.verdict for other in self._slots.values() if other.verdict and other.ready
+            ]
+            verdict = planner.plan(memory, resident)
+            idle = None if verdict.fits or verdict.absurd else self._least_recently_used()
+            if idle is None:
+                break
+            self._retire(idle)
+            await self._until_left([idle])
+        if verdict.absurd or not (verdict.fits or force):
+            raise planner.refusal(verdict)
+        slot.follow(verdict)
+
+    def _least_recently_used(self) -> Slot | None:
+        """The idle model that was not used for the longest time; never one that is to stay."""
+        idle = [
+            slot
+            for slot in self._slots.values()
+            if slot.ready and slot.users == 0 and slot.keep_alive >= 0
+        ]
+        return min(idle, key=lambda slot: slot.last_used, default=None)
 
     def _load_message(self, files: ModelFiles, profile: Profile) -> Load:
         layers = profile.gpu_layers

@@ -30,6 +30,8 @@ class Load(Struct, frozen=True, tag="load"):
     threads: int
     gpu_layers: int
     """Layers to put on GPUs; negative: all."""
+    most_context: int | None = None
+    """Tokens that there is memory for; None when that was not looked into."""
 
 
 class Generate(Struct, frozen=True, tag="generate"):

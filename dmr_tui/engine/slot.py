@@ -9,7 +9,10 @@ from collections.abc import AsyncGenerator, Coroutine, Iterator
 from contextlib import aclosing, contextmanager
 from typing import Any
 
+import msgspec
+
 from dmr_tui.engine.files import ModelFiles
+from dmr_tui.engine.plan import Verdict
 from dmr_tui.engine.profile import Profile, RunningModel
 from dmr_tui.engine.worker import Worker
 from dmr_tui.errors import UnavailableError
@@ -24,12 +27,16 @@ class Slot:
     def __init__(self, files: ModelFiles, worker: Worker, keep_alive: float) -> None:
         self.files = files
         self.worker = worker
+        self.wish = worker.load
+        """How it was asked to be loaded; the worker's own is what there was memory for."""
         self.keep_alive = keep_alive
         """Seconds to stay without a request; negative: for ever."""
         self.users = 0
         """Requests that are answered or wait."""
         self.leaving = False
         """Set by the manager that has taken it out of use."""
+        self.verdict: Verdict | None = None
+        """What it was loaded with, as far as the memory was planned."""
         self._last_used: float | None = None
         self._fraction = 0.0
         self._moved = asyncio.Event()
@@ -51,6 +58,11 @@ class Slot:
         return self.worker.facts is not None and not self.worker.ended.is_set()
 
     @property
+    def last_used(self) -> float:
+        """Unix time of the last answer's end; 0 when there has been none."""
+        return self._last_used or 0.0
+
+    @property
     def dead(self) -> bool:
         """The worker is gone, or never came up."""
         done = self._loading is not None and self._loading.done()
@@ -58,7 +70,7 @@ class Slot:
 
     def suits(self, profile: Profile) -> bool:
         """Whether what a profile asks for is what is loaded; what it leaves open suits."""
-        load, facts = self.worker.load, self.worker.facts
+        load, facts = self.wish, self.worker.facts
         contexts = {None, load.profile_context}
         if facts is not None:
             contexts.add(facts.context_size)
@@ -67,6 +79,15 @@ class Slot:
             and profile.threads in (None, load.threads)
             and profile.gpu_layers in (None, load.gpu_layers)
         )
+
+    def follow(self, verdict: Verdict) -> None:
+        """Load as planned; what was forced is loaded as wished."""
+        self.verdict = verdict
+        if verdict.fits:
+            planned = msgspec.structs.replace(self.wish, most_context=verdict.context)
+            if verdict.memory.device:
+                planned = msgspec.structs.replace(planned, gpu_layers=verdict.gpu_layers)
+            self.worker.load = planned
 
     @contextmanager
     def used(self) -> Iterator[None]:

@@ -21,6 +21,7 @@ from dmr_tui.paths import Paths
 from dmr_tui.runner.archives import read, written
 from dmr_tui.runner.base import DiskUsage, Model, Removed, RunnerStatus
 from dmr_tui.runner.profiles import Profiles, overlay
+from dmr_tui.runner.shapes import read_shape
 from dmr_tui.runner.streams import follow
 from dmr_tui.settings import Settings
 from dmr_tui.store.facts import model_config
@@ -63,7 +64,9 @@ class LocalRunner:
         if self._manager is None:
             from dmr_tui.engine.manager import EngineManager
 
-            self._manager = EngineManager(settings=self._settings, logs=self._paths.logs)
+            self._manager = EngineManager(
+                settings=self._settings, logs=self._paths.logs, read_shape=read_shape
+            )
         return self._manager
 
     async def models(self) -> list[Model]:

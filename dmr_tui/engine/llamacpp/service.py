@@ -57,6 +57,8 @@ class Service:
             settings=load.settings_context,
             trained=self._model.trained_context,
         )
+        if load.most_context is not None:
+            tokens = min(tokens, load.most_context)
         self._context = Context(
             self._model, tokens=tokens, sequences=SEQUENCES, threads=load.threads, log=log
         )

@@ -1,0 +1,140 @@
+"""Before a load: what is free, what the model needs, and what can be done about the difference."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+
+from dmr_tui.engine.context import choose_context_size
+from dmr_tui.engine.files import ModelFiles
+from dmr_tui.engine.plan import SMALLEST_CONTEXT, Memory, ModelShape, Need, Verdict, Wish, make_plan
+from dmr_tui.engine.protocol import Load
+from dmr_tui.errors import InsufficientMemoryError, InvalidRequestError
+from dmr_tui.system.gpu import GpuMeter
+from dmr_tui.system.memory import read_memory
+
+ShapeReader = Callable[[Path], ModelShape]
+MemoryReader = Callable[[], Memory]
+
+RESERVE = 256 * 1024**2
+"""Bytes of main memory that are left to everything else."""
+
+_OFFLOADING = ("cuda", "hip", "vulkan", "sycl")
+"""In the names of llama.cpp's libraries that compute on a GPU with memory of its own."""
+
+_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
+
+
+class Planner:
+    """Makes a plan for a load from what is free at the moment."""
+
+    def __init__(self, files: ModelFiles, load: Load, shape: ModelShape) -> None:
+        """Prepare to plan how to load `files` as `load` wishes."""
+        self._files = files
+        self._load = load
+        self._shape = shape
+
+    def plan(self, memory: Memory, resident: Iterable[Verdict]) -> Verdict:
+        """Plan with the memory that is free now.
+
+        Args:
+            memory: as the system tells it.
+            resident: the plans of models in memory. Their weights are mapped files, which the
+                system counts as free: it could drop them, and read them again for every token.
+        """
+        mapped = sum(verdict.host.weights for verdict in resident)
+        left = replace(memory, free=max(memory.free - mapped - RESERVE, 0))
+        return make_plan(self._shape, self._wish(), left)
+
+    def refusal(self, verdict: Verdict) -> InsufficientMemoryError:
+        """The error for a plan that does not fit, with its numbers."""
+        memory = verdict.memory
+        needs = [f"{_parts(verdict.host)} of main memory, of which {human(memory.free)} are free"]
+        if verdict.device.total:
+            needs.append(
+                f"{_parts(verdict.device)} of GPU memory, of which {human(memory.device)} are free"
+            )
+        message = (
+            f"{self._files.name} with a context of {verdict.context} tokens needs "
+            f"{', and '.join(needs)}"
+        )
+        if verdict.absurd:
+            return InsufficientMemoryError(
+                f"{message}; this machine has {human(memory.total)} with its swap",
+                "choose a smaller context",
+            )
+        least = make_plan(self._shape, replace(self._wish(), smallest=1), memory)
+        way = f"choose a context of {least.context} tokens or less, " if least.fits else ""
+        return InsufficientMemoryError(
+            message, f"{way}close other programs, or try all the same: dmr run --force"
+        )
+
+    def _wish(self) -> Wish:
+        trained = self._shape.trained_context or SMALLEST_CONTEXT
+        context = choose_context_size(
+            profile=self._load.profile_context,
+            package=self._load.package_context,
+            settings=self._load.settings_context,
+            trained=trained,
+        )
+        chosen = bool(self._load.profile_context) or self._load.settings_context > 0
+        smallest = context if chosen else min(context, SMALLEST_CONTEXT)
+        return Wish(context, smallest, self._load.gpu_layers)
+
+
+async def make_planner(
+    files: ModelFiles, load: Load, read_shape: ShapeReader | None
+) -> Planner | None:
+    """A planner for a load; None when nothing can be known of the model's size.
+
+    A file that cannot be read is left to the worker, whose reasons are the exact ones.
+    """
+    if read_shape is None:
+        return None
+    try:
+        shape = await asyncio.to_thread(read_shape, files.gguf)
+    except InvalidRequestError:
+        return None
+    return Planner(files, load, shape)
+
+
+def free_memory() -> Memory:
+    """What is free on this machine now; blocks while a GPU's driver is asked."""
+    reading = read_memory()
+    device = 0
+    if _offloads():
+        device = sum(gpu.memory_total - gpu.memory_used for gpu in GpuMeter().read())
+    return Memory(reading.available, reading.total + psutil.swap_memory().total, device)
+
+
+def human(size: int) -> str:
+    """A number of bytes for people: `1.5 GiB`."""
+    value, unit = float(size), 0
+    while value >= 1024 and unit < len(_UNITS) - 1:
+        value, unit = value / 1024, unit + 1
+    digits = 0 if unit == 0 or value >= 100 else 1
+    return f"{value:.{digits}f} {_UNITS[unit]}"
+
+
+def _parts(need: Need) -> str:
+    named = {
+        "weights": need.weights,
+        "cache": need.cache,
+        "buffers": need.compute,
+        "process": need.overhead,
+    }
+    parts = ", ".join(f"{name} {human(size)}" for name, size in named.items() if size)
+    return f"{human(need.total)} ({parts})"
+
+
+def _offloads() -> bool:
+    """Whether the installed llama.cpp can use a GPU; found out without loading it."""
+    spec = importlib.util.find_spec("llama_cpp")
+    folders = [] if spec is None else spec.submodule_search_locations or []
+    libraries = [file.name for folder in folders for file in Path(folder).glob("lib/*ggml-*")]
+    return any(name in library for library in libraries for name in _OFFLOADING)

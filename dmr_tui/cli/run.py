@@ -62,6 +62,7 @@ class Job:
     "--max-tokens", metavar="N", type=click.IntRange(min=1), help="Most tokens of an answer."
 )
 @click.option("--num-ctx", metavar="N", type=click.IntRange(min=1), help="Context size in tokens.")
+@click.option("--force", is_flag=True, help="Load it even if it seems too large for the memory.")
 @click.option("--keep-alive", metavar="TIME", help="How long to stay loaded: 10m, 0, -1 (ever).")
 @click.option(
     "--color",
@@ -81,6 +82,7 @@ def run_command(
     seed: int | None,
     max_tokens: int | None,
     num_ctx: int | None,
+    force: bool,
     keep_alive: str | None,
     color: Color,
     debug: bool,
@@ -96,7 +98,7 @@ def run_command(
         system,
         sampling=Sampling(temperature=temperature, seed=seed),
         limits=Limits(max_tokens=max_tokens),
-        profile=Profile(context_size=num_ctx, keep_alive=alive),
+        profile=Profile(context_size=num_ctx, keep_alive=alive, force=force or None),
     )
     job = Job(conversation, _whole_prompt(prompt, detach), detach, verbose, color)
     if detach and job.is_file:

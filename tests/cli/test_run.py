@@ -68,6 +68,14 @@ def test_options_reach_the_model(dmr: Dmr, use_runner: Use) -> None:
     assert request.limits.max_tokens == 5
 
 
+def test_force_reaches_the_load(dmr: Dmr, use_runner: Use) -> None:
+    runner = FakeRunner()
+    use_runner(runner)
+    assert dmr("run", "--force", NAME, "hi").code == 0
+    ((_, _, profile),) = runner.asked
+    assert profile == Profile(force=True)
+
+
 def test_verbose_talks_on_stderr(dmr: Dmr, use_runner: Use) -> None:
     use_runner(FakeRunner(words=("a", "b", "c")))
     result = dmr("run", "--verbose", NAME, "hi")

@@ -47,8 +47,28 @@ class Request:
     @property
     def start(self) -> int:
         """Where the range begins that was asked for."""
-        found = re.fullmatch(r"bytes=(\d+)-", self.headers.get("range", ""))
+        found = re.fullmatch(r"bytes=(\d+)-\d*", self.headers.get("range", ""))
         return int(found[1]) if found else 0
+
+    @property
+    def stop(self) -> int | None:
+        """Where it ends; None: with the blob."""
+        found = re.fullmatch(r"bytes=\d+-(\d+)", self.headers.get("range", ""))
+        return int(found[1]) + 1 if found else None
+
+    def part(self, data: bytes) -> bytes:
+        """What of a blob was asked for."""
+        return data[self.start : self.stop]
+
+    def begin(self, data: bytes) -> bytes:
+        """Send the head of an answer with what was asked for of a blob; returns that part."""
+        part = self.part(data)
+        if "range" in self.headers:
+            span = f"bytes {self.start}-{self.start + len(part) - 1}/{len(data)}"
+            self.head(206, len(part), Content_Range=span)
+        else:
+            self.head(200, len(part))
+        return part
 
     def answer(self, status: int, body: bytes = b"", **headers: str) -> None:
         """Answer; header names are written with underscores."""
@@ -138,12 +158,9 @@ class StandIn:
             data = self.manifests[name]
             request.answer(200, data, Content_Type=MANIFEST, Docker_Content_Digest=digest_of(data))
         elif kind.endswith("/blobs") and name in self.blobs:
-            data, start = self.blobs[name], request.start
-            if start:
-                span = f"bytes {start}-{len(data) - 1}/{len(data)}"
-                request.answer(206, data[start:], Content_Range=span)
-            else:
-                request.answer(200, data)
+            part = request.begin(self.blobs[name])
+            if request.method != "HEAD":
+                request.write(part)
         else:
             code = "MANIFEST_UNKNOWN" if "manifests" in kind else "BLOB_UNKNOWN"
             error = {"errors": [{"code": code, "message": "unknown"}]}
@@ -209,14 +226,8 @@ def cut(server: StandIn, after: int) -> Fault:
     """Break the connection after so many bytes of the body."""
 
     def fault(request: Request) -> None:
-        data = server.blobs[request.path.rpartition("/")[2]]
-        rest = data[request.start :]
-        if request.start:
-            span = f"bytes {request.start}-{len(data) - 1}/{len(data)}"
-            request.head(206, len(rest), Content_Range=span)
-        else:
-            request.head(200, len(rest))
-        request.write(rest[:after])
+        part = request.begin(server.blobs[request.path.rpartition("/")[2]])
+        request.write(part[:after])
         request.hang_up()
 
     return fault
@@ -226,11 +237,10 @@ def pause(server: StandIn, after: int, go_on: Event) -> Fault:
     """Send so many bytes of the body, and the rest when told."""
 
     def fault(request: Request) -> None:
-        data = server.blobs[request.path.rpartition("/")[2]]
-        request.head(200, len(data))
-        request.write(data[:after])
+        part = request.begin(server.blobs[request.path.rpartition("/")[2]])
+        request.write(part[:after])
         go_on.wait(30)
-        request.write(data[after:])
+        request.write(part[after:])
 
     return fault
 

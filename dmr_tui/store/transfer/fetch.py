@@ -1,58 +1,28 @@
-"""One blob from a source into the store: streamed, resumed, verified, published.
+"""One blob from a source into the store: over several connections, resumed, verified, published.
 
-The unfinished blob is a plain prefix of the finished one, in `BlobStore.partial`. Whoever writes it
-holds an exclusive `flock` on it, which the kernel releases when the process dies; others that want
-the same blob wait, and find it finished. A prefix left by an earlier process is hashed again, since
-nothing says that all of it reached the disk.
+The unfinished blob is in `BlobStore.partial`, with counters of what is there beside it. Whoever
+writes it holds an exclusive `flock` on it, which the kernel releases when the process dies; others
+that want the same blob wait, and find it finished. What an earlier process left is hashed again.
 """
 
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import os
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
 from io import FileIO
 from pathlib import Path
-from typing import Protocol
 
 from dmr_tui.errors import RegistryError
 from dmr_tui.store import durable
 from dmr_tui.store.blobs import BlobStore
-from dmr_tui.store.transfer.retry import Persistence, TransientError
+from dmr_tui.store.transfer.lanes import BlobSource, Crew
+from dmr_tui.store.transfer.partial import Partial, adopt, counters_of, occupied
+from dmr_tui.store.transfer.pieces import present_bytes
+from dmr_tui.store.transfer.retry import Persistence
 
-_BUFFER = 1 << 20  # bytes read at once
 _LOOK = 0.1  # seconds between looks at a blob that another process is fetching
-
-
-@dataclass(frozen=True)
-class BlobStream:
-    """The rest of a blob as it arrives.
-
-    Attributes:
-        start: offset of the first byte; 0 from a source that cannot begin elsewhere.
-        total: bytes of the whole blob as the source says; None when it does not.
-        chunks: the bytes; raises `TransientError` when they break off.
-    """
-
-    start: int
-    total: int | None
-    chunks: Iterator[bytes]
-
-
-class BlobSource(Protocol):
-    """Where blobs come from."""
-
-    def open(self, digest: str, start: int) -> AbstractContextManager[BlobStream]:
-        """Ask for a blob from an offset on; it is the caller who tries again.
-
-        Raises:
-            TransientError: the source cannot answer just now.
-            RegistryError: it does not have the blob.
-        """
-        ...
 
 
 def fetch_blob(
@@ -72,7 +42,7 @@ def fetch_blob(
         digest: names it, and is what its bytes are held against.
         size: bytes it must have.
         on_bytes: told how many bytes of it are there; also while another process fetches it, and
-            fewer than before when the source makes it begin anew.
+            fewer than before when it is begun anew.
         persistence: how often a broken stream is continued, and what stops it. A blob that is
             stopped keeps what has come.
 
@@ -85,106 +55,29 @@ def fetch_blob(
         if file is None:
             on_bytes(size)
             return
-        partial = _Partial(file, blobs.partial(digest), digest)
-        resumed = partial.resume(persistence)
-        on_bytes(partial.length)
-        blobs.require_space(size - partial.length, f"fetch {digest[:19]}")
-        _download(source, partial, size, on_bytes, persistence)
-        if resumed and not partial.right:
-            # What the earlier process left was bad, e.g. after a power cut.
-            partial.restart()
-            _download(source, partial, size, on_bytes, persistence)
-        if not partial.right:
-            partial.path.unlink()
-            raise RegistryError(
-                f"the bytes received for {digest} are not those: their digest is {partial.digest}",
-                "they were deleted; try again, and if it stays so tell the model's publisher",
-            )
-        blobs.publish(partial.path, digest)
-
-
-class _Partial:
-    """A blob's present prefix, and the running hash over it."""
-
-    def __init__(self, file: FileIO, path: Path, digest: str) -> None:
-        self.path = path
-        self.length = 0
-        self._file = file
-        self.wanted = digest
-        self._algorithm = digest.partition(":")[0]
-        self._hash = hashlib.new(self._algorithm)
-
-    @property
-    def digest(self) -> str:
-        """Of the bytes present."""
-        return f"{self._algorithm}:{self._hash.hexdigest()}"
-
-    @property
-    def right(self) -> bool:
-        """Whether the bytes present are the blob."""
-        return self.digest == self.wanted
-
-    def resume(self, persistence: Persistence) -> bool:
-        """Hash what an earlier process left; False if that is nothing."""
-        with durable.reporting(f"read {self.path}"):
-            while chunk := self._file.read(_BUFFER):
-                persistence.check()
-                self._hash.update(chunk)
-                self.length += len(chunk)
-        return self.length > 0
-
-    def restart(self) -> None:
-        """Forget all bytes."""
-        with durable.reporting(f"write {self.path}"):
-            self._file.seek(0)
-            self._file.truncate()
-        self._hash = hashlib.new(self._algorithm)
-        self.length = 0
-
-    def write(self, chunk: bytes) -> None:
-        """Append."""
-        with durable.reporting(f"write {self.path}"):
-            rest = memoryview(chunk)
-            while rest:
-                rest = rest[self._file.write(rest) :]
-        self._hash.update(chunk)
-        self.length += len(chunk)
-
-
-def _download(
-    source: BlobSource,
-    partial: _Partial,
-    size: int,
-    on_bytes: Callable[[int], None],
-    persistence: Persistence,
-) -> None:
-    """Append until the blob has its size, continuing where a stream breaks off."""
-    attempts = persistence.begin()
-    furthest = partial.length
-    while partial.length < size:
-        persistence.check()
+        path = blobs.partial(digest)
+        blobs.require_space(size - occupied(path), f"fetch {digest[:19]}")
+        partial = Partial(file, path, digest, size)
         try:
-            with source.open(partial.wanted, partial.length) as stream:
-                if stream.total not in (None, size):
-                    raise TransientError(
-                        f"the source offers {stream.total} bytes for a blob of {size}"
-                    )
-                if stream.start != partial.length:
-                    partial.restart()
-                for chunk in stream.chunks:
-                    if partial.length + len(chunk) > size:
-                        raise TransientError(
-                            f"the source sent more than the {size} bytes of the blob"
-                        )
-                    partial.write(chunk)
-                    on_bytes(partial.length)
-                    if partial.length > furthest:
-                        furthest = partial.length
-                        attempts.progressed()
-            if partial.length < size:
-                raise TransientError(f"the stream ended after {partial.length} of {size} bytes")
-        except TransientError as error:
-            attempts.failed(error)
+            resumed = partial.resume()
+            on_bytes(partial.pieces.present())
+            Crew(source, partial, persistence).work(on_bytes)
+            if resumed and not partial.right:
+                # What the earlier process left was bad, e.g. after a power cut.
+                partial.restart()
+                Crew(source, partial, persistence).work(on_bytes)
+            on_bytes(size)
+            if not partial.right:
+                partial.remove()
+                raise RegistryError(
+                    f"the bytes received for {digest} are not those: "
+                    f"their digest is {partial.digest}",
+                    "they were deleted; try again, and if it stays so tell the model's publisher",
+                )
+            blobs.publish(path, digest)
+            partial.pieces.remove()
+        finally:
+            partial.pieces.close()
 
 
 @contextmanager
@@ -200,12 +93,13 @@ def _locked(
     While another process holds it, its length is passed on as progress.
     """
     path = blobs.partial(digest)
+    adopt(blobs, digest, size)
     while not blobs.has(digest, size):
         with durable.reporting(f"write {path}"):
             file = FileIO(os.open(path, os.O_RDWR | os.O_CREAT, 0o644), "r+b")
         with file:
             if not _try_lock(file):
-                on_bytes(min(os.fstat(file.fileno()).st_size, size))
+                on_bytes(_present(path, size))
                 persistence.cancelled.wait(_LOOK)
                 persistence.check()
             elif _is(file, path):
@@ -223,6 +117,14 @@ def _try_lock(file: FileIO) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def _present(path: Path, size: int) -> int:
+    """How much of a blob another process has; all of it when it has just finished."""
+    try:
+        return present_bytes(path, counters_of(path), size)
+    except FileNotFoundError:
+        return size
 
 
 def _is(file: FileIO, path: Path) -> bool:

@@ -26,7 +26,9 @@ from dmr_tui.store.manifest import (
 from dmr_tui.store.reference import Reference
 from dmr_tui.store.store import Store, StoredModel
 from dmr_tui.store.transfer.credentials import find_credentials
-from dmr_tui.store.transfer.fetch import BlobSource, fetch_blob
+from dmr_tui.store.transfer.fetch import fetch_blob
+from dmr_tui.store.transfer.lanes import BlobSource
+from dmr_tui.store.transfer.partial import occupied
 from dmr_tui.store.transfer.progress import OnProgress, Reporter
 from dmr_tui.store.transfer.registry import (
     INDEX_TYPES,
@@ -187,8 +189,7 @@ def _require_space(store: Store, layers: list[Descriptor], reference: Reference)
     missing = 0
     for layer in layers:
         if not store.blobs.has(layer.digest, layer.size):
-            partial = store.blobs.partial(layer.digest)
-            missing += layer.size - (partial.stat().st_size if partial.is_file() else 0)
+            missing += max(layer.size - occupied(store.blobs.partial(layer.digest)), 0)
     store.blobs.require_space(missing, f"pull {reference.familiar()}")
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from dmr_tui.store.manifest import LARGEST_MANIFEST
 from dmr_tui.store.reference import DOCKER_HUB, Reference, is_digest
 from dmr_tui.store.transfer.auth import Authorizer, is_loopback, parse_challenges
 from dmr_tui.store.transfer.credentials import Credentials
-from dmr_tui.store.transfer.fetch import BlobStream
+from dmr_tui.store.transfer.lanes import BlobStream
 from dmr_tui.store.transfer.retry import TransientError
 from dmr_tui.store.transfer.wire import Body, Wire, host_of, split_url
 
@@ -37,6 +38,7 @@ _HUB_ADDRESS = "https://registry-1.docker.io"
 _MOST_REDIRECTS = 10
 _REDIRECTS = {301, 302, 303, 307, 308}
 _REFUSALS = {401, 403}
+_RUN_OUT = {401, 403, 404, 410}
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19}|\*)")
 
 
@@ -106,6 +108,8 @@ class Repository:
         mirrored = base != _HUB_ADDRESS and reference.registry == DOCKER_HUB
         self._name = urlsplit(base).netloc if mirrored else reference.registry
         self._suffix = f"@{reference.digest}" if reference.digest else f":{reference.tag}"
+        self._located: dict[str, str] = {}
+        self._locating = threading.Lock()
         actions = "pull,push" if push else "pull"
         self._authorizer = Authorizer(
             wire,
@@ -145,20 +149,44 @@ class Repository:
         return RemoteManifest(data, media_type, digest)
 
     @contextmanager
-    def open(self, digest: str, start: int) -> Iterator[BlobStream]:
-        """See `fetch.BlobSource.open`; a redirect to a content server is followed anew."""
-        headers = {"Range": f"bytes={start}-"} if start else {}
-        response = self._send("GET", self._urls.get_blob_url(digest), headers, retry=False)
-        try:
-            if response.status_code == 206 and start:
-                total = _total(response, start)
-            elif response.status_code == 200:
-                start, total = 0, _length(response)
-            else:
+    def open(self, digest: str, start: int, stop: int | None) -> Iterator[BlobStream]:
+        """See `lanes.BlobSource.open`."""
+        response = self._get_blob(digest, range_header(start, stop))
+        with blob_stream(self._wire, response, start) as stream:
+            if stream is None:
                 raise self._error(response, f"the blob {digest}")
-            yield BlobStream(start, total, self._wire.chunks(response))
-        finally:
-            response.close()
+            yield stream
+
+    def hang_up(self) -> None:
+        """See `lanes.BlobSource.hang_up`."""
+        self._wire.hang_up()
+
+    def _get_blob(self, digest: str, headers: dict[str, str]) -> httpx.Response:
+        """Ask where the blob was found last; where a redirect led is asked for once, for all lanes.
+
+        The address of a content server is signed and runs out; then the registry makes a new one.
+        """
+        home = self._urls.get_blob_url(digest)
+        with self._locating:
+            known = self._located.get(digest)
+            if known is None:
+                return self._locate(digest, home, headers)
+        response = self._send("GET", known, headers, retry=False)
+        if known == home or response.status_code not in _RUN_OUT:
+            return response
+        self._wire.discard(response)
+        with self._locating:
+            if self._located.get(digest) == known:
+                return self._locate(digest, home, headers)
+            known = self._located.get(digest, home)  # another lane was first
+        return self._send("GET", known, headers, retry=False)
+
+    def _locate(self, digest: str, home: str, headers: dict[str, str]) -> httpx.Response:
+        self._located.pop(digest, None)
+        response = self._send("GET", home, headers, retry=False)
+        if response.status_code in (200, 206):
+            self._located[digest] = str(response.url)
+        return response
 
     def has(self, digest: str) -> bool:
         """Whether the registry says that it holds a blob."""
@@ -270,19 +298,48 @@ def _matches(digest: str, data: bytes) -> bool:
     return is_digest(digest) and hashlib.new(algorithm, data).hexdigest() == expected
 
 
-def _length(response: httpx.Response) -> int | None:
-    text = response.headers.get("Content-Length", "")
-    return int(text) if text.isdecimal() else None
+def range_header(start: int, stop: int | None) -> dict[str, str]:
+    """The header that asks for a part (RFC 9110, 14.2); none for a whole.
+
+    Args:
+        start: offset of the first byte.
+        stop: offset after the last one; None: to the end.
+    """
+    if start == 0 and stop is None:
+        return {}
+    return {"Range": f"bytes={start}-{'' if stop is None else stop - 1}"}
 
 
-def _total(response: httpx.Response, start: int) -> int | None:
-    """Bytes of the whole blob, as a part of it says.
+@contextmanager
+def blob_stream(wire: Wire, response: httpx.Response, start: int) -> Iterator[BlobStream | None]:
+    """What an answer brings of a blob; None when it is an error. Closes it.
+
+    Args:
+        wire: what it came over.
+        response: the answer to a request for a blob or a part of it.
+        start: offset of the first byte that was asked for.
 
     Raises:
         RegistryError: it is another part than the one asked for.
     """
+    try:
+        if response.status_code == 206:
+            stop, total = _part(response, start)
+            yield BlobStream(start, stop, total, wire.chunks(response))
+        elif response.status_code == 200:
+            text = response.headers.get("Content-Length", "")
+            length = int(text) if text.isdecimal() else None
+            yield BlobStream(0, length, length, wire.chunks(response))
+        else:
+            yield None
+    finally:
+        response.close()
+
+
+def _part(response: httpx.Response, start: int) -> tuple[int, int | None]:
+    """Where a part ends and how long the whole blob is, as the answer says."""
     text = response.headers.get("Content-Range", "")
     found = _CONTENT_RANGE.fullmatch(text)
-    if found is None or int(found[1]) != start:
+    if found is None or int(found[1]) != start or int(found[2]) < start:
         raise RegistryError(f"{host_of(response)} sent {text!r} where bytes {start}- were due")
-    return None if found[3] == "*" else int(found[3])
+    return int(found[2]) + 1, None if found[3] == "*" else int(found[3])

@@ -17,11 +17,15 @@ class TransientError(RegistryError):
 
     Attributes:
         retry_after: the header of that name, if the other side sent one.
+        status: of the answer; 0 when there was none.
     """
 
-    def __init__(self, message: str, hint: str | None = None, *, retry_after: str = "") -> None:
+    def __init__(
+        self, message: str, hint: str | None = None, *, retry_after: str = "", status: int = 0
+    ) -> None:
         super().__init__(message, hint)
         self.retry_after = retry_after
+        self.status = status
 
 
 def _nobody(reason: str) -> None:

@@ -61,6 +61,7 @@ class Wire:
         self.persistence = persistence
         self._answered: set[bytes] = set()
         self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+        self._guard = threading.Lock()
         self._closed = threading.Event()
         trusted = httpx.create_ssl_context()
         trusted.load_default_certs()  # those of the system too: a company's own authority
@@ -158,6 +159,14 @@ class Wire:
             self.read(response, _SMALL)
         response.close()
 
+    def hang_up(self) -> None:
+        """End all connections: what is read from them raises `TransientError`."""
+        with self._guard:
+            connections = list(self._sockets)
+        for connection in connections:
+            with suppress(OSError):  # it is closed already
+                connection.shutdown(socket.SHUT_RDWR)
+
     def _once(
         self, method: str, url: str, headers: Mapping[str, str] | None, body: Body
     ) -> httpx.Response:
@@ -184,22 +193,23 @@ class Wire:
         self._answered.add(request.url.netloc)
         if response.status_code in TEMPORARY:
             after = response.headers.get("Retry-After", "")
-            raise TransientError(self.problem(response), retry_after=after)
+            raise TransientError(
+                self.problem(response), retry_after=after, status=response.status_code
+            )
         return response
 
     def _trace(self, event: str, info: Mapping[str, Any]) -> None:
         """Keep hold of each new connection's socket, so that a cancel can reach it."""
         if event.endswith(("connect_tcp.complete", "start_tls.complete")):
-            self._sockets.add(info["return_value"].get_extra_info("socket"))
+            with self._guard:
+                self._sockets.add(info["return_value"].get_extra_info("socket"))
 
     def _hear(self) -> None:
         """Wait for a cancel, then end all connections: a blocked read wakes only by that."""
         while not self._closed.is_set():
             if not self.persistence.cancelled.wait(_HEARING):
                 continue
-            for connection in list(self._sockets):
-                with suppress(OSError):  # it is closed already
-                    connection.shutdown(socket.SHUT_RDWR)
+            self.hang_up()
             self._closed.wait(_HEARING)  # one that was just being made is ended in the next round
 
 

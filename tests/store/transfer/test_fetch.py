@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+import os
+import random
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,9 +15,12 @@ import pytest
 
 from dmr_tui.errors import RegistryError, StoppedError, StoreError
 from dmr_tui.store.blobs import BlobStore
-from dmr_tui.store.transfer import fetch
-from dmr_tui.store.transfer.fetch import BlobStream, fetch_blob
-from dmr_tui.store.transfer.retry import Persistence
+from dmr_tui.store.transfer import fetch, pieces
+from dmr_tui.store.transfer import partial as partial_room
+from dmr_tui.store.transfer.fetch import fetch_blob
+from dmr_tui.store.transfer.lanes import BlobStream
+from dmr_tui.store.transfer.pieces import CELL
+from dmr_tui.store.transfer.retry import Persistence, TransientError
 from tests.support.stand_in import digest_of
 
 DATA = bytes(range(256)) * 1000
@@ -28,10 +35,13 @@ class Memory:
         self.starts: list[int] = []
 
     @contextmanager
-    def open(self, digest: str, start: int) -> Iterator[BlobStream]:
+    def open(self, digest: str, start: int, stop: int | None) -> Iterator[BlobStream]:
         assert digest == DIGEST
         self.starts.append(start)
-        yield BlobStream(start, None, iter([DATA[start : start + self.most]]))
+        yield BlobStream(start, stop, None, iter([DATA[start : start + self.most]]))
+
+    def hang_up(self) -> None:
+        """Nothing blocks."""
 
 
 @pytest.fixture
@@ -57,7 +67,9 @@ def test_a_blob_that_is_there_is_not_asked_for(blobs: BlobStore) -> None:
 
 def test_a_stream_that_ends_early_without_a_word_is_continued(blobs: BlobStore) -> None:
     source = Memory(most=100_000)
-    assert run(source, blobs) == [0, 100_000, 200_000, 256_000]
+    counts = run(source, blobs)
+    assert set(counts) <= {0, 100_000, 200_000, 256_000}
+    assert counts == sorted(counts)
     assert source.starts == [0, 100_000, 200_000]
 
 
@@ -136,3 +148,193 @@ def test_a_partial_that_cannot_be_written_is_told(blobs: BlobStore) -> None:
     blobs.partial(DIGEST).mkdir()
     with pytest.raises(StoreError, match=r"cannot write .*Is a directory"):
         run(Memory(), blobs)
+
+
+class Slices:
+    """A source of a large blob, that does to each request what a test says."""
+
+    def __init__(self, data: bytes, behave: Callable[[Slices, int, int], BlobStream]) -> None:
+        self.data = data
+        self.digest = digest_of(data)
+        self.behave = behave
+        self.asked: list[tuple[int, int]] = []
+
+    @contextmanager
+    def open(self, digest: str, start: int, stop: int | None) -> Iterator[BlobStream]:
+        end = len(self.data) if stop is None else stop
+        self.asked.append((start, end))
+        yield self.behave(self, start, end)
+
+    def part(self, start: int, stop: int) -> BlobStream:
+        """A right answer."""
+        pieces = [self.data[at : min(at + 100_000, stop)] for at in range(start, stop, 100_000)]
+        return BlobStream(start, stop, len(self.data), iter(pieces))
+
+    def hang_up(self) -> None:
+        """Nothing blocks."""
+
+
+LARGE = random.Random(3).randbytes(7 * CELL + 1234)
+
+
+def get(source: Slices, blobs: BlobStore, told: list[str] | None = None) -> list[int]:
+    counts: list[int] = []
+    notes = [] if told is None else told
+    persistence = Persistence(threading.Event(), notes.append, first=0.001)
+    size = len(source.data)
+    fetch_blob(source, blobs, source.digest, size, on_bytes=counts.append, persistence=persistence)
+    assert blobs.path(source.digest).read_bytes() == source.data
+    assert list(blobs.partial(source.digest).parent.iterdir()) == []
+    return counts
+
+
+def test_a_large_blob_is_asked_for_in_parts_and_each_byte_once(blobs: BlobStore) -> None:
+    source = Slices(LARGE, Slices.part)
+    counts = get(source, blobs)
+    assert counts[-1] == len(LARGE)
+    covered = sorted(source.asked)
+    assert len(covered) >= 4
+    assert covered[0][0] == 0
+    assert covered[-1][1] == len(LARGE)
+    assert all(one[1] == next_one[0] for one, next_one in itertools.pairwise(covered))
+
+
+def test_a_source_without_parts_is_read_from_the_beginning_by_one_lane(blobs: BlobStore) -> None:
+    def whole(source: Slices, start: int, stop: int) -> BlobStream:
+        return source.part(0, len(source.data))
+
+    source = Slices(LARGE, whole)
+    get(source, blobs)
+    assert source.asked[-1] == (0, len(LARGE))
+
+
+def test_what_is_there_is_not_written_again_by_a_source_without_parts(blobs: BlobStore) -> None:
+    """The hash of a beginning is known; bytes that come for it later must not replace it."""
+    blobs.partial(digest_of(LARGE)).write_bytes(LARGE[: CELL + 5])
+
+    def forged(source: Slices, start: int, stop: int) -> BlobStream:
+        return BlobStream(0, None, len(LARGE), iter([bytes(CELL), LARGE[CELL:]]))
+
+    get(Slices(LARGE, forged), blobs)
+
+
+def test_lanes_are_halved_by_a_source_that_is_asked_too_often(blobs: BlobStore) -> None:
+    lock, running = threading.Lock(), 0
+    refusals: list[int] = []
+
+    def busy(source: Slices, start: int, stop: int) -> BlobStream:
+        nonlocal running
+        with lock:
+            running += 1
+            if running > 1:
+                refusals.append(start)
+                running -= 1
+                raise TransientError("answered 429", status=429)
+        stream = source.part(start, stop)
+
+        def chunks() -> Iterator[bytes]:
+            nonlocal running
+            yield from stream.chunks
+            with lock:
+                running -= 1
+
+        return BlobStream(start, stop, stream.total, chunks())
+
+    source = Slices(LARGE, busy)
+    told: list[str] = []
+    get(source, blobs, told)
+    assert refusals
+
+
+def test_one_lane_that_fails_for_good_ends_all(blobs: BlobStore) -> None:
+    def refuse(source: Slices, start: int, stop: int) -> BlobStream:
+        if start:
+            raise RegistryError("no such blob")
+        return source.part(start, stop)
+
+    source = Slices(LARGE, refuse)
+    with pytest.raises(RegistryError, match="no such blob"):
+        get(source, blobs)
+    assert not blobs.has(source.digest)
+
+
+@pytest.mark.parametrize("same_boot", [True, False], ids=["killed", "power cut"])
+def test_after_a_power_cut_only_what_was_synced_counts(
+    blobs: BlobStore, monkeypatch: pytest.MonkeyPatch, same_boot: bool
+) -> None:
+    class Cut(Exception):
+        """Stands for the end of a process."""
+
+    def die(source: Slices, start: int, stop: int) -> BlobStream:
+        def chunks() -> Iterator[bytes]:
+            yield source.data[start : start + 1000]
+            raise Cut
+
+        return BlobStream(start, stop, len(source.data), chunks())
+
+    monkeypatch.setattr(partial_room, "_SYNC", 500)
+    with pytest.raises(Cut):
+        get(Slices(LARGE, die), blobs)
+    if not same_boot:
+        monkeypatch.setattr(pieces, "boot_id", lambda: b"another")
+    source = Slices(LARGE, Slices.part)
+    counts = get(source, blobs)
+    assert counts[0] >= 1000
+    assert (sum(stop - start for start, stop in source.asked) > len(LARGE) - 4000) is not same_boot
+
+
+@pytest.mark.parametrize("damage", [b"", b"dmrmap1\n", bytes(200)], ids=["empty", "short", "zero"])
+def test_damaged_counters_cost_no_more_than_the_bytes(blobs: BlobStore, damage: bytes) -> None:
+    path = blobs.partial(digest_of(LARGE))
+    path.write_bytes(bytes(len(LARGE)))
+    path.with_suffix(".map").write_bytes(damage)
+    get(Slices(LARGE, Slices.part), blobs)
+
+
+def test_counters_without_their_file_are_not_believed(blobs: BlobStore) -> None:
+    counters = blobs.partial(digest_of(LARGE)).with_suffix(".map")
+    left = pieces.PieceMap(len(LARGE), counters)
+    left.begin(len(LARGE))
+    left.close()
+    get(Slices(LARGE, Slices.part), blobs)
+
+
+@pytest.mark.parametrize(
+    ("length", "age", "kept"),
+    [(2 * CELL, 3600, 2 * CELL), (0, 3600, 0), (2 * CELL, 0, 0), (len(LARGE) + 1, 3600, 0)],
+    ids=["left", "empty", "being written", "too long"],
+)
+def test_what_docker_model_runner_left_is_taken_over(
+    blobs: BlobStore, length: int, age: int, kept: int
+) -> None:
+    theirs = blobs.path(digest_of(LARGE))
+    theirs.parent.mkdir(parents=True)
+    theirs = theirs.with_name(theirs.name + ".incomplete")
+    theirs.write_bytes((LARGE + b"!")[:length])
+    moment = time.time() - age
+    os.utime(theirs, (moment, moment))
+    source = Slices(LARGE, Slices.part)
+    get(source, blobs)
+    assert sum(stop - start for start, stop in source.asked) == len(LARGE) - kept
+
+
+def test_the_room_on_the_disk_is_reserved_at_once(blobs: BlobStore) -> None:
+    seen: list[int] = []
+
+    def look(source: Slices, start: int, stop: int) -> BlobStream:
+        seen.append(blobs.partial(source.digest).stat().st_blocks * 512)
+        return source.part(start, stop)
+
+    get(Slices(LARGE, look), blobs)
+    assert min(seen) >= len(LARGE)
+
+
+def test_runs_become_small_at_the_end() -> None:
+    counters = pieces.PieceMap(1 << 30)
+    sizes = []
+    while run := counters.claim(8):
+        sizes.append(run.stop - run.start)
+    assert sizes[0] == pieces.LARGEST_RUN
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[-8:] == [CELL] * 8
+    assert sum(sizes) == 1 << 30

@@ -13,6 +13,9 @@ from dmr_tui.errors import EngineError
 SMALLEST_CONTEXT = 256
 """llama.cpp rounds up to multiples of this, but not before it has cut the batch down to less."""
 
+IDS = 48
+"""Sequences that KV memory can tell apart: those that run, and finished ones that are kept."""
+
 _NO_ROOM = 1
 """What `llama_decode` gives when the KV memory has no place for a batch."""
 
@@ -32,7 +35,7 @@ class Context:
         Args:
             model: the weights.
             tokens: context size wished for; llama.cpp rounds it up.
-            sequences: most sequences at a time.
+            sequences: most sequences that run at a time.
             threads: for prompts and for generation.
             log: where to find the reason of a failure.
 
@@ -42,7 +45,13 @@ class Context:
         parameters = llama.llama_context_default_params()
         parameters.n_ctx = max(tokens, SMALLEST_CONTEXT)
         parameters.n_batch = parameters.n_ubatch = BATCH_TOKENS
-        parameters.n_seq_max = parameters.n_outputs_max = sequences
+        self.divisible = model.divisible
+        """Its sequences can be cut and shared at any position."""
+        # Where a state cannot be cut there is a whole one for each id: no more of them than needed.
+        self.ids = max(sequences, IDS) if self.divisible else sequences
+        """Sequences that it can tell apart."""
+        # llama.cpp wants room for an output of each, also of those that only lie there.
+        parameters.n_seq_max = parameters.n_outputs_max = self.ids
         parameters.n_threads = parameters.n_threads_batch = threads
         parameters.kv_unified = True
         log.forget()
@@ -56,7 +65,9 @@ class Context:
         self.size = int(llama.llama_n_ctx(self.handle))
         """Tokens that all sequences together can hold."""
         self.sequences = sequences
-        self.batch = Batch(int(llama.llama_n_batch(self.handle)), sequences)
+        self.window = model.window
+        """Tokens back that some layers look at most; 0: all look at everything."""
+        self.batch = Batch(int(llama.llama_n_batch(self.handle)), self.ids)
 
     def decode(self) -> bool:
         """Compute the batch; False when the KV memory has no room for it and nothing was done.
@@ -74,6 +85,14 @@ class Context:
     def forget(self, sequence: int) -> None:
         """Free the KV memory of a sequence."""
         llama.llama_memory_seq_rm(self._memory, sequence, -1, -1)
+
+    def share(self, source: int, target: int, tokens: int) -> None:
+        """Have one sequence hold the first tokens of another one as well, in the same cells."""
+        llama.llama_memory_seq_cp(self._memory, source, target, 0, tokens)
+
+    def first_position(self, sequence: int) -> int:
+        """Where what is held of a sequence begins in every layer; -1 when there is nothing."""
+        return int(llama.llama_memory_seq_pos_min(self._memory, sequence))
 
     def prove(self, token: int) -> None:
         """Decode one token and forget it: a build that is wrong for this CPU dies here, not later.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from pathlib import Path
 
@@ -94,10 +94,11 @@ class Vocabulary:
         self.adds_bos = self.bos is not None and bool(llama.llama_vocab_get_add_bos(self._handle))
         """The model wants every prompt to begin with `bos`."""
 
-    def tokenize(self, text: str) -> list[int]:
+    def tokenize(self, text: str, *, beginning: bool = True) -> list[int]:
         """Tokens of a prompt; the text of a special token becomes that token.
 
-        A model that wants a beginning token gets one, unless the text has written it already.
+        A model that wants a beginning token gets one, unless the text has written it already, or
+        is not the `beginning` of a prompt.
         """
         raw = text.encode("utf-8", "replace")
         room = len(raw) + 8
@@ -108,7 +109,7 @@ class Vocabulary:
             tokens = (llama.llama_token * room)()
             count = llama.llama_tokenize(self._handle, raw, len(raw), tokens, room, False, True)
         found: list[int] = tokens[:count]
-        if self.adds_bos and self.bos is not None and found[:1] != [self.bos]:
+        if beginning and self.adds_bos and self.bos is not None and found[:1] != [self.bos]:
             found.insert(0, self.bos)
         return found
 
@@ -134,6 +135,11 @@ class Vocabulary:
             for token in range(self.size)
             if llama.llama_vocab_is_control(self._handle, token) and not self.ends(token)
         )
+
+    def among_controls(self, texts: Iterable[str]) -> frozenset[int]:
+        """Those control tokens that are spelled as one of the texts."""
+        wanted = {text.encode() for text in texts}
+        return frozenset(token for token in self.controls if self.text(token) in wanted)
 
     def special_text(self, which: str) -> str:
         """How a template writes the `bos` or the `eos` token; empty when there is none."""

@@ -1,0 +1,50 @@
+"""How much of a prompt fits into one pass without holding up the answers that run."""
+
+from __future__ import annotations
+
+STRETCH = 2.0
+"""How many times as long a pass may take while others' prompts are read."""
+
+FIRST_CHUNK = 64
+SMALLEST_CHUNK = 8
+"""Below this a prompt hardly moves, and a pass costs little less."""
+
+_WEIGHT = 0.25
+_OUTLIER = 2.0
+"""A measurement counts as at most so many times what was expected: the machine was elsewhere."""
+
+
+class Pace:
+    """Learns from the passes' times what a prompt's token costs beside running answers."""
+
+    def __init__(self) -> None:
+        self._plain = 0.0
+        """Seconds of a pass of answers alone."""
+        self._token = 0.0
+        """Seconds that each token of a prompt adds."""
+
+    @property
+    def chunk(self) -> int:
+        """Prompt tokens for a pass in which answers run."""
+        if not (self._plain and self._token):
+            return FIRST_CHUNK
+        return max(SMALLEST_CHUNK, int((STRETCH - 1) * self._plain / self._token))
+
+    def note(self, prompt_tokens: int, seconds: float) -> None:
+        """Learn from a pass in which answers ran.
+
+        Args:
+            prompt_tokens: how much of prompts was in it.
+            seconds: how long it took.
+        """
+        if not prompt_tokens:
+            self._plain = _average(self._plain, seconds)
+        elif self._plain:
+            added = max(seconds - self._plain, 0.0) / prompt_tokens
+            self._token = _average(self._token, added)
+
+
+def _average(known: float, seen: float) -> float:
+    if not known:
+        return seen
+    return known + _WEIGHT * (min(seen, _OUTLIER * known) - known)

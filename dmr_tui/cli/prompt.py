@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TypeAlias
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.application import get_app, run_in_terminal
@@ -20,11 +19,8 @@ from prompt_toolkit.key_binding.key_processor import KeyPressEvent
 from prompt_toolkit.layout.processors import AfterInput, ConditionalProcessor
 from prompt_toolkit.styles import Style
 
-from dmr_tui.chat.commands import Suggestion
+from dmr_tui.chat.commands import completions
 from dmr_tui.cli.output import talk
-
-Suggest: TypeAlias = Callable[[str], Awaitable[list[Suggestion]]]
-"""What may come behind the text before the cursor."""
 
 PLACEHOLDER = "Send a message (/? for help)"
 MULTILINE_PLACEHOLDER = 'Use """ to end multi-line input'
@@ -37,7 +33,6 @@ Available keyboard shortcuts:
   Ctrl + c            stop the answer; at the prompt, clear it
   Ctrl + d            leave, at an empty prompt
   Ctrl + g            write the message in $EDITOR (also Ctrl + x Ctrl + e)
-  Tab                 complete commands, and files after @
   Ctrl + r            search in what was typed before
   ↑ ↓                 earlier and later messages
   Ctrl + a, Ctrl + e  to the beginning and the end of the line
@@ -67,13 +62,8 @@ def message_of(text: str) -> str:
 class Prompt:
     """Reads messages from the terminal."""
 
-    def __init__(self, history: Path | None, suggestions: Suggest) -> None:
-        """Prepare to read.
-
-        Args:
-            history: where to remember what is typed; None: only for this session.
-            suggestions: completes it.
-        """
+    def __init__(self, history: Path | None) -> None:
+        """Remember what is typed in `history`; None: only for this session."""
         self._session: PromptSession[str] = PromptSession(
             "> ",
             history=InMemoryHistory() if history is None else _private_history(history),
@@ -87,8 +77,8 @@ class Prompt:
                 )
             ],
             key_bindings=_bindings(),
-            completer=_SuggestionCompleter(suggestions),
-            complete_while_typing=Condition(_invites_completion),
+            completer=_SlashCompleter(),
+            complete_while_typing=Condition(lambda: get_app().current_buffer.text.startswith("/")),
             enable_open_in_editor=True,
             tempfile_suffix=".md",
             enable_suspend=True,
@@ -117,12 +107,6 @@ class Prompt:
     async def say(self, text: str) -> None:
         """Print above the prompt while it is on the screen."""
         await run_in_terminal(lambda: talk(text))
-
-
-def _invites_completion() -> bool:
-    """Commands and files are offered as one types, in prose nothing is."""
-    before = get_app().current_buffer.document.text_before_cursor
-    return before.startswith("/") or "@" in before.rpartition("\n")[2]
 
 
 def _placeholder() -> StyleAndTextTuples:
@@ -161,23 +145,13 @@ def _bindings() -> KeyBindings:
     return bindings
 
 
-class _SuggestionCompleter(Completer):
-    """Offers what `suggest` says; the line is never held up by it."""
-
-    def __init__(self, suggestions: Suggest) -> None:
-        self._suggestions = suggestions
-
+class _SlashCompleter(Completer):
     def get_completions(
         self, document: Document, complete_event: CompleteEvent
     ) -> Iterable[Completion]:
-        """Only the asynchronous kind is used."""
-        return ()
-
-    async def get_completions_async(
-        self, document: Document, complete_event: CompleteEvent
-    ) -> AsyncGenerator[Completion, None]:
-        before = document.text_before_cursor
-        for each in await self._suggestions(before):
-            yield Completion(
-                each.text, start_position=each.start - len(before), display_meta=each.summary
-            )
+        line = document.text_before_cursor
+        if not line.startswith("/") or "\n" in line:
+            return
+        begun = len(line.rpartition(" ")[2])
+        for word, summary in completions(line):
+            yield Completion(word, start_position=-begun, display_meta=summary)

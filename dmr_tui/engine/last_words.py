@@ -1,14 +1,63 @@
-"""Why a worker died: its exit status in words, and what its log says about it."""
+"""Why a worker died: its exit status in words, what its log says, and what the kernel knows."""
 
 from __future__ import annotations
 
 import signal
+from dataclasses import dataclass
 from pathlib import Path
+
+from dmr_tui.engine import watchdog
 
 MOST_LINES = 5
 _TAIL_BYTES = 8192
+_VMSTAT = Path("/proc/vmstat")
 _CHATTER = "I "
 """How llama.cpp's informational lines begin in a worker's log."""
+
+
+@dataclass(frozen=True)
+class Death:
+    """How a worker ended.
+
+    Attributes:
+        cause: in one line.
+        out_of_memory: the system took its memory away.
+    """
+
+    cause: str
+    out_of_memory: bool = False
+
+
+class Postmortem:
+    """Finds out how a worker ended; made before it is started."""
+
+    def __init__(self, log: Path) -> None:
+        """Note what is there already, in the log and in the kernel's count."""
+        self._log = log
+        self._start = log.stat().st_size if log.exists() else 0
+        self._kills = out_of_memory_kills()
+
+    def examine(self, status: int, *, stuck: bool) -> Death:
+        """Explain an exit status; `stuck` when its parent had to end it."""
+        if stuck:
+            return Death(
+                f"the worker was stuck: it said nothing for {watchdog.SILENCE:g} s and was ended"
+            )
+        if status == -signal.SIGKILL and out_of_memory_kills() > self._kills:
+            return Death("the system ran out of memory and killed the worker", out_of_memory=True)
+        words = last_words(self._log, self._start)
+        cause = f"the worker died: {describe_exit(status)}"
+        return Death(f"{cause}: {words}" if words else cause)
+
+
+def out_of_memory_kills() -> int:
+    """How many processes Linux has killed since its start to get memory; 0 elsewhere."""
+    try:
+        lines = _VMSTAT.read_text().splitlines()
+    except OSError:
+        return 0
+    counts = (line.split()[1] for line in lines if line.startswith("oom_kill "))
+    return int(next(counts, 0))
 
 
 def describe_exit(status: int) -> str:
@@ -24,8 +73,6 @@ def describe_exit(status: int) -> str:
         text = f"killed by signal {number} ({signal.Signals(number).name})"
     except ValueError:
         text = f"killed by signal {number}"
-    if number == signal.SIGKILL:
-        text += ", perhaps because the system ran out of memory"
     return text
 
 
@@ -39,7 +86,8 @@ def last_words(log: Path, start: int) -> str:
     try:
         with log.open("rb") as file:
             end = file.seek(0, 2)
-            file.seek(max(start, end - _TAIL_BYTES))
+            # A log that is shorter than it was has been begun anew in between.
+            file.seek(max(start if start <= end else 0, end - _TAIL_BYTES))
             lines = file.read().decode("utf-8", "replace").splitlines()
     except OSError:
         return ""

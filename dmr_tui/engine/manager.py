@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 import psutil
 
+from dmr_tui.engine.backoff import BackOff
 from dmr_tui.engine.checks import check_request, check_sampling
 from dmr_tui.engine.files import ModelFiles
 from dmr_tui.engine.profile import Profile, RunningModel
@@ -21,7 +22,7 @@ from dmr_tui.engine.request import Event, GenerateRequest, Loading, Sampling
 from dmr_tui.engine.room import MemoryReader, ShapeReader, free_memory, make_planner
 from dmr_tui.engine.slot import Slot
 from dmr_tui.engine.worker import Worker
-from dmr_tui.errors import ConflictError, EngineError, UnavailableError
+from dmr_tui.errors import ConflictError, DmrError, EngineError, UnavailableError
 from dmr_tui.settings import Settings
 
 BACKEND = "llama.cpp"
@@ -60,6 +61,7 @@ class EngineManager:
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._leaving: dict[asyncio.Task[None], Slot] = {}
         self._one_load = asyncio.Lock()
+        self._back_off = BackOff()
         self._closed = False
 
     async def generate(
@@ -186,8 +188,15 @@ class EngineManager:
         async with self._one_load:
             # What leaves must have left: its memory may be what this one needs.
             await self._until_left(list(self._leaving.values()))
+            self._back_off.check(slot.files.id, slot.files.name)
             await self._make_room(slot, force=force)
-            await slot.worker.start(slot.report)
+            try:
+                await slot.worker.start(slot.report)
+            except DmrError as error:
+                if slot.worker.crashed:
+                    self._back_off.died(slot.files.id, error)
+                raise
+            self._back_off.lived(slot.files.id)
         self._arm(slot)
 
     async def _make_room(self, slot: Slot, *, force: bool) -> None:

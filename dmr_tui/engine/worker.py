@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import os
 import re
-import sys
-from asyncio.subprocess import PIPE, Process
+from asyncio.subprocess import Process
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 from typing import TypeAlias
@@ -15,7 +13,7 @@ from typing import TypeAlias
 import psutil
 
 from dmr_tui.engine.files import ModelFiles
-from dmr_tui.engine.last_words import describe_exit, last_words
+from dmr_tui.engine.last_words import Death, Postmortem
 from dmr_tui.engine.protocol import (
     LENGTH_BYTES,
     Cancel,
@@ -32,14 +30,21 @@ from dmr_tui.engine.protocol import (
     encode_frame,
 )
 from dmr_tui.engine.request import Event, Finished, GenerateRequest
-from dmr_tui.errors import DmrError, EngineError, UnavailableError, to_error
+from dmr_tui.engine.spawn import spawn_worker
+from dmr_tui.engine.watchdog import Watchdog, rotate
+from dmr_tui.errors import (
+    DmrError,
+    EngineError,
+    InsufficientMemoryError,
+    UnavailableError,
+    to_error,
+)
 
-_MODULE = "dmr_tui.engine.llamacpp.main"
 _PATIENCE = 2.0
 """Seconds to end by itself before a worker is terminated, and then again before it is killed."""
 
-_LOG_LIMIT = 1_000_000
-"""Bytes above which a log is begun anew."""
+_NO_MEMORY = re.compile(r"(out of|insufficient) memory|to allocate|bad_alloc|MemoryError", re.I)
+"""How llama.cpp and Python say that an allocation was refused."""
 
 _Answer: TypeAlias = "asyncio.Queue[Event | DmrError]"
 
@@ -61,14 +66,20 @@ class Worker:
         """
         self.load = load
         self.ended = asyncio.Event()
+        self.crashed = False
+        """It died without a word about why, and nobody had ended it."""
         self.facts: Loaded | None = None
         """What the worker said of its model; None until it is loaded."""
         self._files = files
         self._log = logs / f"{_slug(files.name)}.log"
-        self._log_start = 0
         self._process: Process | None = None
         self._stopping = False
-        self._cause_of_death = ""
+        self._told = False
+        """It has said itself why the model cannot be loaded."""
+        self._stuck = False
+        self._postmortem = Postmortem(self._log)
+        self._death = Death("")
+        self._watchdog = Watchdog(self._log, busy=lambda: bool(self._answers))
         self._answers: dict[int, _Answer] = {}
         self._numbers = itertools.count(1)
 
@@ -102,6 +113,7 @@ class Worker:
             raise self._load_error(f"no worker can be started: {error}") from error
         outcome: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._listener = asyncio.create_task(self._listen(self._process, outcome, on_progress))
+        self._guard = asyncio.create_task(self._watch(self._process))
         self._send(self.load)
         try:
             await outcome
@@ -119,6 +131,8 @@ class Worker:
             raise self._death_notice()
         number = next(self._numbers)
         answer: _Answer = asyncio.Queue()
+        if not self._answers:
+            self._watchdog.hear()
         self._answers[number] = answer
         self._send(Generate(number, request))
         try:
@@ -151,20 +165,15 @@ class Worker:
 
     async def _spawn(self) -> Process:
         self._log.parent.mkdir(parents=True, exist_ok=True)
-        with self._log.open("ab") as log:
-            if log.tell() > _LOG_LIMIT:
-                log.truncate(0)
-            self._log_start = log.seek(0, os.SEEK_END)
-            # A session of its own: Ctrl-C at the terminal is for the parent alone. `-P`: the
-            # current folder, which may be anyone's, is no place to import from.
-            return await asyncio.create_subprocess_exec(
-                *(sys.executable, "-P", "-m", _MODULE),
-                stdin=PIPE,
-                stdout=PIPE,
-                stderr=log,
-                env=_environment(),
-                start_new_session=True,
-            )
+        rotate(self._log)
+        self._postmortem = Postmortem(self._log)
+        return await spawn_worker(self._log)
+
+    async def _watch(self, process: Process) -> None:
+        """End the process when it is stuck."""
+        await self._watchdog.watch()
+        self._stuck = True
+        process.kill()
 
     def _send(self, message: ToWorker) -> None:
         """Write without waiting: the worker's reader is always there, or the worker is dead."""
@@ -181,12 +190,14 @@ class Worker:
         """Hand out what the worker says until its output ends, then bury it."""
         try:
             async for message in _messages(process):
+                self._watchdog.hear()
                 if isinstance(message, LoadProgress):
                     on_progress(message.fraction)
                 elif isinstance(message, Loaded):
                     self.facts = message
                     _settle(outcome, None)
                 elif isinstance(message, LoadFailed):
+                    self._told = True
                     _settle(outcome, self._load_error(message.reason))
                 else:
                     self._hand_out(message)
@@ -194,9 +205,12 @@ class Worker:
             process.kill()
             raise
         finally:
-            self._cause_of_death = self._describe_death(await process.wait())
+            self._guard.cancel()
+            status = await process.wait()
+            self.crashed = not (self._told or self._stopping)
+            self._death = self._postmortem.examine(status, stuck=self._stuck)
             self.ended.set()
-            _settle(outcome, self._load_error(self._cause_of_death))
+            _settle(outcome, self._load_error(self._death.cause))
             for answer in self._answers.values():
                 answer.put_nowait(self._death_notice())
             self._answers.clear()
@@ -215,19 +229,17 @@ class Worker:
                 if isinstance(event, Finished):
                     del self._answers[number]
 
-    def _load_error(self, reason: str) -> EngineError:
-        return EngineError(f"cannot load {self._files.gguf}: {reason}", self._log_hint)
-
-    def _describe_death(self, status: int) -> str:
-        words = last_words(self._log, self._log_start)
-        cause = f"the worker died: {describe_exit(status)}"
-        return f"{cause}: {words}" if words else cause
+    def _load_error(self, reason: str) -> DmrError:
+        refused = self._death.out_of_memory or _NO_MEMORY.search(reason) is not None
+        kind = InsufficientMemoryError if refused else EngineError
+        return kind(f"cannot load {self._files.gguf}: {reason}", self._log_hint)
 
     def _death_notice(self) -> DmrError:
         """A new error each time: one that is raised twice gathers the traces of both."""
         if self._stopping:
             return UnavailableError(f"{self._files.name} was unloaded")
-        return EngineError(f"{self._files.gguf}: {self._cause_of_death}", self._log_hint)
+        kind = InsufficientMemoryError if self._death.out_of_memory else EngineError
+        return kind(f"{self._files.gguf}: {self._death.cause}", self._log_hint)
 
     @property
     def _log_hint(self) -> str:
@@ -259,20 +271,6 @@ def _to_error(failed: Failed) -> DmrError:
     error = to_error(failed.code, failed.message, failed.hint)
     error.param = failed.param
     return error
-
-
-def _environment() -> dict[str, str]:
-    """The worker's environment.
-
-    OpenMP threads that spin while they wait cost others their CPU, and on a busy machine their own
-    speed: a short spin is nearly as fast on a quiet one. A native crash prints no backtrace: that
-    would start a debugger.
-    """
-    environment = dict(os.environ)
-    if not environment.keys() & {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"}:
-        environment["GOMP_SPINCOUNT"] = "1000"
-    environment.setdefault("GGML_NO_BACKTRACE", "1")
-    return environment
 
 
 def _slug(name: str) -> str:

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from dmr_tui.chat.conversation import Conversation
-from dmr_tui.chat.sessions import Sessions
 from dmr_tui.cli.repl import Repl
 from dmr_tui.engine.profile import Profile
 from dmr_tui.engine.request import ChatRequest, Event, GenerateRequest
@@ -51,13 +50,8 @@ async def chat(script: dict[str, Any], asked: Path) -> None:
     runner = Scripted()
     for name, value in script.items():
         setattr(runner, name, value)
-    paths = Paths.default()
-    sessions = Sessions(paths.chats)
-    repl = Repl(
-        runner, Conversation(NAMES[0]), paths, sessions=sessions, color=color, verbose=verbose
-    )
+    repl = Repl(runner, Conversation(NAMES[0]), Paths.default(), color=color, verbose=verbose)
     await repl.run()
-    await sessions.close()
     requests = [request for _, request, _ in runner.asked]
     said = [
         [[message.role, message.content] for message in request.messages]

@@ -167,7 +167,7 @@ def test_slash_commands_are_completed(chat: Open) -> None:
     terminal.type("/")
     terminal.wait_for(r"/model +go on with another model")
     terminal.type("cl")
-    terminal.wait_for(r"^> /cl\n +/clear +forget what was said, begin anew\n\s*\Z")
+    terminal.wait_for(r"^> /cl\n +/clear +forget what was said\n\s*\Z")
     terminal.keys("Tab")
     terminal.wait_for(r"^> /clear$")
     terminal.keys("Enter")

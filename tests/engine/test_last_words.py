@@ -17,19 +17,12 @@ from dmr_tui.engine.last_words import describe_exit, last_words
         (0, "exit status 0"),
         (1, "exit status 1"),
         (-signal.SIGSEGV, "killed by signal 11 (SIGSEGV)"),
-        (
-            -signal.SIGKILL,
-            "killed by signal 9 (SIGKILL), perhaps because the system ran out of memory",
-        ),
+        (-signal.SIGKILL, "killed by signal 9 (SIGKILL)"),
         (-signal.SIGRTMIN - 1, "killed by signal 35"),
     ],
 )
 def test_exit_statuses(status: int, text: str) -> None:
     assert describe_exit(status) == text
-
-
-def test_a_kill_is_taken_for_the_kernels() -> None:
-    assert "(SIGKILL), perhaps because the system ran out of memory" in describe_exit(-9)
 
 
 def test_only_what_tells_something_is_kept(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 from queue import Empty
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from dmr_tui.engine.context import SEQUENCES, choose_context_size
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 
 _PROGRESS_STEP = 0.01
 
+_HEARTBEAT = 5.0
+"""Seconds after which a pass that gave nothing is told, too: the parent counts the silence."""
+
 
 class Service:
     """A model, its context, and the requests that are being answered."""
@@ -44,6 +48,7 @@ class Service:
         """
         self._pipe = pipe
         self._told = 0.0
+        self._spoke = 0.0
         packaged = _read_template(load.chat_template)
         log = NativeLog(sys.stderr)
         llama.llama_backend_init()
@@ -133,7 +138,9 @@ class Service:
             for request in self._batcher.drop_all():
                 self._fail(request, error)
             return
-        if events:
+        now = monotonic()
+        if events or now - self._spoke >= _HEARTBEAT:
+            self._spoke = now
             self._pipe.send(Step(events))
 
     def _fail(self, request: int, error: DmrError) -> None:

@@ -1,0 +1,70 @@
+"""What is looked after while a worker lives: that it says something, and the size of its log."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+SILENCE = 300.0
+"""Seconds without a word from a worker that has requests, after which it is taken for stuck.
+
+A worker says something after every pass of its batch; the longest pass is 512 tokens of a prompt.
+"""
+
+LOG_LIMIT = 1_000_000
+"""Bytes above which a log is begun anew; what it held is kept beside it once, as `….log.1`."""
+
+
+class Watchdog:
+    """Watches one worker."""
+
+    def __init__(
+        self, log: Path, *, busy: Callable[[], bool], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Prepare to watch.
+
+        Args:
+            log: the worker's log.
+            busy: whether the worker owes an answer.
+            clock: seconds; time that the machine sleeps must not count.
+        """
+        self._log = log
+        self._busy = busy
+        self._clock = clock
+        self._heard = clock()
+
+    def hear(self) -> None:
+        """The worker has said something, or has been asked the first of its requests."""
+        self._heard = self._clock()
+
+    @property
+    def stuck(self) -> bool:
+        """The worker has requests and has not said anything for too long."""
+        return self._busy() and self._clock() - self._heard > SILENCE
+
+    async def watch(self) -> None:
+        """Look after the worker until it is stuck; costs a moment every few seconds."""
+        while not self.stuck:
+            rotate(self._log)
+            await asyncio.sleep(min(SILENCE / 4, 10.0))
+
+
+def rotate(log: Path) -> None:
+    """Begin a log anew if it is too long.
+
+    The file stays the same one, as a worker has it open for appending; who writes to it at this
+    very moment may lose a line.
+    """
+    try:
+        if log.stat().st_size <= LOG_LIMIT:
+            return
+        with log.open("rb") as file:
+            file.seek(-LOG_LIMIT, os.SEEK_END)
+            kept = file.read()
+        log.with_name(f"{log.name}.1").write_bytes(kept)
+        os.truncate(log, 0)
+    except FileNotFoundError:
+        return

@@ -7,6 +7,7 @@ that holds the name is synced too.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -56,6 +57,44 @@ def write(path: Path, data: bytes) -> None:
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
+
+
+def exchange(path: Path, data: bytes) -> bytes:
+    """Give a file a new content like `write`, and tell what it displaced.
+
+    On Linux nothing comes between: the two files change names in one step.
+
+    Returns:
+        The content that the name had at that moment; empty when there was no such file.
+    """
+    temporary = path.with_name(f"{path.name}.tmp-{os.urandom(5).hex()}")
+    with reporting(f"write {path}"):
+        make_folder(path.parent)
+        try:
+            temporary.write_bytes(data)
+            sync(temporary)
+            if _swap(temporary, path):
+                return temporary.read_bytes()
+            displaced = path.read_bytes() if path.exists() else b""
+            os.replace(temporary, path)
+            return displaced
+        finally:
+            temporary.unlink(missing_ok=True)
+            sync(path.parent)
+
+
+def _swap(first: Path, second: Path) -> bool:
+    """Exchange two names at once; False where the system cannot, or the second is not there."""
+    if sys.platform != "linux":
+        return False
+    import ctypes  # Not at the top: whoever only reads does not pay for it.
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    if not hasattr(libc, "renameat2"):
+        return False
+    here, both = -100, 2  # AT_FDCWD and RENAME_EXCHANGE, from linux/fcntl.h and linux/fs.h
+    names = (here, os.fsencode(first), here, os.fsencode(second))
+    return bool(libc.renameat2(*names, both) == 0)
 
 
 def rename(source: Path, target: Path) -> None:

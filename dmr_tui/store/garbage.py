@@ -122,7 +122,7 @@ def purge(store: Store, *, force: bool = False) -> None:
                 )
             # The index first, so that no name outlives its model; the layout last, so that a
             # purge that was cut off can be repeated. A missing index would look like a lost one.
-            durable.write(root / "models.json", EMPTY)
+            store.index.write(EMPTY)
             for name in ("bundles", "manifests", "blobs", ".dmr"):
                 shutil.rmtree(root / name, ignore_errors=False, onerror=_unless_missing)
             for path in _temporaries(root):

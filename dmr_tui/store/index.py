@@ -15,9 +15,9 @@ import msgspec
 from msgspec import Struct
 
 from dmr_tui.errors import StoreError
-from dmr_tui.store import durable, gojson
+from dmr_tui.store import durable, gojson, merging
 from dmr_tui.store.locking import locked
-from dmr_tui.store.reference import canonical
+from dmr_tui.store.reference import canonical, is_digest
 
 LAYOUT_VERSION = "1.0.0"
 EMPTY = b'{\n  "models": []\n}'
@@ -48,6 +48,7 @@ class Index:
         self._root = root
         self._path = root / "models.json"
         self._layout = root / "layout.json"
+        self._manifests = root / "manifests" / "sha256"
         self.copy = root / ".dmr" / "models.json"
         """What this program wrote last: the tags, should the index ever be unreadable."""
 
@@ -62,7 +63,7 @@ class Index:
         Raises:
             StoreError: the file cannot be read as an index.
         """
-        return self._read()[1]
+        return self._read()[2]
 
     @contextmanager
     def edit(self) -> Iterator[Draft]:
@@ -73,16 +74,49 @@ class Index:
         """
         with locked(self._root):
             self._require_layout()
-            data, entries = self._read()
-            yield Draft(self._path, self.copy, data, entries)
+            data, document, entries = self._read()
+            yield Draft(self, data, document, entries)
 
-    def _read(self) -> tuple[bytes, list[Entry]]:
+    def write(self, data: bytes) -> bytes:
+        """Put an index in place.
+
+        Returns:
+            The bytes that it displaces, which another program may just have written.
+        """
+        displaced = durable.exchange(self._path, data)
+        durable.write(self.copy, data)
+        return displaced
+
+    def has_manifest(self, model_id: str) -> bool:
+        """Whether the manifest of an id is there."""
+        return is_digest(model_id) and (self._manifests / model_id.partition(":")[2]).is_file()
+
+    def _read(self) -> tuple[bytes, bytes, list[Entry]]:
+        """The file's bytes, these with the entries that were lost, and all entries."""
         try:
             data = self._path.read_bytes()
         except FileNotFoundError:
-            return b"", []
+            return b"", b"", []
         except OSError as error:
             raise StoreError(f"cannot read {self._path}: {error.strerror}") from error
+        entries = self._decode(data)
+        document = self._with_lost_entries(data)
+        return data, document, entries if document is data else self._decode(document)
+
+    def _with_lost_entries(self, data: bytes) -> bytes:
+        try:
+            known = self.copy.read_bytes()
+        except OSError:
+            return data  # nothing was written yet, or by another user whose copy is private
+        if known == data:
+            return data
+        models = merging.decode_models(data)
+        if not merging.restore_lost(models, known, self.has_manifest):
+            return data
+        document = msgspec.json.decode(data, type=dict[str, Any])
+        return gojson.encode({**document, "models": models}, indent=2, sort_keys=False)
+
+    def _decode(self, data: bytes) -> list[Entry]:
         try:
             entries = _documents.decode(data).models or []
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -90,7 +124,7 @@ class Index:
                 f"{self._path} is damaged: {error}",
                 "build it anew from the models that are there: dmr fsck",
             ) from error
-        return data, [Entry(entry.id, _tags(entry.tags), entry.files) for entry in entries]
+        return [Entry(entry.id, _tags(entry.tags), entry.files) for entry in entries]
 
     def _require_layout(self) -> None:
         """Write the layout's version with the first change; refuse one that may mean other files.
@@ -127,10 +161,9 @@ class Draft:
     It works on the file's own JSON, so that fields which other programs put there survive.
     """
 
-    def __init__(self, path: Path, copy: Path, data: bytes, entries: list[Entry]) -> None:
-        self._path = path
-        self._copy = copy
-        self._before = data
+    def __init__(self, index: Index, before: bytes, data: bytes, entries: list[Entry]) -> None:
+        self._index = index
+        self._before = before
         self._document: dict[str, Any] = msgspec.json.decode(data) if data else {}
         self._models: list[dict[str, Any]] = self._document.get("models") or []
         for model in self._models:
@@ -146,12 +179,7 @@ class Draft:
 
     def tag(self, model_id: str, tag: str) -> None:
         """Give a tag to a model, taking it from any other."""
-        for model in self._models:
-            tags = model["tags"]
-            if model["id"] == model_id:
-                model["tags"] = tags if tag in tags else [*tags, tag]
-            elif tag in tags:
-                model["tags"] = [other for other in tags if other != tag]
+        merging.give_tag(self._models, model_id, tag)
 
     def tags(self, model_id: str) -> list[str]:
         """The tags that a model has by now; empty for one that is not there."""
@@ -178,11 +206,20 @@ class Draft:
         ]
 
     def save(self) -> None:
-        """Write the index, if it changed, so that a crash leaves the old one or the new one."""
-        data = gojson.encode(self._document, indent=2, sort_keys=False)
-        if data != self._before:
-            durable.write(self._path, data)
-            durable.write(self._copy, data)
+        """Write the index, if it changed, so that a crash leaves the old one or the new one.
+
+        What a program that takes no lock wrote since the index was read is brought in.
+        """
+        base, data = self._before, self._encoded()
+        while data != base:
+            theirs = self._index.write(data)
+            if theirs == base:
+                break
+            merging.take_over(self._models, base, theirs, self._index.has_manifest)
+            base, data = data, self._encoded()
+
+    def _encoded(self) -> bytes:
+        return gojson.encode(self._document, indent=2, sort_keys=False)
 
 
 def _tags(tags: list[str] | None) -> list[str]:

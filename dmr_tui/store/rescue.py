@@ -108,7 +108,7 @@ def rebuild_index(store: Store) -> list[Entry]:
         ]
         if path.exists():
             quarantine(root, path)
-        durable.write(path, gojson.encode({"models": entries}, indent=2, sort_keys=False))
+        store.index.write(gojson.encode({"models": entries}, indent=2, sort_keys=False))
     return entries
 
 

@@ -161,6 +161,7 @@ class Store:
                 process has it loaded.
         """
         with self.index.edit() as draft:
+            self.leases.sweep()
             entry, tag = lookup(draft.entries, name, self.default_registry)
             tags = entry.tags or []
             if tag is not None and len(tags) > 1:

@@ -272,7 +272,7 @@ def test_the_index_goes_first_so_that_a_crash_leaves_no_dangling_entry(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "unlink", crash)
+        patch.setattr("shutil.rmtree", crash)
         with pytest.raises(KeyboardInterrupt):
             store.remove("m")
     assert store.models() == []

@@ -32,7 +32,8 @@ class DmrApp(App[None]):
     """`dmr` without a command."""
 
     TITLE = "dmr"
-    CSS_PATH = "theme.tcss"
+    # The first screen's sheet too: reading it later would mean reading all sheets again.
+    CSS_PATH: ClassVar = ["theme.tcss", "screens/models/models.tcss"]
     BINDINGS = bindings("app")
     COMMANDS: ClassVar = {Actions, Models}
     DEFAULT_MODE = "models"

@@ -77,7 +77,7 @@ class ShellScreen(Screen[None]):
         for timer in self._clockwork:
             timer.resume()
         self.refresh_all()
-        self._sample()
+        self.call_after_refresh(self._sample)
 
     def on_screen_suspend(self) -> None:
         """Rest."""

@@ -120,6 +120,10 @@ class Workspace:
         self.notice = Notice(text, severity)
         self._changed()
 
+    def fail(self, error: DmrError) -> None:
+        """Put a failure and its remedy into the status bar."""
+        self.say(f"{error.message}  {error.hint}" if error.hint else error.message, "error")
+
     async def open(self) -> None:
         """Find or make the runner and read its models; a failure is kept in `failure`."""
         self.failure = None

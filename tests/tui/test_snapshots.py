@@ -154,7 +154,7 @@ EMPTY = ("models-empty", "chat-waiting")
 def _commands(monkeypatch: pytest.MonkeyPatch) -> None:
     """A picture of the list of commands does not change with each of them."""
     listed = [("/set", "change how the model answers"), ("/show", "show the model and what is set")]
-    monkeypatch.setattr("dmr_tui.screens.chat.screen.completions", lambda line: listed)
+    monkeypatch.setattr("dmr_tui.screens.chat.composer.completions", lambda line: listed)
 
 
 @pytest.mark.parametrize("picture", PICTURES)

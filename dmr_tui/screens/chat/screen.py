@@ -12,21 +12,21 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.message import Message
 from textual.widget import Widget
-from textual.widgets import OptionList, Static, TextArea
+from textual.widgets import Static
 from textual.worker import Worker
 
 from dmr_tui.actions import Action, actions, bindings
-from dmr_tui.chat.commands import ChatContext, Outcome, completions, execute, is_command
+from dmr_tui.chat.commands import ChatContext, Outcome, execute, is_command
 from dmr_tui.chat.conversation import Conversation
 from dmr_tui.chat.turn import Turn, TurnStats
 from dmr_tui.errors import DmrError
+from dmr_tui.screens.chat.composer import Composer
+from dmr_tui.screens.chat.opening import opening
 from dmr_tui.screens.chat.talk import Foot, Talk
 from dmr_tui.screens.library import familiar_name
 from dmr_tui.screens.messages import ShowModels
-from dmr_tui.screens.pull_view import pull_content
 from dmr_tui.screens.shell import ShellScreen
 from dmr_tui.screens.workspace import Workspace
-from dmr_tui.widgets.completion import Completion
 from dmr_tui.widgets.figures import clock
 from dmr_tui.widgets.panel import ErrorPanel
 from dmr_tui.widgets.prompt import PromptArea
@@ -71,21 +71,22 @@ class ChatScreen(ShellScreen):
         """Transcript, completions, prompt and what is measured."""
         with Vertical(id="conversation"), Transcript(id="transcript"):
             yield Static(id="opening")
-        yield Completion(id="completion")
-        yield PromptArea(id="prompt")
+        yield Composer(id="composer")
         yield Foot()
 
     def on_mount(self) -> None:
         """Begin to show answers as they come."""
         super().on_mount()
-        self.query_one(PromptArea).border_title = "⏎ send · ^j new line · / commands"
-        self.query_one(Completion).show([])
         self.watch(self._transcript, "paused", self._paused_changed, init=False)
         self._flushing = self.set_interval(_FLUSH_SECONDS, self._flush, pause=True)
 
     @property
     def _transcript(self) -> Transcript:
         return self.query_one(Transcript)
+
+    @property
+    def _composer(self) -> Composer:
+        return self.query_one(Composer)
 
     # Whom to talk to.
 
@@ -124,39 +125,15 @@ class ChatScreen(ShellScreen):
         box = self.query_one("#conversation")
         said = f"{turns} turn{'s' if turns != 1 else ''}" if turns else "New chat"
         box.border_title = f"{said} · {self.model}" if self.model else "Chat"
-        opening = self.query_one("#opening", Static)
-        opening.display = len(self._transcript.children) == 1
-        if opening.display:
-            opening.update(self._opening())
+        empty = self.query_one("#opening", Static)
+        empty.display = len(self._transcript.children) == 1
+        if empty.display:
+            empty.update(opening(self.workspace, self.model, self.size.width))
         self._show_foot()
 
     def _paused_changed(self) -> None:
         self._show_foot()
         self.refresh_hints()
-
-    def _opening(self) -> Content:
-        if not self.model and self.workspace.library.loaded:
-            return Content.assemble(
-                ("There is no model yet.\n", "bold"),
-                ("1", "bold $primary"), (" goes to Models, where you can get one.", "$text-muted"),
-            )  # fmt: skip
-        pull = self.workspace.pulls.find(self.model)
-        if pull is not None:
-            getting = Content.assemble(("Getting ", "$text-muted"), (pull.name, "bold"))
-            later = "Write your first message now; it is sent when the model is ready."
-            shown = [
-                getting,
-                pull_content(pull, self.size.width),
-                Content.styled(later, "$text-muted"),
-            ]
-            return Content("\n\n").join(shown)
-        return Content.assemble(
-            ("Chat with ", "$text-muted"), (self.model or "…", "bold"), "\n\n",
-            ("Write below, ⏎ sends. The model is loaded with your first message.\n", "$text-muted"),
-            ("/", "bold $primary"), (" commands    ", "$text-muted"),
-            ("^o", "bold $primary"), (" another model    ", "$text-muted"),
-            ("F1", "bold $primary"), (" help", "$text-muted"),
-        )  # fmt: skip
 
     def _show_foot(self) -> None:
         entry = self.workspace.library.find(self.model) if self.model else None
@@ -208,14 +185,13 @@ class ChatScreen(ShellScreen):
     @on(PromptArea.Submitted)
     def _submitted(self, event: PromptArea.Submitted) -> None:
         text = event.text.strip()
-        completion = self.query_one(Completion)
-        if completion.display and completion.chosen != text.split(" ")[-1]:
-            self._take_completion()
-        elif text and is_command(text):
-            self.query_one(PromptArea).take()
+        if not text:
+            return
+        self._composer.prompt.take()
+        if is_command(text):
             self._run_command(text)
-        elif text:
-            self._queue.append(self.query_one(PromptArea).take().strip())
+        else:
+            self._queue.append(text)
             self._send_next()
             self.refresh_all()
 
@@ -297,7 +273,7 @@ class ChatScreen(ShellScreen):
             # Nothing came, so the question is taken back; it must not be lost.
             await talk.question.remove()
             await talk.answer.remove()
-            self._give_back(talk.turn.prompt)
+            self._composer.give_back(talk.turn.prompt)
         if event.failure is not None:
             self._add(ErrorPanel(event.failure, _BACK_IN_PROMPT))
             self._hold_queue()
@@ -306,15 +282,10 @@ class ChatScreen(ShellScreen):
         self._send_next()
         self.refresh_all()
 
-    def _give_back(self, text: str) -> None:
-        """Put a message that was not answered back into the prompt, before what is typed there."""
-        prompt = self.query_one(PromptArea)
-        prompt.put(f"{text}\n{prompt.text}" if prompt.text.strip() else text)
-
     def _hold_queue(self) -> None:
         """After a failure nothing is sent by itself."""
         while self._queue:
-            self._give_back(self._queue.pop())
+            self._composer.give_back(self._queue.pop())
 
     def _give_up_waiting(self) -> None:
         """A pull that a message waits for has failed or was cancelled."""
@@ -336,11 +307,10 @@ class ChatScreen(ShellScreen):
 
     def action_stop(self) -> None:
         """Close the completions, take a waiting message back, or stop the answer."""
-        completion = self.query_one(Completion)
-        if completion.display:
-            self._show_completions([])
-        elif self._queue:
-            self._give_back(self._queue.pop())
+        if self._composer.close_completions():
+            return
+        if self._queue:
+            self._composer.give_back(self._queue.pop())
             self.refresh_all()
         elif self._answering is not None:
             self._answering.cancel()
@@ -351,7 +321,7 @@ class ChatScreen(ShellScreen):
 
     @on(Transcript.WritingWanted)
     def _write(self) -> None:
-        self.query_one(PromptArea).focus()
+        self._composer.prompt.focus()
 
     def interrupt(self) -> bool:
         """Stop the answer, if there is one."""
@@ -402,40 +372,13 @@ class ChatScreen(ShellScreen):
         """To the end, and stay there."""
         self._transcript.follow()
 
-    # Completions.
-
-    @on(TextArea.Changed)
-    def _typed(self) -> None:
-        text = self.query_one(PromptArea).text
-        offered = completions(text) if text.startswith("/") and "\n" not in text else []
-        if len(offered) == 1 and offered[0][0] == text.split(" ")[-1]:
-            offered = []
-        self._show_completions(offered)
-
-    def _show_completions(self, offered: list[tuple[str, str]]) -> None:
-        self.query_one(Completion).show(offered)
-        self.query_one(PromptArea).completing = bool(offered)
-
-    @on(PromptArea.Steered)
-    def _steered(self, event: PromptArea.Steered) -> None:
-        self.query_one(Completion).steer(event.step)
-
-    @on(PromptArea.Completed)
-    @on(OptionList.OptionSelected)
-    def _take_completion(self) -> None:
-        prompt = self.query_one(PromptArea)
-        chosen = self.query_one(Completion).chosen
-        words = prompt.text.split(" ")
-        prompt.put(" ".join([*words[:-1], chosen]) + " ")
-        prompt.focus()
-
     @on(PromptArea.Left)
     def _left(self) -> None:
         self.post_message(ShowModels())
 
     def on_paste(self, event: events.Paste) -> None:
         """What is pasted while one looks back goes into the prompt too."""
-        prompt = self.query_one(PromptArea)
+        prompt = self._composer.prompt
         if not prompt.has_focus:
             prompt.insert(event.text)
             prompt.focus()

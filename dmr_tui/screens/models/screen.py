@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar
+from collections.abc import Iterable
+from typing import Literal
 
 from textual import on, work
-from textual.containers import Center, Horizontal, Vertical
+from textual.containers import Container
 from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Input, Static
 
 from dmr_tui.actions import Action, bindings
-from dmr_tui.errors import DmrError
 from dmr_tui.screens.library import Entry, familiar_name
 from dmr_tui.screens.messages import OpenChat
-from dmr_tui.screens.models.columns import SORTS, Row, columns, name_of
-from dmr_tui.screens.models.details import Details
+from dmr_tui.screens.models import jobs
+from dmr_tui.screens.models.columns import Row
+from dmr_tui.screens.models.shelf import Shelf
 from dmr_tui.screens.models.welcome import Welcome
-from dmr_tui.screens.pull_view import pull_content
 from dmr_tui.screens.pulls import Pull
 from dmr_tui.screens.shell import ShellScreen
 from dmr_tui.screens.workspace import Workspace
@@ -26,7 +25,7 @@ from dmr_tui.widgets.figures import long_size
 from dmr_tui.widgets.panel import explain
 from dmr_tui.widgets.table import Table
 
-_STATES = ("-loading", "-failed", "-empty", "-filled")
+State = Literal["loading", "failed", "empty", "filled"]
 
 
 class ModelsScreen(ShellScreen):
@@ -37,130 +36,116 @@ class ModelsScreen(ShellScreen):
     AUTO_FOCUS = ""
     BINDINGS = bindings("models")
 
-    _ON_A_ROW: ClassVar = {"chat", "toggle_load", "delete", "copy_name"}
-
     def __init__(self, workspace: Workspace) -> None:
         """The models of a workspace."""
         super().__init__(workspace)
-        self._sorted_by = "used"
-        self._reverse = False
+        self._shown: State = "loading"
         self._to_delete = ""
-        self._manifests: dict[str, Mapping[str, Any]] = {}
-        self._machine_known = False
 
     def body(self) -> Iterable[Widget]:
-        """Table and details, and what stands there while there is nothing to list."""
-        yield Center(Static("◐  Opening the model store …", id="loading"), id="loading-box")
-        yield Center(Static(id="failure"), id="failure-box")
-        yield Welcome(id="welcome")
-        with Horizontal(id="filled"):
-            with Vertical(id="models"):
-                yield Input(id="filter", compact=True, placeholder="words to look for")
-                yield Table(columns(self.workspace.clocks.now), identity=name_of, id="table")
-                yield Static(id="pulls")
-            yield Details()
-        yield Input(id="pull-name", compact=True, placeholder="smollm2, gemma3:4b, hf.co/org/repo")
-
-    def on_mount(self) -> None:
-        """Give the inputs their labels."""
-        super().on_mount()
-        self.query_one("#failure", Static).border_title = "× No runner"
+        """One of four bodies; the first is the cheapest, because it is the first frame."""
+        yield Container(Static("◐  Opening the model store …", id="loading"), id="body")
 
     @property
-    def _table(self) -> Table[Row]:
-        return self.query_one("#table", Table)
+    def _shelf(self) -> Shelf | None:
+        """The stored models, while they are shown."""
+        return next(iter(self.query(Shelf)), None)
+
+    @property
+    def _row(self) -> Row | None:
+        shelf = self._shelf
+        return shelf.current if shelf else None
 
     # What is shown.
 
     def show_workspace(self) -> None:
         """Show the models, or why there are none."""
-        workspace = self.workspace
-        failure = workspace.failure or (
-            None if workspace.library.loaded else workspace.library.failure
-        )
-        rows = self._rows()
-        if failure is not None:
-            self._show_state("-failed")
-            self.query_one("#failure", Static).update(explain(failure, "r tries again"))
-        elif not workspace.library.loaded:
-            self._show_state("-loading")
-        elif not workspace.library.entries:
-            self._show_state("-empty")
-            self._show_welcome()
+        state = self._state_now()
+        if state != self._shown:
+            self._shown = state
+            self._change_body(state)
+        elif shelf := self._shelf:
+            shelf.show()
         else:
-            self._show_state("-filled")
-            self._show_models(rows)
+            self._show_other(state)
 
-    def _show_state(self, state: str) -> None:
-        if not self.has_class(state):
-            self.remove_class(*_STATES)
-            self.add_class(state)
-            focus = {"-empty": "#welcome-name", "-filled": "#table"}.get(state)
-            self.set_focus(self.query_one(focus) if focus else None)
+    def _state_now(self) -> State:
+        workspace = self.workspace
+        library = workspace.library
+        if workspace.failure or (library.failure and not library.loaded):
+            return "failed"
+        if not library.loaded:
+            return "loading"
+        return "filled" if library.entries else "empty"
 
-    def _show_welcome(self) -> None:
-        active = self.workspace.pulls.active
-        self.query_one(Welcome).show_pull(active[0] if active else None)
-        if not self._machine_known:
-            self._machine_known = True
-            self._look_at_machine()
+    @work(group="body", exclusive=True, exit_on_error=False)
+    async def _change_body(self, state: State) -> None:
+        body = self.query_one("#body")
+        await body.remove_children()
+        await body.mount(self._make_body(state))
+        self._show_other(state)
+        self.refresh_hints()
 
-    def _show_models(self, rows: list[Row]) -> None:
-        self._table.show(rows, sorted_by=self._sorted_by, reverse=self._reverse)
-        entries = self.workspace.library.entries
-        total = sum(entry.size for entry in entries)
-        shown = sum(isinstance(row, Entry) for row in rows)
-        count = f"{shown} of {len(entries)}" if shown != len(entries) else str(len(entries))
-        box = self.query_one("#models")
-        box.border_title = f"Models  {count}"
-        box.border_subtitle = f"{long_size(total)} on disk" if total else None
-        active = self.workspace.pulls.active
-        pulls = self.query_one("#pulls", Static)
-        pulls.display = bool(active)
-        if active:
-            pulls.border_title = f"Pulls {len(active)}"
-            pulls.update(_pull_lines(active, self._table.size.width))
+    def _make_body(self, state: State) -> Widget:
+        if state == "filled":
+            return Shelf(self.workspace)
+        if state == "empty":
+            return Welcome(self.workspace)
+        return Static(id="loading" if state == "loading" else "failure")
 
-    def _rows(self) -> list[Row]:
-        words = self.query_one("#filter", Input).value
-        entries = [entry for entry in self.workspace.library.entries if entry.matches(words)]
-        entries.sort(key=SORTS[self._sorted_by], reverse=self._reverse)
-        stored = {entry.name for entry in entries}
-        pulls = [pull for pull in self.workspace.pulls.active if pull.name not in stored]
-        return [*pulls, *entries]
+    def _show_other(self, state: State) -> None:
+        """Show one of the bodies that are no shelf, if it is there by now."""
+        failure = self.workspace.failure or self.workspace.library.failure
+        for welcome in self.query(Welcome):
+            welcome.show()
+        for panel in self.query("#failure").results(Static):
+            if failure is not None:
+                panel.border_title = "× No runner"
+                panel.update(explain(failure, "r tries again"))
+        for loading in self.query("#loading").results(Static):
+            loading.update(Content("◐  Opening the model store …"))
+
+    @on(Shelf.Moved)
+    def _moved(self) -> None:
+        row = self._row
+        if row is None or row.name != self._to_delete:
+            self._forget_deletion()
+        self.refresh_hints()
+
+    # What the keys are called.
 
     def hint(self, action: Action) -> str | None:
         """Only what would do something; loading is called what it would do."""
-        filled = self.has_class("-filled")
-        row = self._table.current if filled else None
+        row = self._row
+        match action.id:
+            case "app.toggle_endpoint":
+                return self._endpoint_hint()
+            case "models.back":
+                return self._back_hint()
+            case "models.reload":
+                return "Try again" if self._shown == "failed" else None
+            case "models.cancel_pull":
+                return action.title if self.workspace.pulls.active else None
+            case "models.pull":
+                return action.title if self._shelf else None
+            case "models.chat":
+                return self._enter_hint() or (action.title if row else None)
+            case "models.toggle_load":
+                loaded = isinstance(row, Entry) and row.running is not None
+                return ("Unload" if loaded else "Load") if isinstance(row, Entry) else None
         if action.scope == "app":
-            return self._endpoint_hint() if action.name == "toggle_endpoint" else action.title
-        if action.name == "back":
-            return self._back_hint()
-        if action.name == "chat" and (enter := self._enter_hint()):
-            return enter
-        if action.name == "reload":
-            return "Try again" if self.has_class("-failed") else None
-        if action.name == "cancel_pull":
-            return action.title if self.workspace.pulls.active else None
-        if action.name == "pull":
-            return action.title if filled else None
-        if row is None:
-            return None
-        if action.name == "toggle_load":
-            return None if isinstance(row, Pull) else ("Unload" if row.running else "Load")
-        if action.name in self._ON_A_ROW and isinstance(row, Pull):
-            return action.title if action.name == "chat" else None
-        return action.title
+            return action.title
+        return action.title if isinstance(row, Entry) else None
 
     def _back_hint(self) -> str | None:
-        if self.has_class("-pulling"):
+        shelf = self._shelf
+        if shelf is None:
+            return "Cancel" if self._shown == "empty" and self.workspace.pulls.active else None
+        if shelf.has_class("-pulling"):
             return "Close"
         if self._to_delete:
             return "Keep"
-        if self.has_class("-empty"):
-            return "Cancel" if self.workspace.pulls.active else None
-        return "All models" if self.has_class("-filtering") else None
+        return "All models" if shelf.has_class("-filtering") else None
 
     def _enter_hint(self) -> str | None:
         """What the enter key does in an input line; None outside of one."""
@@ -173,92 +158,57 @@ class ModelsScreen(ShellScreen):
             return None
         return "Endpoint off" if self.workspace.endpoint.url else "Endpoint"
 
-    @on(Table.Moved)
-    def _moved(self) -> None:
-        row = self._table.current
-        if row is None or row.name != self._to_delete:
-            self._forget_deletion()
-        manifest = self._manifests.get(row.model.id) if isinstance(row, Entry) else None
-        self.query_one(Details).show(row, manifest)
-        self.refresh_hints()
-        if isinstance(row, Entry) and manifest is None:
-            self._read_manifest(row)
-
-    @work(group="manifest", exclusive=True, exit_on_error=False)
-    async def _read_manifest(self, entry: Entry) -> None:
-        try:
-            manifest = await self.workspace.runner.manifest(entry.model.id)
-        except DmrError:
-            # Not every runner gives manifests away; the pane then does without file sizes.
-            manifest = {}
-        self._manifests[entry.model.id] = manifest
-        current = self._table.current
-        if isinstance(current, Entry) and current.model.id == entry.model.id:
-            self.query_one(Details).show(current, manifest)
-
-    @work(group="machine", exclusive=True, exit_on_error=False)
-    async def _look_at_machine(self) -> None:
-        self.query_one(Welcome).show_machine(await self.workspace.machine())
-
-    # Filter and order.
+    # Looking around.
 
     def action_filter(self) -> None:
         """Open the filter."""
-        self.add_class("-filtering")
-        self.query_one("#filter", Input).focus()
-
-    @on(Input.Changed, "#filter")
-    def _filter_changed(self) -> None:
-        if self.has_class("-filled"):
-            self._show_models(self._rows())
-
-    @on(Input.Submitted, "#filter")
-    def _filter_done(self) -> None:
-        self._table.focus()
+        if shelf := self._shelf:
+            shelf.open_filter()
 
     def action_sort(self) -> None:
         """Sort by the next column."""
-        names = list(SORTS)
-        self._sort_by(names[(names.index(self._sorted_by) + 1) % len(names)])
-
-    @on(Table.HeadClicked)
-    def _head_clicked(self, event: Table.HeadClicked) -> None:
-        self._sort_by(event.column)
-
-    def _sort_by(self, column: str) -> None:
-        self._reverse = not self._reverse if column == self._sorted_by else False
-        self._sorted_by = column
-        self._show_models(self._rows())
+        if shelf := self._shelf:
+            shelf.sort_by_next()
 
     def action_back(self) -> None:
         """Close what is open: an input line, a question, the filter."""
-        filter_line = self.query_one("#filter", Input)
-        if self.has_class("-pulling"):
-            self.remove_class("-pulling")
+        shelf = self._shelf
+        if shelf is None:
+            self.action_cancel_pull()
+        elif shelf.has_class("-pulling"):
+            shelf.close_name()
         elif self._to_delete:
             self._forget_deletion()
-        elif self.has_class("-empty"):
-            self.action_cancel_pull()
         else:
-            filter_line.value = ""
-            self.remove_class("-filtering")
-        if self.has_class("-filled"):
-            self._table.focus()
+            shelf.close_filter()
 
-    # Work on models.
+    def action_copy_name(self) -> None:
+        """Copy the name of the model under the cursor."""
+        if row := self._row:
+            self.app.copy_to_clipboard(row.name)
+            self.workspace.say(f"Copied {row.name}.")
+
+    @work(group="reload", exclusive=True, exit_on_error=False)
+    async def action_reload(self) -> None:
+        """Read the models again, or look for a runner again."""
+        await jobs.reload(self.workspace)
 
     @on(Table.Chosen)
     def action_chat(self) -> None:
-        """Chat with the model under the cursor."""
-        row = self._table.current
-        if self.has_class("-empty"):
-            self.query_one(Welcome).choose()
-        elif row is not None:
+        """Chat with the model under the cursor; on an empty shelf, get the one that is named."""
+        row = self._row
+        if row is not None:
             self.post_message(OpenChat(row.name))
+        for welcome in self.query(Welcome):
+            self._pull(welcome.named)
+            # One can write there while the model is on its way.
+            self.post_message(OpenChat(familiar_name(welcome.named)))
+
+    # Work on models.
 
     def action_toggle_load(self) -> None:
         """Load the model under the cursor, or unload it."""
-        row = self._table.current
+        row = self._row
         if isinstance(row, Entry):
             if row.running is None:
                 self._load(row.name)
@@ -267,33 +217,15 @@ class ModelsScreen(ShellScreen):
 
     @work(group="load", exit_on_error=False)
     async def _load(self, name: str) -> None:
-        workspace = self.workspace
-        started = workspace.clocks.monotonic()
-        workspace.say(f"Loading {name} …")
-        try:
-            await workspace.runner.load(name)
-        except DmrError as error:
-            self._failed(error)
-        else:
-            seconds = workspace.clocks.monotonic() - started
-            workspace.say(f"{name} is loaded; that took {seconds:.1f} s.")
-        await workspace.library.refresh_running(workspace.runner)
+        await jobs.load(self.workspace, name)
 
     @work(group="load", exit_on_error=False)
     async def _unload(self, name: str) -> None:
-        workspace = self.workspace
-        try:
-            gone = await workspace.runner.unload([name])
-        except DmrError as error:
-            self._failed(error)
-        else:
-            words = "is unloaded." if gone else "is answering; it stays until that is done."
-            workspace.say(f"{name} {words}")
-        await workspace.library.refresh_running(workspace.runner)
+        await jobs.unload(self.workspace, name)
 
     def action_delete(self) -> None:
         """Ask once, then delete."""
-        row = self._table.current
+        row = self._row
         if not isinstance(row, Entry):
             return
         if self._to_delete == row.name:
@@ -313,96 +245,30 @@ class ModelsScreen(ShellScreen):
 
     @work(group="delete", exit_on_error=False)
     async def _delete(self, entry: Entry) -> None:
-        workspace = self.workspace
-        try:
-            await workspace.runner.remove(entry.name)
-        except DmrError as error:
-            self._failed(error)
-            return
-        await workspace.library.refresh(workspace.runner)
-        workspace.say(f"Deleted {entry.name}.")
-
-    def action_copy_name(self) -> None:
-        """Copy the name of the model under the cursor."""
-        row = self._table.current
-        if row is not None:
-            self.app.copy_to_clipboard(row.name)
-            self.workspace.say(f"Copied {row.name}.")
-
-    @work(group="reload", exclusive=True, exit_on_error=False)
-    async def action_reload(self) -> None:
-        """Read the models again, or look for a runner again."""
-        workspace = self.workspace
-        if not workspace.ready:
-            await workspace.open()
-            return
-        await workspace.library.refresh(workspace.runner)
-        failure = workspace.library.failure
-        if failure is not None:
-            self._failed(failure)
-        else:
-            workspace.say(f"{len(workspace.library.entries)} models, read again just now.")
+        await jobs.delete(self.workspace, entry)
 
     # Pulls.
 
     def action_pull(self) -> None:
         """Open the line that takes a model's name."""
-        if self.has_class("-empty"):
-            self.query_one("#welcome-name", Input).focus()
-            return
-        self.add_class("-pulling")
-        self.query_one("#pull-name", Input).focus()
+        if shelf := self._shelf:
+            shelf.open_name()
 
     @on(Input.Submitted, "#pull-name")
-    def _pull_named(self, event: Input.Submitted) -> None:
-        self.remove_class("-pulling")
-        name = event.value.strip()
-        event.input.value = ""
-        self._table.focus()
-        if name:
+    def _pull_named(self) -> None:
+        if (shelf := self._shelf) and (name := shelf.close_name()):
             self._pull(name)
 
-    @on(Welcome.Named)
-    def _first_model_named(self, event: Welcome.Named) -> None:
-        name = familiar_name(event.name)
-        self._pull(name)
-        self.post_message(OpenChat(name))
+    @on(Input.Submitted, "#welcome-name")
+    def _first_model_named(self) -> None:
+        self.action_chat()
 
     @work(group="pull", exit_on_error=False)
     async def _pull(self, name: str) -> None:
-        workspace = self.workspace
-        try:
-            pull = workspace.pulls.start(workspace.runner, familiar_name(name))
-        except DmrError as error:
-            self._failed(error)
-            return
-        workspace.say(f"Getting {pull.name} …")
-        await workspace.pulls.wait(pull)
-        if pull.failure is not None:
-            self._failed(pull.failure)
-        elif pull.state == "cancelled":
-            kept = f"; {long_size(pull.done)} are kept, p goes on" if pull.done else ""
-            workspace.say(f"Cancelled {pull.name}{kept}.")
-        else:
-            await workspace.library.refresh(workspace.runner)
-            workspace.say(f"{pull.name} is here.")
+        await jobs.pull(self.workspace, name)
 
     def action_cancel_pull(self) -> None:
         """Cancel the pull under the cursor, else the newest one."""
-        pulls = self.workspace.pulls
-        row = self._table.current
-        chosen = [row] if isinstance(row, Pull) else pulls.active[-1:]
-        for pull in chosen:
+        pulls, row = self.workspace.pulls, self._row
+        for pull in [row] if isinstance(row, Pull) else pulls.active[-1:]:
             pulls.cancel(pull)
-
-    def _failed(self, error: DmrError) -> None:
-        text = f"{error.message}  {error.hint}" if error.hint else error.message
-        self.workspace.say(text, "error")
-
-
-def _pull_lines(pulls: list[Pull], width: int) -> Content:
-    lines = []
-    for pull in pulls:
-        lines.append(Content.styled(f"↓ {pull.name}", "bold"))
-        lines.append(pull_content(pull, width))
-    return Content("\n").join(lines)

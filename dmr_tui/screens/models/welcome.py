@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from textual import work
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.content import Content
-from textual.message import Message
 from textual.widgets import Input, Static
+from textual.worker import Worker, WorkerState
 
 from dmr_tui.screens.pull_view import pull_content
-from dmr_tui.screens.pulls import Pull
+from dmr_tui.screens.shell import report
+from dmr_tui.screens.workspace import Workspace
 from dmr_tui.widgets.figures import long_size
 
 if TYPE_CHECKING:
     from dmr_tui.system.sampler import Machine
 
 
+_SUGGESTION = "smollm2"
 _SHELL = (
     ('dmr run smollm2 "hello"', "one answer, no screen"),
     ("dmr package --gguf FILE NAME", "take a file that you have"),
@@ -42,54 +44,58 @@ _INVITATION = Content("\n").join(
 class Welcome(VerticalScroll, can_focus=False):
     """Greets an empty store."""
 
-    @dataclass
-    class Named(Message):
-        """A person named a first model."""
-
-        name: str
+    def __init__(self, workspace: Workspace) -> None:
+        """A greeting on the machine and the pulls of a workspace."""
+        super().__init__(id="welcome")
+        self._workspace = workspace
 
     def compose(self) -> ComposeResult:
         """Facts, a field, and other ways in."""
-        yield Static(id="welcome-machine")
-        yield Input(placeholder="smollm2", id="welcome-name")
-        yield Static(id="welcome-pull")
+        yield Static(_greeting(["looking at this machine …"]), id="welcome-machine")
+        yield Input(placeholder=_SUGGESTION, id="welcome-name")
+        yield Static(_INVITATION, id="welcome-pull")
         yield Static(_ways_in(), id="welcome-ways")
 
     def on_mount(self) -> None:
-        """Greet; the machine's facts follow."""
-        self.show_machine(None)
-        self.show_pull(None)
-        self.query_one(Input).border_title = "Name of a model"
+        """Take the focus, and look at the machine."""
+        field = self.query_one(Input)
+        field.border_title = "Name of a model"
+        field.focus()
+        self._look_at_machine()
 
-    def show_machine(self, machine: Machine | None) -> None:
-        """Show the facts, as soon as they are known."""
-        lines = _facts(machine) if machine else ["looking at this machine …"]
-        facts = [Content("  ") + Content(line) for line in lines]
-        content = [
-            Content.styled("Welcome to dmr", "bold $text-primary"),
-            Content.styled("AI models on your own machine, handled like packages.", "$text-muted"),
-            Content(""),
-            Content.styled("This machine", "bold"),
-            *facts,
-            Content(""),
-            Content.styled("Your first model", "bold"),
-        ]
-        self.query_one("#welcome-machine", Static).update(Content("\n").join(content))
+    @property
+    def named(self) -> str:
+        """The name in the field; an empty field means the one that is suggested."""
+        return self.query_one(Input).value.strip() or _SUGGESTION
 
-    def show_pull(self, pull: Pull | None) -> None:
+    def show(self) -> None:
         """Show how far the first model is, or what may be typed."""
-        shown = _INVITATION if pull is None else pull_content(pull, self.size.width)
+        active = self._workspace.pulls.active
+        shown = pull_content(active[0], self.size.width) if active else _INVITATION
         self.query_one("#welcome-pull", Static).update(shown)
 
-    def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Get the model that was named; an empty field means the one that is suggested."""
-        event.stop()
-        self.choose()
+    @work(group="machine", exclusive=True, exit_on_error=False)
+    async def _look_at_machine(self) -> None:
+        machine = await self._workspace.machine()
+        self.query_one("#welcome-machine", Static).update(_greeting(_facts(machine)))
 
-    def choose(self) -> None:
-        """Take the name in the field."""
-        field = self.query_one(Input)
-        self.post_message(self.Named(field.value.strip() or str(field.placeholder)))
+    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
+        """See `ShellScreen.on_worker_state_changed`."""
+        if event.state is WorkerState.ERROR:
+            report(self.app, event.worker.error)
+
+
+def _greeting(facts: list[str]) -> Content:
+    lines = [
+        Content.styled("Welcome to dmr", "bold $text-primary"),
+        Content.styled("AI models on your own machine, handled like packages.", "$text-muted"),
+        Content(""),
+        Content.styled("This machine", "bold"),
+        *(Content(f"  {fact}") for fact in facts),
+        Content(""),
+        Content.styled("Your first model", "bold"),
+    ]
+    return Content("\n").join(lines)
 
 
 def _facts(machine: Machine) -> list[str]:

@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := $(PYTHON) tools/bootstrap.py
 
-.PHONY: setup demo run test lint format guide guide-eval lock clean
+.PHONY: setup demo run test lint format guide guide-eval lock bench-list clean
 setup:
 	@$(READY)
 
@@ -25,6 +25,10 @@ lint: setup
 format: setup
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+# `dmr list` with ten models and with ten thousand.
+bench-list: setup
+	@PYTHONPATH=. $(BIN)/python benchmarks/list.py
 
 # Make the built-in model again (about an hour on two cores), and examine it.
 guide: setup

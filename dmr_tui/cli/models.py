@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from datetime import UTC, datetime
 from typing import Any
@@ -48,6 +49,7 @@ def list_command(model: str | None, as_json: bool, openai: bool, quiet: bool) ->
     if quiet and openai:
         raise UsageError("--quiet flag cannot be used with --openai")
     registry = load_settings().default_registry
+    gc.disable()  # this process ends soon, and thousands of models are a lot to look through
     found = with_runner(lambda runner: runner.models(), store_only=True)
     if model is not None:
         found = [each for each in (_filtered(each, model, registry) for each in found) if each]

@@ -11,8 +11,8 @@ from typing import Any
 import click
 import msgspec
 
-from dmr_tui.errors import DmrError, InvalidRequestError
-from dmr_tui.store.reference import DOCKER_HUB, parse_reference
+from dmr_tui.errors import DmrError
+from dmr_tui.store.reference import DOCKER_HUB, familiar
 
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 
@@ -20,11 +20,10 @@ _UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 def table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Left-aligned columns, each padded by two blanks; no lines, no borders."""
     every = [headers, *rows]
-    widths = [max(len(row[column]) for row in every) for column in range(len(headers))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in every
-    )
+    widths = [max(map(len, column)) for column in zip(*every, strict=True)]
+    # One format for all: there may be thousands of rows.
+    line = "  ".join(f"{{:<{width}}}" for width in widths).format
+    return "\n".join([line(*row).rstrip() for row in every])
 
 
 def size_text(count: float) -> str:
@@ -69,10 +68,7 @@ def display_name(name: str, default_registry: str = DOCKER_HUB) -> str:
         return short_id(name)
     if name.startswith("/"):
         return Path(name).name
-    try:
-        return parse_reference(name).familiar(default_registry)
-    except InvalidRequestError:
-        return name
+    return familiar(name, default_registry)
 
 
 def short_id(model_id: str) -> str:

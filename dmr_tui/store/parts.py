@@ -6,10 +6,13 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dmr_tui.errors import InvalidRequestError
-from dmr_tui.store.artifact import Role
 from dmr_tui.store.gguf import read_header
+
+if TYPE_CHECKING:
+    from dmr_tui.store.artifact import Role
 
 _SHARD = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf")
 _LARGEST_CONTEXT = (1 << 31) - 1

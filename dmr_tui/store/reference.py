@@ -32,6 +32,14 @@ _ID = re.compile(r"[0-9a-f]{12}|(?:sha256:)?[0-9a-f]{64}", re.ASCII)
 _LONGEST_NAME = 255
 # Quick, for indexes of thousands: names a registry that is no alias, and has a tag or a digest.
 _CANONICAL = re.compile(r"(?!index\.docker\.io/|hf\.co/)[^/]*[.:][^/]*/.*[:@][^/]*$", re.ASCII)
+# Quick too: what nearly all tags of a store are, with nothing odd about them. Names that could be
+# ids, and organisations that could be hosts, are left to the parser.
+_WORD = r"[a-z0-9]+(?:[._-][a-z0-9]+)*"
+_PLAIN = re.compile(
+    rf"(?=.{{1,200}}$)docker\.io/(?:ai/(?=[a-z0-9-]*[g-z-])(?P<own>{_WORD})"
+    rf"|(?!(?:ai|library|localhost)/)(?P<name>[a-z0-9]+(?:-[a-z0-9]+)*/{_WORD})):(?P<tag>\w[\w.-]{0, 127})",
+    re.ASCII,
+)
 
 
 @dataclass(frozen=True)
@@ -140,6 +148,10 @@ def canonical(tag: str) -> str:
 
 def familiar(tag: str, default_registry: str = DOCKER_HUB) -> str:
     """A stored tag as people write it; one that cannot be read stays as it is."""
+    plain = _PLAIN.fullmatch(tag) if default_registry == DOCKER_HUB else None
+    if plain:
+        own, name, suffix = plain.groups()
+        return (own or name) + ("" if suffix == DEFAULT_TAG else f":{suffix}")
     try:
         return parse_reference(tag).familiar(default_registry)
     except InvalidRequestError:

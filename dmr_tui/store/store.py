@@ -24,6 +24,7 @@ from dmr_tui.store.blobs import BlobStore
 from dmr_tui.store.bundle import Bundle, open_bundle
 from dmr_tui.store.index import Draft, Entry, Index
 from dmr_tui.store.leases import Leases
+from dmr_tui.store.listing import MANY, Facts, Listing
 from dmr_tui.store.lookup import lookup
 from dmr_tui.store.manifest import ConfigFile, Manifest, ModelConfig, parse_config, parse_manifest
 from dmr_tui.store.reference import DOCKER_HUB, Reference, familiar, is_digest, parse_reference
@@ -71,6 +72,7 @@ class Store:
         self._manifests = root / "manifests" / "sha256"
         self.index = Index(root)
         self.leases = Leases(root)
+        self._listing = Listing(root)
         self.default_registry = default_registry
 
     def models(self) -> list[StoredModel]:
@@ -81,11 +83,18 @@ class Store:
         """
         models: list[StoredModel] = []
         failures: dict[str, DmrError] = {}
-        for entry in self.index.entries():
+        entries = self.index.entries()
+        known = self._listing.known() if len(entries) >= MANY else {}
+        for entry in entries:
+            facts = known.get(entry.id)
             try:
-                models.append(self._load(entry))
+                models.append(_from_facts(entry, facts) if facts else self._load(entry))
             except DmrError as error:
                 failures[entry.id] = error
+        if sum(model.id not in known for model in models) >= MANY:
+            self._listing.remember(
+                Facts(model.id, model.manifest, model.config, model.created) for model in models
+            )
         if failures:
             # What another process removed while we read is not damaged.
             for entry in self.index.entries():
@@ -277,6 +286,17 @@ def _stored(
         config=config.config,
         created=config.created,
         size=manifest.size,
+    )
+
+
+def _from_facts(entry: Entry, facts: Facts) -> StoredModel:
+    return StoredModel(
+        id=entry.id,
+        tags=tuple(entry.tags or ()),
+        manifest=facts.manifest,
+        config=facts.config,
+        created=facts.created,
+        size=facts.manifest.size,
     )
 
 

@@ -3,13 +3,14 @@ from __future__ import annotations
 import string
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dmr_tui.errors import InvalidRequestError
 from dmr_tui.store.reference import (
     Reference,
     canonical,
+    familiar,
     looks_like_id,
     parse_reference,
 )
@@ -203,3 +204,28 @@ def test_any_text_is_a_reference_or_refused(text: str) -> None:
     if reference is not None:
         assert parse_reference(str(reference)) == reference
         assert ".." not in str(reference).split("/")
+
+
+_PARTS = st.lists(
+    st.sampled_from([*"aefz09", "-", ".", "_", "ai", "library", "localhost"]), max_size=6
+)
+
+
+@given(
+    st.sampled_from(["docker.io", "index.docker.io", "localhost:5000", "hf.co"]),
+    st.lists(_PARTS.map("".join), min_size=1, max_size=3),
+    st.sampled_from(["latest", "v1.0", "Q4_K_M", "-", "", "x" * 128, "x" * 129]),
+    st.sampled_from(["docker.io", "localhost:5000"]),
+)
+@example("docker.io", ["ai", "abcdef012345"], "latest", "docker.io")
+@example("docker.io", ["ai", "smollm2"], "latest", "docker.io")
+@example("docker.io", ["org", "a" * 250], "v1", "docker.io")
+def test_the_quick_way_to_a_short_name_is_the_same_name(
+    registry: str, path: list[str], tag: str, default: str
+) -> None:
+    text = f"{registry}/{'/'.join(path)}:{tag}"
+    try:
+        expected = parse_reference(text).familiar(default)
+    except InvalidRequestError:
+        expected = text
+    assert familiar(text, default) == expected

@@ -376,3 +376,57 @@ def test_an_index_that_leads_outside_is_not_followed(store: Store, tmp_path: Pat
         store.find("evil")
     store.remove("evil")
     assert precious.read_text() == "keep me"
+
+
+def many_models(store: Store, count: int) -> None:
+    """Models that differ in their config, entered in one go."""
+    weights = store.blobs.put(WEIGHTS)
+    with store.index.edit() as draft:
+        for number in range(count):
+            config = CONFIG.replace(b"361.82M", b"%d" % number)
+            blob = store.blobs.path(sha256(config))
+            blob.write_bytes(config)
+            manifest = MANIFEST.replace(sha256(CONFIG).encode(), sha256(config).encode()).replace(
+                b'"size":%d' % len(CONFIG), b'"size":%d' % len(config)
+            )
+            model_id = sha256(manifest)
+            path = store.manifest_path(model_id)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(manifest)
+            draft.add(model_id, [weights.digest, sha256(config)])
+            draft.tag(model_id, f"docker.io/ai/m{number:04d}:latest")
+        draft.save()
+
+
+def test_what_many_models_say_is_kept_and_stays_true(store: Store) -> None:
+    many_models(store, 300)
+    cache = store.root / ".dmr" / "facts.cache"
+    first = store.models()
+    assert len(first) == 300
+    written = cache.read_bytes()
+    assert store.models() == first
+    add_model(store, "new", weights=b"new")
+    store.remove("m0000")
+    store.tag("m0001", "renamed")
+    second = store.models()
+    assert [model.tags[0] for model in second[:2]] == [
+        "docker.io/ai/m0001:latest",
+        "docker.io/ai/m0002:latest",
+    ]
+    assert len(second) == 300
+    assert store.find("renamed").id == first[1].id
+    assert cache.read_bytes() == written
+    cache.write_bytes(b"something else")
+    assert store.models() == second
+    assert cache.read_bytes() != b"something else"
+
+
+def test_a_damaged_model_is_not_listed_from_memory(
+    store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    many_models(store, 300)
+    first = store.models()
+    store.manifest_path(first[0].id).unlink()
+    store.blobs.path(first[1].manifest.config.digest).unlink()
+    assert store.models() == first[2:]
+    assert len(caplog.messages) == 2

@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from itertools import chain
 
 from dmr_tui.chat.conversation import Conversation
+from dmr_tui.chat.names import same_model
 from dmr_tui.chat.tree import Node, text_of
 from dmr_tui.engine.request import ImagePart, Message
-from dmr_tui.errors import InvalidRequestError
 from dmr_tui.runner.base import Runner
-from dmr_tui.store.reference import parse_reference
 
 _TOKENS_PER_BYTE = 0.3
 """English prose has about 0.25, code and Chinese more."""
@@ -111,18 +110,9 @@ def calibrate(conversation: Conversation, prompt_tokens: int) -> None:
 async def context_window(runner: Runner, model: str) -> int:
     """Tokens of a model's context as it is loaded now; 0 when it is not in memory."""
     for running in await runner.running():
-        if running.context_size and _same(running.name, model):
+        if running.context_size and same_model(running.name, model):
             return running.context_size
     return 0
-
-
-def _same(first: str, second: str) -> bool:
-    if first == second:
-        return True
-    try:
-        return str(parse_reference(first)) == str(parse_reference(second))
-    except InvalidRequestError:  # One of them is a file or an id.
-        return False
 
 
 def _used(conversation: Conversation, sent: list[Node]) -> tuple[int, bool]:

@@ -8,8 +8,9 @@ from collections.abc import Callable
 from contextlib import aclosing
 from typing import Protocol, TextIO
 
-from dmr_tui.chat.turn import Turn, TurnStats
+from dmr_tui.chat.turn import Turn
 from dmr_tui.cli.progress import Waiting
+from dmr_tui.cli.terminal import printable
 from dmr_tui.engine.request import Delta, Loading, ReasoningDelta, Started
 
 
@@ -95,6 +96,7 @@ async def show_answer(turn: Turn, model: str, printer: Callable[[], Printer]) ->
         DmrError: the runner refused the request, or failed.
     """
     thoughts = Thoughts()
+    watched = sys.stdout.isatty()
     answer: Printer | None = None
     async with Waiting(f"Asking {model}") as waiting, aclosing(turn.stream()) as events:
         try:
@@ -104,15 +106,18 @@ async def show_answer(turn: Turn, model: str, printer: Callable[[], Printer]) ->
                         waiting.show(f"Loading {model}", event.fraction)
                     case Started():
                         waiting.show("Reading the prompt")
+                        for notice in _notices(turn):
+                            waiting.say(notice)
                     case ReasoningDelta():
                         await waiting.done()
-                        thoughts.write(event.text)
+                        thoughts.write(printable(event.text))
                     case Delta():
                         await waiting.done()
                         if answer is None:
                             thoughts.close()
                             answer = printer()
-                        answer.write(event.text)
+                        # Other programs are given what the model wrote, to the letter.
+                        answer.write(printable(event.text) if watched else event.text)
         finally:
             await waiting.done()
             thoughts.close()
@@ -120,18 +125,13 @@ async def show_answer(turn: Turn, model: str, printer: Callable[[], Printer]) ->
                 answer.close()
 
 
-def stats_text(stats: TurnStats) -> str:
-    """What `--verbose` shows below an answer."""
-
-    def rate(tokens: int, per_second: float | None) -> str:
-        return f"{tokens} tokens" + (f", {per_second:.2f} tokens/s" if per_second else "")
-
-    first = stats.first_token_seconds
-    rows = [
-        ("prompt", rate(stats.prompt_tokens, stats.prompt_rate)),
-        ("cached", f"{stats.cached_tokens} tokens" if stats.cached_tokens else ""),
-        ("first token", "" if first is None else f"{first:.3f} s"),
-        ("generation", rate(stats.completion_tokens, stats.generation_rate)),
-        ("total", f"{stats.total_seconds:.3f} s"),
-    ]
-    return "\n".join(f"{name + ':':<13}{value}" for name, value in rows if value)
+def _notices(turn: Turn) -> list[str]:
+    """What a person should know of the question before its answer comes."""
+    notices = [f"Added {file.name}" for file in turn.files]
+    if turn.left_out:
+        what = "message is" if turn.left_out == 1 else "messages are"
+        notices.append(
+            f"The context is full: the oldest {turn.left_out} {what} no longer sent"
+            " (/compact sums up instead)"
+        )
+    return notices

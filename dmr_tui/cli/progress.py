@@ -145,6 +145,12 @@ class Waiting:
         """Say what is waited for, and how far it is (0 to 1) where that is known."""
         self._text = text if fraction is None else f"{text} {fraction:.0%}"
 
+    def say(self, text: str) -> None:
+        """Print a line above it that stays, for a person who watches."""
+        if self._task is not None:
+            sys.stderr.write(f"\r\x1b[2K{text}\n")
+            sys.stderr.flush()
+
     async def __aenter__(self) -> Waiting:
         if sys.stderr.isatty():
             self._task = asyncio.create_task(self._draw())

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from pathlib import Path
+from typing import TypeAlias
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.application import get_app, run_in_terminal
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
-from prompt_toolkit.filters import Condition
+from prompt_toolkit.enums import DEFAULT_BUFFER
+from prompt_toolkit.filters import Condition, has_focus
 from prompt_toolkit.formatted_text import StyleAndTextTuples
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 from prompt_toolkit.key_binding import KeyBindings
@@ -19,8 +21,11 @@ from prompt_toolkit.key_binding.key_processor import KeyPressEvent
 from prompt_toolkit.layout.processors import AfterInput, ConditionalProcessor
 from prompt_toolkit.styles import Style
 
-from dmr_tui.chat.commands import completions
+from dmr_tui.chat.commands import Suggestion
 from dmr_tui.cli.output import talk
+
+Suggest: TypeAlias = Callable[[str], Awaitable[list[Suggestion]]]
+"""What may come behind the text before the cursor."""
 
 PLACEHOLDER = "Send a message (/? for help)"
 MULTILINE_PLACEHOLDER = 'Use """ to end multi-line input'
@@ -33,6 +38,7 @@ Available keyboard shortcuts:
   Ctrl + c            stop the answer; at the prompt, clear it
   Ctrl + d            leave, at an empty prompt
   Ctrl + g            write the message in $EDITOR (also Ctrl + x Ctrl + e)
+  Tab                 complete commands, and files after @
   Ctrl + r            search in what was typed before
   ↑ ↓                 earlier and later messages
   Ctrl + a, Ctrl + e  to the beginning and the end of the line
@@ -62,8 +68,13 @@ def message_of(text: str) -> str:
 class Prompt:
     """Reads messages from the terminal."""
 
-    def __init__(self, history: Path | None) -> None:
-        """Remember what is typed in `history`; None: only for this session."""
+    def __init__(self, history: Path | None, suggestions: Suggest) -> None:
+        """Prepare to read.
+
+        Args:
+            history: where to remember what is typed; None: only for this session.
+            suggestions: completes it.
+        """
         self._session: PromptSession[str] = PromptSession(
             "> ",
             history=InMemoryHistory() if history is None else _private_history(history),
@@ -77,8 +88,8 @@ class Prompt:
                 )
             ],
             key_bindings=_bindings(),
-            completer=_SlashCompleter(),
-            complete_while_typing=Condition(lambda: get_app().current_buffer.text.startswith("/")),
+            completer=_SuggestionCompleter(suggestions),
+            complete_while_typing=Condition(_invites_completion),
             enable_open_in_editor=True,
             tempfile_suffix=".md",
             enable_suspend=True,
@@ -109,6 +120,12 @@ class Prompt:
         await run_in_terminal(lambda: talk(text))
 
 
+def _invites_completion() -> bool:
+    """Commands and files are offered as one types, in prose nothing is."""
+    before = get_app().current_buffer.document.text_before_cursor
+    return before.startswith("/") or "@" in before.rpartition("\n")[2]
+
+
 def _placeholder() -> StyleAndTextTuples:
     # Not in the last drawing: what stays in the scrollback is what was typed.
     return [] if get_app().is_done else [("class:placeholder", PLACEHOLDER)]
@@ -124,8 +141,10 @@ def _private_history(file: Path) -> History:
 
 def _bindings() -> KeyBindings:
     bindings = KeyBindings()
+    # In the line of a history search the same keys keep their own meaning.
+    writing = has_focus(DEFAULT_BUFFER)
 
-    @bindings.add("enter")
+    @bindings.add("enter", filter=writing)
     def _(event: KeyPressEvent) -> None:
         buffer = event.current_buffer
         if is_open(buffer.text):
@@ -133,25 +152,35 @@ def _bindings() -> KeyBindings:
         else:
             buffer.validate_and_handle()
 
-    @bindings.add("c-j")
-    @bindings.add("escape", "enter")
+    @bindings.add("c-j", filter=writing)
+    @bindings.add("escape", "enter", filter=writing)
     def _(event: KeyPressEvent) -> None:
         event.current_buffer.insert_text("\n")
 
-    @bindings.add("c-g")
+    @bindings.add("c-g", filter=writing)
     def _(event: KeyPressEvent) -> None:
         event.current_buffer.open_in_editor()
 
     return bindings
 
 
-class _SlashCompleter(Completer):
+class _SuggestionCompleter(Completer):
+    """Offers what `suggest` says; the line is never held up by it."""
+
+    def __init__(self, suggestions: Suggest) -> None:
+        self._suggestions = suggestions
+
     def get_completions(
         self, document: Document, complete_event: CompleteEvent
     ) -> Iterable[Completion]:
-        line = document.text_before_cursor
-        if not line.startswith("/") or "\n" in line:
-            return
-        begun = len(line.rpartition(" ")[2])
-        for word, summary in completions(line):
-            yield Completion(word, start_position=-begun, display_meta=summary)
+        """Only the asynchronous kind is used."""
+        return ()
+
+    async def get_completions_async(
+        self, document: Document, complete_event: CompleteEvent
+    ) -> AsyncGenerator[Completion, None]:
+        before = document.text_before_cursor
+        for each in await self._suggestions(before):
+            yield Completion(
+                each.text, start_position=each.start - len(before), display_meta=each.summary
+            )

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import click
+from msgspec import Struct, structs
 
 from dmr_tui.chat.conversation import Conversation
+from dmr_tui.chat.names import same_model
+from dmr_tui.chat.sessions import Sessions
+from dmr_tui.chat.stats import stats_text
 from dmr_tui.chat.turn import Turn
-from dmr_tui.cli.answering import printer_for, show_answer, stats_text
+from dmr_tui.cli.answering import printer_for, show_answer
 from dmr_tui.cli.command import command, run_async
-from dmr_tui.cli.output import display_name, talk
+from dmr_tui.cli.output import display_name, error_text, talk
 from dmr_tui.cli.progress import Waiting, show_transfer
 from dmr_tui.engine.profile import Profile
 from dmr_tui.engine.request import Limits, Sampling
@@ -23,17 +27,34 @@ from dmr_tui.runner.base import Runner
 from dmr_tui.settings import Settings, load_settings, parse_duration
 
 Color = Literal["auto", "yes", "no"]
+T = TypeVar("T", bound=Struct)
 
 
 @dataclass(frozen=True)
 class Job:
-    """What one `dmr run` is to do, read from its command line."""
+    """What one `dmr run` is to do, read from its command line.
+
+    Attributes:
+        conversation: as the options describe it; its model may be empty with `goes_on`.
+        prompt: the words of the command line.
+        piped: what came from stdin.
+        goes_on: with the last saved chat.
+        save: keep what is said.
+    """
 
     conversation: Conversation
     prompt: str
+    piped: str
+    goes_on: bool
+    save: bool
     detach: bool
     verbose: bool
     color: Color
+
+    @property
+    def text(self) -> str:
+        """What is asked at once; empty: chat."""
+        return "\n\n".join(filter(None, (self.prompt, self.piped)))
 
     @property
     def is_file(self) -> bool:
@@ -47,10 +68,16 @@ class Job:
     'dmr run smollm2 "Why is the sky blue?"',
     "git diff | dmr run smollm2 Write a commit message for this change",
     "dmr run ./model.gguf hello",
+    "dmr run gemma3 What is in @photo.jpg?",
+    "dmr run --continue",
     "dmr run -d smollm2",
 )
-@click.argument("model")
+@click.argument("model", required=False)
 @click.argument("prompt", nargs=-1)
+@click.option(
+    "-c", "--continue", "goes_on", is_flag=True, help="Go on with the last chat, or MODEL's last."
+)
+@click.option("--no-save", is_flag=True, help="Do not save this chat.")
 @click.option("-d", "--detach", is_flag=True, help="Only load the model, in the server.")
 @click.option("--verbose", is_flag=True, help="Show token counts and speeds after an answer.")
 @click.option("--system", metavar="TEXT", help="How the model should behave.")
@@ -73,8 +100,10 @@ class Job:
 )
 @click.option("--debug", is_flag=True, hidden=True)
 def run_command(
-    model: str,
+    model: str | None,
     prompt: tuple[str, ...],
+    goes_on: bool,
+    no_save: bool,
     detach: bool,
     verbose: bool,
     system: str | None,
@@ -91,25 +120,29 @@ def run_command(
 
     With a PROMPT, or text on stdin, print the answer and leave; with both, they are joined.
     Without, on a terminal, chat. MODEL is a name, downloaded when it is not here, or a .gguf file.
+    @FILE in a PROMPT stands for the text of that file, or shows that image to the model.
     """
+    if not model and not goes_on:
+        raise UsageError("Missing argument 'MODEL'.", "dmr list shows the models that are here")
     alive = None if keep_alive is None else parse_duration(keep_alive, "--keep-alive")
     conversation = Conversation(
-        _model_or_file(model),
+        _model_or_file(model) if model else "",
         system,
         sampling=Sampling(temperature=temperature, seed=seed),
         limits=Limits(max_tokens=max_tokens),
         profile=Profile(context_size=num_ctx, keep_alive=alive, force=force or None),
     )
-    job = Job(conversation, _whole_prompt(prompt, detach), detach, verbose, color)
+    piped = "" if detach or sys.stdin.isatty() else sys.stdin.read()
+    job = Job(conversation, " ".join(prompt), piped, goes_on, not no_save, detach, verbose, color)
     if detach and job.is_file:
         raise UsageError(
             "--detach needs a model of the store, not a file",
             f"dmr package --gguf {model} NAME makes one",
         )
-    if not (job.prompt or detach or (sys.stdin.isatty() and sys.stdout.isatty())):
+    if not (job.text or detach or (sys.stdin.isatty() and sys.stdout.isatty())):
         raise UsageError("no prompt", f'say one: dmr run {model} "…", or chat on a terminal')
     if debug:
-        talk(f"Running model {model}" + (f" with prompt {job.prompt}" if job.prompt else ""))
+        talk(f"Running model {model}" + (f" with prompt {job.text}" if job.text else ""))
     run_async(_run(job))
 
 
@@ -125,32 +158,63 @@ def _model_or_file(model: str) -> str:
     return model
 
 
-def _whole_prompt(words: tuple[str, ...], detach: bool) -> str:
-    prompt = " ".join(words)
-    if detach or sys.stdin.isatty():
-        return prompt
-    text = sys.stdin.read()
-    return f"{prompt}\n\n{text}" if prompt and text else prompt or text
-
-
 async def _run(job: Job) -> None:
     paths = Paths.default()
     settings = load_settings(paths)
-    runner = await _open(job, paths, settings)
+    sessions = Sessions(paths.chats)
+    saving = job.save and settings.save_chats
     try:
-        if not job.is_file:
-            await _pull_if_missing(runner, job.conversation.model)
-        if job.detach:
-            await _load_ahead(runner, job)
-        elif job.prompt:
-            await _answer_once(runner, job)
-        else:
-            from dmr_tui.cli.repl import Repl
+        if job.goes_on:
+            job = replace(job, conversation=await _last_chat(sessions, job.conversation))
+        runner = await _open(job, paths, settings)
+        try:
+            if not job.is_file:
+                await _pull_if_missing(runner, job.conversation.model)
+            if job.detach:
+                await _load_ahead(runner, job)
+            elif job.text:
+                await _answer_once(runner, job, sessions if saving and job.goes_on else None)
+            else:
+                from dmr_tui.cli.repl import Repl
 
-            repl = Repl(runner, job.conversation, paths, color=job.color, verbose=job.verbose)
-            await repl.run()
+                await Repl(
+                    runner, job.conversation, paths, sessions=sessions, saving=saving,
+                    color=job.color, verbose=job.verbose,
+                ).run()  # fmt: skip
+        finally:
+            await runner.close()
     finally:
-        await runner.close()
+        await sessions.close()
+
+
+async def _last_chat(sessions: Sessions, wanted: Conversation) -> Conversation:
+    """The chat that was used last, with what the command line asks for.
+
+    Raises:
+        UsageError: there is none.
+    """
+    chats = await sessions.chats()
+    found = [chat for chat in chats if not wanted.model or same_model(chat.model, wanted.model)]
+    if not found:
+        whose = f" with {wanted.model}" if wanted.model else ""
+        raise UsageError(f"there is no saved chat{whose}", "dmr run MODEL begins one")
+    last = await sessions.load(found[0].id)
+    last.model = wanted.model or last.model
+    last.system = wanted.system or last.system
+    last.sampling = _overlaid(last.sampling, wanted.sampling)
+    last.limits = _overlaid(last.limits, wanted.limits)
+    last.profile = _overlaid(last.profile, wanted.profile)
+    return last
+
+
+def _overlaid(below: T, above: T) -> T:
+    """`below` with every field that `above` sets."""
+    given = {
+        name: value
+        for name in above.__struct_fields__
+        if (value := getattr(above, name)) is not None and value != getattr(type(above)(), name)
+    }
+    return structs.replace(below, **given)
 
 
 async def _open(job: Job, paths: Paths, settings: Settings) -> Runner:
@@ -196,10 +260,12 @@ async def _load_ahead(runner: Runner, job: Job) -> None:
     talk(f"Model {model} loaded")
 
 
-async def _answer_once(runner: Runner, job: Job) -> None:
-    turn = Turn(job.conversation, runner, job.prompt)
+async def _answer_once(runner: Runner, job: Job, sessions: Sessions | None) -> None:
+    turn = Turn(job.conversation, runner, job.prompt, piped=job.piped, sessions=sessions)
     await show_answer(
         turn, display_name(job.conversation.model), printer_for(sys.stdout, job.color)
     )
     if job.verbose:
         talk(f"\n{stats_text(turn.stats())}")
+    if sessions is not None and sessions.problem is not None:
+        talk(error_text(sessions.problem))

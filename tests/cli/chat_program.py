@@ -14,11 +14,14 @@ from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from dmr_tui.chat.conversation import Conversation
+from dmr_tui.chat.sessions import Sessions
 from dmr_tui.cli.repl import Repl
 from dmr_tui.engine.profile import Profile
 from dmr_tui.engine.request import ChatRequest, Event, GenerateRequest
-from dmr_tui.errors import EngineError
+from dmr_tui.errors import ContextLengthError, EngineError
 from dmr_tui.paths import Paths
 from tests.support.fake_runner import NAMES, FakeRunner
 
@@ -28,6 +31,8 @@ class Scripted(FakeRunner):
 
     preload_fails = False
     first_fails = False
+    room = 0
+    """Most messages that fit into the context; 0: any number."""
 
     async def load(self, model: str, *, profile: Profile | None = None) -> None:
         if self.preload_fails:
@@ -40,6 +45,8 @@ class Scripted(FakeRunner):
         if self.first_fails:
             self.first_fails = False
             raise EngineError("the worker died", "ask again")
+        if self.room and isinstance(request, ChatRequest) and len(request.messages) > self.room:
+            raise ContextLengthError("the prompt is too long")
         async for event in super().generate(model, request, profile=profile):
             yield event
 
@@ -50,11 +57,16 @@ async def chat(script: dict[str, Any], asked: Path) -> None:
     runner = Scripted()
     for name, value in script.items():
         setattr(runner, name, value)
-    repl = Repl(runner, Conversation(NAMES[0]), Paths.default(), color=color, verbose=verbose)
+    paths = Paths.default()
+    sessions = Sessions(paths.chats)
+    repl = Repl(
+        runner, Conversation(NAMES[0]), paths, sessions=sessions, color=color, verbose=verbose
+    )
     await repl.run()
+    await sessions.close()
     requests = [request for _, request, _ in runner.asked]
     said = [
-        [[message.role, message.content] for message in request.messages]
+        [[message.role, msgspec.to_builtins(message.content)] for message in request.messages]
         for request in requests
         if isinstance(request, ChatRequest)
     ]

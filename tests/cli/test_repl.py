@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import stat
 import sys
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from dmr_tui.paths import Paths
+from tests.chat.test_attachments import PNG
 from tests.support.terminal import Terminal
 
 ROOT = Path(__file__).parents[2]
@@ -167,7 +169,7 @@ def test_slash_commands_are_completed(chat: Open) -> None:
     terminal.type("/")
     terminal.wait_for(r"/model +go on with another model")
     terminal.type("cl")
-    terminal.wait_for(r"^> /cl\n +/clear +forget what was said\n\s*\Z")
+    terminal.wait_for(r"^> /cl\n +/clear +forget what was said, begin anew\n\s*\Z")
     terminal.keys("Tab")
     terminal.wait_for(r"^> /clear$")
     terminal.keys("Enter")
@@ -223,6 +225,18 @@ def test_answers_are_rendered(chat: Open) -> None:
     terminal.leave()
 
 
+@pytest.mark.parametrize("color", ["auto", "no"])
+def test_a_model_cannot_steer_the_terminal(chat: Open, color: str) -> None:
+    terminal = chat(
+        words=["a\x1b", "[2Jb\x9b31m", "\x07\r\x0c c\n"], thoughts=["\x1b]0;x\x07"], color=color
+    )
+    terminal.say("hi")
+    terminal.wait_for(r"^> hi\n\]0;x\n\na\[2Jb31m c\n\n> Send")
+    terminal.say("/raw")
+    terminal.wait_for(r"> /raw\na\[2Jb31m c\n")
+    terminal.leave()
+
+
 def test_answers_can_stay_plain(chat: Open) -> None:
     terminal = chat(words=["**bold**"], color="no")
     terminal.say("hi")
@@ -268,3 +282,128 @@ def test_the_editor_writes_the_message(chat: Open, tmp_path: Path) -> None:
     terminal.keys("Enter")
     terminal.wait_for(r"^ok\n\n> Send")
     assert terminal.leave() == [[["user", "from the editor"]]]
+
+
+def test_chats_are_saved_and_opened_again(chat: Open) -> None:
+    first = chat(words=["**Hello** there"])
+    first.say("who are you?")
+    first.wait_for(r"^Hello there\n\n> Send")
+    first.leave()
+    second = chat(words=["ok"])
+    second.say("/chats")
+    second.wait_for(r"^ +1 +who are you\?\n.* · 1 turn · ")
+    second.say("/load 1")
+    second.wait_for(r"^Opened 'who are you\?'.*\n> who are you\?\nHello there\n\n> Send")
+    second.say("and now?")
+    second.wait_for(r"^ok\n\n> Send")
+    assert second.leave() == [
+        [["user", "who are you?"], ["assistant", "**Hello** there"], ["user", "and now?"]]
+    ]
+
+
+def test_a_question_is_edited_and_answered_anew(chat: Open) -> None:
+    terminal = chat(words=["ok"])
+    terminal.say("first")
+    terminal.wait_for(r"> first\nok\n\n> Send")
+    terminal.say("/edit")
+    terminal.wait_for(r"> /edit\n> first$")
+    terminal.say(" of all")
+    terminal.wait_for(r"> first of all\nok\n\n> Send")
+    terminal.say("/retry")
+    terminal.wait_for(r"> /retry\nok\n\n> Send")
+    terminal.say("/version")
+    terminal.wait_for(r"^Versions of the answer:\n  1  ok\n> 2  ok")
+    assert terminal.leave() == [
+        [["user", "first"]], [["user", "first of all"]], [["user", "first of all"]],
+    ]  # fmt: skip
+
+
+def test_an_edit_that_is_dropped_is_none(chat: Open) -> None:
+    terminal = chat(words=["ok"])
+    terminal.say("first")
+    terminal.wait_for(r"^ok\n\n> Send")
+    terminal.say("/edit")
+    terminal.wait_for(r"> /edit\n> first$")
+    terminal.keys("C-c")
+    terminal.wait_for(r"^> first\n> Send")
+    terminal.say("second")
+    terminal.wait_for(r"> second\nok\n\n> Send")
+    assert terminal.leave()[1] == [["user", "first"], ["assistant", "ok"], ["user", "second"]]
+
+
+def test_code_is_copied_through_the_terminal(chat: Open) -> None:
+    terminal = chat(words=["```sh\nls -l\n```"])
+    terminal.say("how?")
+    terminal.wait_for(r"ls -l\n```\n\n> Send")
+    terminal.say("/copy 1")
+    terminal.wait_for(r"^Copied 1 line\.\n> Send")
+    assert b"\x1b]52;c;" + base64.b64encode(b"ls -l") + b"\x07" in terminal.raw
+    terminal.leave()
+
+
+def test_files_are_completed_and_sent(chat: Open, home: Path) -> None:
+    (home / "shopping.txt").write_text("milk")
+    (home / "cat.png").write_bytes(PNG)
+    terminal = chat(words=["ok"])
+    terminal.type("buy @~/sho")
+    terminal.wait_for(r"^ +@~/shopping\.txt")
+    terminal.keys("Tab")
+    terminal.wait_for(r"^> buy @~/shopping\.txt$")
+    terminal.keys("Enter")
+    terminal.wait_for(r"^Added shopping\.txt\nok\n\n> Send")
+    terminal.say("/image ~/cat.png")
+    terminal.wait_for(r"^> @~/cat\.png")
+    terminal.say("what is it?")
+    terminal.wait_for(r"^Added cat\.png\nok\n\n> Send")
+    said = terminal.leave()
+    assert said[0] == [["user", "buy milk"]]
+    image, text = json.loads(json.dumps(said[1][-1][1]))
+    assert image["image_url"]["url"].startswith("data:image/png;base64,")
+    assert text == {"type": "text", "text": "what is it?"}
+
+
+def test_a_file_that_cannot_be_sent_leaves_the_message_to_be_changed(
+    chat: Open, home: Path
+) -> None:
+    terminal = chat(words=["ok"])
+    terminal.say("read @~")
+    terminal.wait_for(r"^Error: [\s\S]*\bis\s+a\s+folder\n.*\n> read @~$")
+    terminal.keys("C-c")
+    assert terminal.leave() == []
+
+
+def test_the_oldest_turns_are_left_out_and_it_says_so(chat: Open) -> None:
+    terminal = chat(words=["ok"], room=4)
+    for text in ("one", "two"):
+        terminal.say(text)
+        terminal.wait_for(rf"> {text}\nok\n\n> Send")
+    terminal.say("three")
+    terminal.wait_for(r"^The context is full: the oldest 2 messages are no longer sent")
+    terminal.wait_for(r"^ok\n\n> Send")
+    assert [message[1] for message in terminal.leave()[2]] == ["two", "ok", "three"]
+
+
+def test_history_is_searched(chat: Open) -> None:
+    terminal = chat(words=["ok"])
+    for text in ("the first one", "another"):
+        terminal.say(text)
+        terminal.wait_for(rf"> {text}\nok\n\n> Send")
+    terminal.keys("C-r")
+    terminal.type("fir")
+    terminal.wait_for(r"^I-search backward: fir")
+    terminal.keys("Enter")
+    terminal.wait_for(r"^> the first one\s*\Z")
+    terminal.keys("Enter")
+    assert terminal.leave()[2][-1] == ["user", "the first one"]
+
+
+def test_a_chat_that_cannot_be_saved_goes_on(chat: Open) -> None:
+    file = Paths.default().chats
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"no database " * 100)
+    terminal = chat(words=["ok"])
+    for number in range(2):
+        terminal.say(f"question {number}")
+        terminal.wait_for(rf"> question {number}\nok\n(Error.*\n.*\n.*\n)?\n> Send")
+    terminal.leave()
+    assert terminal.everything().count("Error: saved chats cannot be used") == 1

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import sys
@@ -8,9 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from dmr_tui.chat.conversation import Conversation
+from dmr_tui.chat.sessions import Sessions
 from dmr_tui.engine.profile import Profile
-from dmr_tui.engine.request import Message
+from dmr_tui.engine.request import Message, Sampling
 from dmr_tui.errors import EngineError, RegistryError
+from dmr_tui.paths import Paths
 from dmr_tui.runner.base import Model
 from dmr_tui.store.transfer.progress import TransferProgress
 from tests.cli.conftest import Dmr
@@ -204,3 +208,103 @@ def test_models_are_listed_by_their_id_too(dmr: Dmr, use_runner: Use) -> None:
     runner = FakeRunner(words=("ok",))
     use_runner(runner)
     assert dmr("run", MODEL.id, "hi").out == "ok\n"
+
+
+def test_a_file_in_the_prompt_is_sent_and_stdin_is_not_searched(
+    dmr: Dmr, use_runner: Use, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "notes.txt").write_text("buy milk")
+    monkeypatch.chdir(tmp_path)
+    runner = FakeRunner()
+    use_runner(runner)
+    assert dmr("run", NAME, "sum", "up", "@notes.txt", stdin="see @notes.txt").code == 0
+    assert runner.chat.messages[-1].content == "sum up buy milk\n\nsee @notes.txt"
+
+
+def saved_chats() -> list[list[str]]:
+    """The texts of every saved chat, the last used one first."""
+
+    async def read() -> list[list[str]]:
+        sessions = Sessions(Paths.default().chats)
+        try:
+            return [
+                [node.text for node in (await sessions.load(chat.id)).path]
+                for chat in await sessions.chats()
+            ]
+        finally:
+            await sessions.close()
+
+    return asyncio.run(read())
+
+
+def save_chat(model: str, question: str) -> None:
+    async def write() -> None:
+        sessions = Sessions(Paths.default().chats)
+        talk = Conversation(model, "be brief", sampling=Sampling(temperature=0.5, seed=1))
+        talk.ask(question)
+        talk.answer("yes")
+        await sessions.save(talk)
+        await sessions.close()
+
+    asyncio.run(write())
+
+
+def test_the_last_chat_goes_on(dmr: Dmr, use_runner: Use) -> None:
+    save_chat(NAME, "older")
+    save_chat("docker.io/" + NAME, "newer")
+    save_chat("another", "newest")
+    runner = FakeRunner(words=("ok",))
+    use_runner(runner)
+    result = dmr("run", "--continue", "--seed", "2", NAME, "and", "now?")
+    assert (result.code, result.out) == (0, "ok\n")
+    request = runner.chat
+    assert [message.content for message in request.messages] == [
+        "be brief", "newer", "yes", "and now?",
+    ]  # fmt: skip
+    assert (request.sampling.temperature, request.sampling.seed) == (0.5, 2)
+    assert saved_chats()[0] == ["newer", "yes", "and now?", "ok"]
+    assert len(saved_chats()) == 3
+
+
+def test_one_shots_are_not_saved(dmr: Dmr, use_runner: Use) -> None:
+    use_runner(FakeRunner())
+    assert dmr("run", NAME, "hi").code == 0
+    assert not Paths.default().chats.exists()
+
+
+@pytest.mark.parametrize("how", ["--no-save", "DMR_SAVE_CHATS"])
+def test_a_chat_goes_on_without_being_saved(
+    dmr: Dmr, use_runner: Use, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    save_chat(NAME, "older")
+    options = [how] if how.startswith("-") else []
+    if not options:
+        monkeypatch.setenv(how, "0")
+    use_runner(FakeRunner())
+    assert dmr("run", "-c", *options, NAME, "and now?").code == 0
+    assert saved_chats() == [["older", "yes"]]
+
+
+def test_there_must_be_a_chat_to_go_on_with(dmr: Dmr, use_runner: Use) -> None:
+    use_runner(FakeRunner())
+    result = dmr("run", "-c", stdin="hi")
+    assert (result.code, result.out) == (2, "")
+    assert "there is no saved chat\n" in result.err
+    assert "there is no saved chat with nobody" in dmr("run", "-c", "nobody", "hi").err
+    assert dmr("run").code == 2
+
+
+def test_a_saved_chat_goes_on_in_a_terminal(tiny_gguf: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "dmr_tui", "run", "--max-tokens", "6"]
+    with Terminal([*command, str(tiny_gguf)]) as terminal:
+        terminal.wait_for(r"> Send a message")
+        terminal.type("hello\r")
+        terminal.wait_for(r"^> hello\n.*\S.*\n\n> Send")
+        os.kill(terminal.pid, signal.SIGKILL)
+    with Terminal([*command, "-c"], cwd=tmp_path) as terminal:
+        terminal.wait_for(r"^> hello\n.*\S.*\n\n> Send")
+        terminal.type("/export json out.json\r")
+        terminal.wait_for(r"^Wrote .*")
+        terminal.keys("C-d")
+        assert terminal.wait_exit() == 0
+    assert [chat[0] for chat in saved_chats()] == ["hello"]

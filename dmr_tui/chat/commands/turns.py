@@ -71,7 +71,8 @@ async def _stats(context: ChatContext, arguments: str) -> Outcome:
         raise InvalidRequestError("Nothing was answered yet")
     generated = sum(stats.completion_tokens for stats in counted)
     seconds = sum(stats.total_seconds for stats in counted)
-    whole = f"{'chat:':<13}{len(counted)} answers, {generated} tokens, {seconds:.1f} s"
+    answers = f"{len(counted)} answer{'s' if len(counted) > 1 else ''}"
+    whole = f"{'chat:':<13}{answers}, {generated} tokens, {seconds:.1f} s"
     return Outcome(f"{stats_text(counted[-1])}\n{whole}")
 
 

@@ -11,12 +11,26 @@ SEQUENCES = 16
 BATCH_TOKENS = 512
 """Most tokens of one pass: llama.cpp's physical batch, beyond which a CPU gains nothing."""
 
+IDS = 48
+"""Sequences that KV memory can tell apart: those that run, and finished ones that are kept."""
+
+POOLED_CONTEXT = 2048
+"""Most tokens of a text for an embedding model when nobody chose: one pass holds all of them."""
+
+POOLED_SEQUENCES = 64
+"""Texts that an embedding model computes at a time."""
+
 TRAINING = -1
 """A wish for as many tokens as the model was trained on."""
 
 
 def choose_context_size(
-    *, profile: int | None, package: int | None, settings: int, trained: int
+    *,
+    profile: int | None,
+    package: int | None,
+    settings: int,
+    trained: int,
+    default: int = DEFAULT_CONTEXT,
 ) -> int:
     """Pick the context size: the person's choice, the package's, the settings', else a default.
 
@@ -25,6 +39,7 @@ def choose_context_size(
         package: what the model's package asks for; `TRAINING` or a positive number counts.
         settings: what was set for all models; a positive number counts.
         trained: the model's training context.
+        default: most tokens when nobody chose.
 
     Returns:
         Tokens, at least 1.
@@ -36,4 +51,4 @@ def choose_context_size(
             return max(trained, 1)
     if settings > 0:
         return settings
-    return max(min(trained, DEFAULT_CONTEXT), 1)
+    return max(min(trained, default), 1)

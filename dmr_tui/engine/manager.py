@@ -18,6 +18,7 @@ from dmr_tui.engine.checks import check_request, check_sampling
 from dmr_tui.engine.files import ModelFiles
 from dmr_tui.engine.profile import Profile, RunningModel
 from dmr_tui.engine.protocol import Load
+from dmr_tui.engine.questions import A, Question
 from dmr_tui.engine.request import Event, GenerateRequest, Loading, Sampling
 from dmr_tui.engine.room import MemoryReader, ShapeReader, free_memory, make_planner
 from dmr_tui.engine.slot import Slot
@@ -95,6 +96,12 @@ class EngineManager:
             async with aclosing(slot.worker.generate(request)) as events:
                 async for event in events:
                     yield event
+
+    async def ask(self, files: ModelFiles, question: Question[A], profile: Profile) -> A:
+        """The reply to a question, loading the model first if need be; raises like `generate`."""
+        with self._use(files, profile) as slot:
+            await slot.wait_ready()
+            return await slot.worker.ask(question)
 
     async def load(self, files: ModelFiles, profile: Profile) -> None:
         """Have a model in memory; raises like `generate`."""

@@ -12,6 +12,7 @@ from typing import TypeAlias
 import msgspec
 from msgspec import Struct
 
+from dmr_tui.engine.questions import AnyQuestion, AnyReply
 from dmr_tui.engine.request import Event, GenerateRequest
 
 LENGTH_BYTES = 4
@@ -41,13 +42,20 @@ class Generate(Struct, frozen=True, tag="generate"):
     request: GenerateRequest
 
 
+class Query(Struct, frozen=True, tag="query"):
+    """Answer a question; `id` is chosen as for `Generate`."""
+
+    id: int
+    question: AnyQuestion
+
+
 class Cancel(Struct, frozen=True, tag="cancel"):
     """Nobody listens to this request any more."""
 
     id: int
 
 
-ToWorker: TypeAlias = Load | Generate | Cancel
+ToWorker: TypeAlias = Load | Generate | Query | Cancel
 
 
 class LoadProgress(Struct, frozen=True, tag="load_progress"):
@@ -65,6 +73,8 @@ class Loaded(Struct, frozen=True, tag="loaded"):
     trained_context: int
     layers: int
     gpu_layers: int
+    mode: str = "completion"
+    """What the model is for: `completion`, `embedding` or `reranking`."""
 
 
 class LoadFailed(Struct, frozen=True, tag="load_failed"):
@@ -79,6 +89,13 @@ class Step(Struct, frozen=True, tag="step"):
     events: list[tuple[int, Event]]
 
 
+class Reply(Struct, frozen=True, tag="reply"):
+    """The answer to a question."""
+
+    id: int
+    answer: AnyReply
+
+
 class Failed(Struct, frozen=True, tag="failed"):
     """One request failed; the others go on."""
 
@@ -90,7 +107,7 @@ class Failed(Struct, frozen=True, tag="failed"):
     param: str | None = None
 
 
-FromWorker: TypeAlias = LoadProgress | Loaded | LoadFailed | Step | Failed
+FromWorker: TypeAlias = LoadProgress | Loaded | LoadFailed | Step | Reply | Failed
 
 _encoder = msgspec.msgpack.Encoder()
 _to_worker: msgspec.msgpack.Decoder[ToWorker] = msgspec.msgpack.Decoder(ToWorker)

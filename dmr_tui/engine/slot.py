@@ -141,7 +141,7 @@ class Slot:
             id=self.files.id,
             name=self.files.name,
             backend=backend,
-            mode="completion",
+            mode="completion" if facts is None else facts.mode,
             state=state,
             in_use=self.users,
             keep_alive=self.keep_alive,

@@ -6,9 +6,10 @@ import asyncio
 import itertools
 import re
 from asyncio.subprocess import Process
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 import psutil
 
@@ -24,11 +25,14 @@ from dmr_tui.engine.protocol import (
     Loaded,
     LoadFailed,
     LoadProgress,
+    Query,
+    Reply,
     Step,
     ToWorker,
     decode_from_worker,
     encode_frame,
 )
+from dmr_tui.engine.questions import A, AnyQuestion, Question
 from dmr_tui.engine.request import Event, Finished, GenerateRequest
 from dmr_tui.engine.spawn import spawn_worker
 from dmr_tui.engine.watchdog import Watchdog, rotate
@@ -46,7 +50,7 @@ _PATIENCE = 2.0
 _NO_MEMORY = re.compile(r"(out of|insufficient) memory|to allocate|bad_alloc|MemoryError", re.I)
 """How llama.cpp and Python say that an allocation was refused."""
 
-_Answer: TypeAlias = "asyncio.Queue[Event | DmrError]"
+_Answer: TypeAlias = "asyncio.Queue[Event | Reply | DmrError]"
 
 
 class Worker:
@@ -127,6 +131,28 @@ class Worker:
         Raises:
             DmrError: why the worker refused; `EngineError` when it died.
         """
+        with self._asked(lambda number: Generate(number, request)) as answer:
+            while True:
+                event = await answer.get()
+                if isinstance(event, DmrError):
+                    raise event
+                assert not isinstance(event, Reply)
+                yield event
+                if isinstance(event, Finished):
+                    return
+
+    async def ask(self, question: Question[A]) -> A:
+        """The reply to a question; raises like `generate`."""
+        with self._asked(lambda number: Query(number, cast(AnyQuestion, question))) as answer:
+            reply = await answer.get()
+        if isinstance(reply, DmrError):
+            raise reply
+        assert isinstance(reply, Reply)
+        return cast(A, reply.answer)
+
+    @contextmanager
+    def _asked(self, message: Callable[[int], ToWorker]) -> Iterator[_Answer]:
+        """Send a request and collect what comes for it; who leaves before the end takes it back."""
         if self.ended.is_set():
             raise self._death_notice()
         number = next(self._numbers)
@@ -134,15 +160,9 @@ class Worker:
         if not self._answers:
             self._watchdog.hear()
         self._answers[number] = answer
-        self._send(Generate(number, request))
+        self._send(message(number))
         try:
-            while True:
-                event = await answer.get()
-                if isinstance(event, DmrError):
-                    raise event
-                yield event
-                if isinstance(event, Finished):
-                    return
+            yield answer
         finally:
             if self._answers.pop(number, None) is not None:
                 self._send(Cancel(number))
@@ -215,12 +235,12 @@ class Worker:
                 answer.put_nowait(self._death_notice())
             self._answers.clear()
 
-    def _hand_out(self, message: Step | Failed) -> None:
+    def _hand_out(self, message: Step | Reply | Failed) -> None:
         """Put events into their answers' queues; an answer that ends is forgotten."""
-        if isinstance(message, Failed):
+        if not isinstance(message, Step):
             answer = self._answers.pop(message.id, None)
             if answer is not None:
-                answer.put_nowait(_to_error(message))
+                answer.put_nowait(_to_error(message) if isinstance(message, Failed) else message)
             return
         for number, event in message.events:
             answer = self._answers.get(number)

@@ -18,7 +18,7 @@ from pathlib import Path
 from pydoc_data.topics import topics
 
 import numpy as np
-from gguf import GGMLQuantizationType, GGUFWriter, LlamaFileType, TokenType
+from gguf import GGMLQuantizationType, GGUFWriter, LlamaFileType, PoolingType, TokenType
 from gguf.quants import quantize
 
 CHATML = (
@@ -74,11 +74,109 @@ def write_tiny_llama(
         writer.add_chat_template(chat_template)
     types = _write_vocabulary(writer, shape.vocabulary)
     _write_tensors(writer, shape, np.random.default_rng(seed), types)
+    _finish(writer)
+    return out
+
+
+def write_tiny_bert(
+    out: Path,
+    *,
+    pooling: PoolingType | None = PoolingType.MEAN,
+    seed: int = 7,
+    context: int = 512,
+) -> Path:
+    """Write an embedding model, or with `PoolingType.RANK` a reranking one, of random weights.
+
+    Args:
+        out: the file to write.
+        pooling: how tokens become one vector; None leaves it unsaid.
+        seed: of the weights.
+        context: tokens it was "trained" on.
+
+    Returns:
+        `out`.
+    """
+    layers, width, heads, feed_forward = 2, 64, 4, 128
+    rng = np.random.default_rng(seed)
+    writer = GGUFWriter(str(out), "bert")
+    writer.add_name("random-embed")
+    writer.add_context_length(context)
+    writer.add_embedding_length(width)
+    writer.add_block_count(layers)
+    writer.add_feed_forward_length(feed_forward)
+    writer.add_head_count(heads)
+    writer.add_layer_norm_eps(1e-12)
+    writer.add_causal_attention(False)
+    if pooling is not None:
+        writer.add_pooling_type(pooling)
+    writer.add_file_type(LlamaFileType.ALL_F32)
+    vocabulary = _write_word_pieces(writer)
+
+    def vector(name: str, length: int, value: float) -> None:
+        writer.add_tensor(name, np.full(length, value, dtype=np.float32))
+
+    def norm(name: str) -> None:
+        vector(f"{name}.weight", width, 1.0)
+        vector(f"{name}.bias", width, 0.0)
+
+    def matrix(name: str, rows: int, columns: int) -> None:
+        weights = rng.standard_normal((rows, columns), dtype=np.float32)
+        writer.add_tensor(f"{name}.weight", weights * np.float32(columns**-0.5))
+
+    def linear(name: str, rows: int, columns: int) -> None:
+        matrix(name, rows, columns)
+        vector(f"{name}.bias", rows, 0.0)
+
+    matrix("token_embd", vocabulary, width)
+    matrix("token_types", 2, width)
+    matrix("position_embd", context, width)
+    norm("token_embd_norm")
+    for layer in range(layers):
+        block = f"blk.{layer}."
+        for part in ("attn_q", "attn_k", "attn_v", "attn_output"):
+            linear(block + part, width, width)
+        norm(block + "attn_output_norm")
+        linear(block + "ffn_up", feed_forward, width)
+        linear(block + "ffn_down", width, feed_forward)
+        norm(block + "layer_output_norm")
+    if pooling == PoolingType.RANK:
+        linear("cls", width, width)
+        linear("cls.output", 1, width)
+    _finish(writer)
+    return out
+
+
+def _write_word_pieces(writer: GGUFWriter) -> int:
+    """A vocabulary as llama.cpp keeps WordPiece: U+2581 before a word's first piece."""
+    specials = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    letters = [chr(code) for code in range(33, 127) if not chr(code).isupper()]
+    text = " ".join(topics[key] for key in sorted(topics)).lower()
+    counted = collections.Counter(re.findall(r"[a-z]{2,}", text))
+    words = [word for word, _ in counted.most_common(800)]
+    tokens = specials + [f"\u2581{letter}" for letter in letters] + letters
+    tokens += [f"\u2581{word}" for word in words]
+    types = [int(TokenType.CONTROL)] * len(specials)
+    types += [int(TokenType.NORMAL)] * (len(tokens) - len(specials))
+    writer.add_vocab_size(len(tokens))
+    writer.add_token_type_count(2)
+    writer.add_tokenizer_model("bert")
+    writer.add_tokenizer_pre("jina-v2-en")
+    writer.add_token_list(tokens)
+    writer.add_token_types(types)
+    writer.add_pad_token_id(0)
+    writer.add_unk_token_id(1)
+    writer.add_bos_token_id(2)
+    writer.add_eos_token_id(3)
+    writer.add_sep_token_id(3)
+    writer.add_mask_token_id(4)
+    return len(tokens)
+
+
+def _finish(writer: GGUFWriter) -> None:
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
-    return out
 
 
 def _write_header(writer: GGUFWriter, shape: Shape, name: str) -> None:

@@ -5,16 +5,13 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Sequence
 
-from dmr_tui.engine.context import BATCH_TOKENS
+from dmr_tui.engine.context import BATCH_TOKENS, IDS
 from dmr_tui.engine.llamacpp.model import Model
 from dmr_tui.engine.llamacpp.native import NativeLog, llama
 from dmr_tui.errors import EngineError
 
 SMALLEST_CONTEXT = 256
 """llama.cpp rounds up to multiples of this, but not before it has cut the batch down to less."""
-
-IDS = 48
-"""Sequences that KV memory can tell apart: those that run, and finished ones that are kept."""
 
 _NO_ROOM = 1
 """What `llama_decode` gives when the KV memory has no place for a batch."""

@@ -37,7 +37,7 @@ def main() -> None:
 
 def _serve(load: Load, pipe: ParentPipe) -> None:
     try:
-        from dmr_tui.engine.llamacpp.service import Service
+        from dmr_tui.engine.llamacpp.opening import open_service
     except (ImportError, OSError, RuntimeError) as error:
         pipe.send(LoadFailed(f"the engine cannot be loaded: {error}"))
         raise SystemExit(1) from error
@@ -46,7 +46,7 @@ def _serve(load: Load, pipe: ParentPipe) -> None:
         target=importlib.import_module, args=[_BEFORE_THE_FIRST_CHAT], daemon=True
     ).start()
     try:
-        service = Service(load, pipe)
+        service = open_service(load, pipe)
     except EngineError as error:
         pipe.send(LoadFailed(error.message))
         raise SystemExit(1) from error

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from dmr_tui.engine.llamacpp.native import NativeLog, llama
-from dmr_tui.errors import EngineError
+from dmr_tui.errors import EngineError, InvalidRequestError
 
 
 class Model:
@@ -58,6 +58,8 @@ class Model:
         most = self.layers + 1
         self.gpu_layers = (most if gpu_layers < 0 else min(gpu_layers, most)) if offload else 0
         self.vocabulary = Vocabulary(self.handle)
+        self.pooling = self._pooling()
+        """How llama.cpp makes one vector of all tokens'; a `LLAMA_POOLING_TYPE`."""
         self.divisible = not (
             llama.llama_model_is_recurrent(self.handle) or llama.llama_model_is_hybrid(self.handle)
         )
@@ -73,10 +75,37 @@ class Model:
         return buffer.value.decode("utf-8", "replace")
 
     @property
+    def mode(self) -> str:
+        """What the model is for: `completion`, `embedding` or `reranking`."""
+        if self.pooling == llama.LLAMA_POOLING_TYPE_NONE:
+            return "completion"
+        return "reranking" if self.pooling == llama.LLAMA_POOLING_TYPE_RANK else "embedding"
+
+    @property
     def chat_template(self) -> str | None:
         """The Jinja text that came with the model."""
-        text = llama.llama_model_chat_template(self.handle, None)
+        return self.template(None)
+
+    def template(self, name: str | None) -> str | None:
+        """One of several templates that came with the model."""
+        text = llama.llama_model_chat_template(self.handle, None if name is None else name.encode())
         return None if text is None else text.decode("utf-8", "replace")
+
+    def _pooling(self) -> int:
+        """What the file says; a model that looks at the whole text takes the mean unasked."""
+        architecture = self._fact("general.architecture")
+        kind = self._fact(f"{architecture}.pooling_type")
+        if kind.isdigit() and int(kind) != llama.LLAMA_POOLING_TYPE_NONE:
+            return int(kind)
+        if self._fact(f"{architecture}.attention.causal") == "false":
+            return int(llama.LLAMA_POOLING_TYPE_MEAN)
+        return int(llama.LLAMA_POOLING_TYPE_NONE)
+
+    def _fact(self, key: str) -> str:
+        """A value of the metadata as text; empty when there is none."""
+        buffer = ctypes.create_string_buffer(256)
+        llama.llama_model_meta_val_str(self.handle, key.encode(), buffer, len(buffer))
+        return buffer.value.decode("utf-8", "replace")
 
 
 class Vocabulary:
@@ -100,18 +129,63 @@ class Vocabulary:
         A model that wants a beginning token gets one, unless the text has written it already, or
         is not the `beginning` of a prompt.
         """
-        raw = text.encode("utf-8", "replace")
-        room = len(raw) + 8
-        tokens = (llama.llama_token * room)()
-        count = llama.llama_tokenize(self._handle, raw, len(raw), tokens, room, False, True)
-        if count < 0:
-            room = -count
-            tokens = (llama.llama_token * room)()
-            count = llama.llama_tokenize(self._handle, raw, len(raw), tokens, room, False, True)
-        found: list[int] = tokens[:count]
+        found = self.encode(text)
         if beginning and self.adds_bos and self.bos is not None and found[:1] != [self.bos]:
             found.insert(0, self.bos)
         return found
+
+    def encode(
+        self, text: str, *, add_special: bool = False, parse_special: bool = True
+    ) -> list[int]:
+        """Tokens of a text.
+
+        Args:
+            text: any text.
+            add_special: put the tokens around it that the model wants around every text.
+            parse_special: the text of a special token becomes that token.
+        """
+        raw = text.encode("utf-8", "replace")
+        room = len(raw) + 8
+        while True:
+            tokens = (llama.llama_token * room)()
+            count = llama.llama_tokenize(
+                self._handle, raw, len(raw), tokens, room, add_special, parse_special
+            )
+            if count >= 0:
+                found: list[int] = tokens[:count]
+                return found
+            room = -count
+
+    def separated(self, text: str) -> list[int]:
+        """A text as the second one of a pair: after a separator, with its own end."""
+        sep = int(llama.llama_vocab_sep(self._handle))
+        eos = int(llama.llama_vocab_eos(self._handle))
+        before = [sep] if sep >= 0 and llama.llama_vocab_get_add_sep(self._handle) else []
+        after = [eos] if eos >= 0 and llama.llama_vocab_get_add_eos(self._handle) else []
+        return before + self.encode(text) + after
+
+    def checked(self, tokens: Iterable[int], param: str) -> list[int]:
+        """Token ids that somebody gave; `param` is the field they came in.
+
+        Raises:
+            InvalidRequestError: the model has no such token.
+        """
+        found = list(tokens)
+        for token in found:
+            if not 0 <= token < self.size:
+                raise InvalidRequestError(
+                    f"token {token!r} is not one of the model's {self.size}", param=param
+                )
+        return found
+
+    def join(self, tokens: Iterable[int]) -> str:
+        """The text of some tokens, control tokens included.
+
+        Raises:
+            InvalidRequestError: the model has no such token.
+        """
+        pieces = b"".join(self.text(token) for token in self.checked(tokens, "tokens"))
+        return pieces.decode("utf-8", "replace")
 
     def piece(self, token: int) -> bytes:
         """The bytes that a generated token stands for; none for a control token."""

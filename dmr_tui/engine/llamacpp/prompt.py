@@ -40,11 +40,18 @@ class PromptBuilder:
             )
         return tokens
 
+    def render(self, request: ChatRequest) -> str:
+        """The text of a conversation, as the template writes it.
+
+        Raises:
+            InvalidRequestError: there is no template, or it refuses the conversation.
+        """
+        with deadline(RENDER_SECONDS, "the model's chat template"):
+            return self._template.render(request.messages, request.template_options)
+
     def _tokens(self, request: GenerateRequest) -> list[int]:
         if isinstance(request, ChatRequest):
-            with deadline(RENDER_SECONDS, "the model's chat template"):
-                text = self._template.render(request.messages, request.template_options)
-            return self._vocabulary.tokenize(text)
+            return self._vocabulary.tokenize(self.render(request))
         if isinstance(request.prompt, str):
             return self._vocabulary.tokenize(request.prompt) or self._beginning()
         return self._checked(request)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+from functools import cached_property
 from pathlib import Path
 from queue import Empty
 from time import monotonic
@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 from dmr_tui.engine.context import SEQUENCES, choose_context_size
 from dmr_tui.engine.llamacpp.batcher import Batcher
+from dmr_tui.engine.llamacpp.clerk import Clerk
 from dmr_tui.engine.llamacpp.context import Context
 from dmr_tui.engine.llamacpp.model import Model
-from dmr_tui.engine.llamacpp.native import NativeLog, llama
+from dmr_tui.engine.llamacpp.native import NativeLog
 from dmr_tui.engine.llamacpp.pipe import ParentPipe
 from dmr_tui.engine.llamacpp.sampling import Sampler
 from dmr_tui.engine.llamacpp.sequence import Sequence
@@ -22,16 +23,16 @@ from dmr_tui.engine.protocol import (
     Generate,
     Load,
     Loaded,
-    LoadProgress,
+    Query,
+    Reply,
     Step,
     ToWorker,
 )
+from dmr_tui.engine.questions import Props
 from dmr_tui.errors import DmrError, EngineError
 
 if TYPE_CHECKING:
     from dmr_tui.engine.llamacpp.prompt import PromptBuilder
-
-_PROGRESS_STEP = 0.01
 
 _HEARTBEAT = 5.0
 """Seconds after which a pass that gave nothing is told, too: the parent counts the silence."""
@@ -40,21 +41,16 @@ _HEARTBEAT = 5.0
 class Service:
     """A model, its context, and the requests that are being answered."""
 
-    def __init__(self, load: Load, pipe: ParentPipe) -> None:
-        """Load the model, telling the parent how far it is.
+    def __init__(self, load: Load, pipe: ParentPipe, model: Model, log: NativeLog) -> None:
+        """Make the model's context and tell the parent.
 
         Raises:
             EngineError: the reason why it cannot be used, without the file's name.
         """
         self._pipe = pipe
-        self._told = 0.0
         self._spoke = 0.0
         packaged = _read_template(load.chat_template)
-        log = NativeLog(sys.stderr)
-        llama.llama_backend_init()
-        self._model = Model(
-            Path(load.gguf), gpu_layers=load.gpu_layers, on_progress=self._progress, log=log
-        )
+        self._model = model
         self._vocabulary = self._model.vocabulary
         tokens = choose_context_size(
             profile=load.profile_context,
@@ -94,11 +90,6 @@ class Service:
         if not self._batcher.idle:
             self._step()
 
-    def _progress(self, fraction: float) -> None:
-        if fraction - self._told >= _PROGRESS_STEP:
-            self._told = fraction
-            self._pipe.send(LoadProgress(fraction))
-
     def _handle_waiting(self) -> None:
         while True:
             try:
@@ -111,6 +102,11 @@ class Service:
         if isinstance(message, Generate):
             try:
                 self._batcher.add(self._sequence(message))
+            except DmrError as error:
+                self._fail(message.id, error)
+        elif isinstance(message, Query):
+            try:
+                self._pipe.send(Reply(message.id, self._clerk.answer(message.question)))
             except DmrError as error:
                 self._fail(message.id, error)
         elif isinstance(message, Cancel):
@@ -130,6 +126,19 @@ class Service:
             prompt=prompt,
         )
         return Sequence(message.id, prompt, sampler=sampler, limit=limit, stops=request.limits.stop)
+
+    @cached_property
+    def _clerk(self) -> Clerk:
+        props = Props(
+            description=self._model.description,
+            context_size=self._context.size,
+            sequences=SEQUENCES,
+            mode=self._model.mode,
+            chat_template=self._template or "",
+            bos=self._vocabulary.special_text("bos"),
+            eos=self._vocabulary.special_text("eos"),
+        )
+        return Clerk(self._vocabulary, props, self._prompt_builder)
 
     def _step(self) -> None:
         try:

@@ -7,6 +7,7 @@ from queue import SimpleQueue
 
 import pytest
 
+from dmr_tui.engine.llamacpp.opening import open_service
 from dmr_tui.engine.llamacpp.pipe import ParentPipe
 from dmr_tui.engine.llamacpp.service import Service
 from dmr_tui.engine.protocol import (
@@ -39,7 +40,9 @@ class Pipe(ParentPipe):
 def started(tiny_gguf: Path) -> tuple[Service, Pipe]:
     pipe = Pipe()
     load = Load(str(tiny_gguf), None, 512, None, 0, 1, 0)
-    return Service(load, pipe), pipe
+    service = open_service(load, pipe)
+    assert isinstance(service, Service)
+    return service, pipe
 
 
 def test_a_load_is_told_step_by_step(tiny_gguf: Path) -> None:

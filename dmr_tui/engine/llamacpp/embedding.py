@@ -1,0 +1,226 @@
+"""One loaded embedding or reranking model: what the worker's main thread does for those."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from queue import Empty
+from struct import unpack_from
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from dmr_tui.engine.context import POOLED_CONTEXT, POOLED_SEQUENCES, choose_context_size
+from dmr_tui.engine.llamacpp.clerk import Clerk
+from dmr_tui.engine.llamacpp.pooling import PoolingContext, unit
+from dmr_tui.engine.protocol import (
+    Cancel,
+    Failed,
+    Generate,
+    Load,
+    Loaded,
+    Query,
+    Reply,
+    Step,
+    ToWorker,
+)
+from dmr_tui.engine.questions import EmbedQuestion, Props, RankQuestion, Scores, Vectors
+from dmr_tui.errors import ContextLengthError, DmrError, EngineError, InvalidRequestError
+
+if TYPE_CHECKING:
+    from dmr_tui.engine.llamacpp.model import Model
+    from dmr_tui.engine.llamacpp.native import NativeLog
+    from dmr_tui.engine.llamacpp.pipe import ParentPipe
+
+_HEARTBEAT = 5.0
+"""Seconds after which work that is not finished is told, too: the parent counts the silence."""
+
+
+@dataclass
+class _Job:
+    """A question that is being answered, text by text."""
+
+    id: int
+    question: EmbedQuestion | RankQuestion
+    waiting: deque[list[int]]
+    tokens: int
+    vectors: list[bytes] = field(default_factory=list)
+
+    def reply(self) -> Reply:
+        if isinstance(self.question, RankQuestion):
+            scores = [float(unpack_from("<f", vector)[0]) for vector in self.vectors]
+            return Reply(self.id, Scores(scores, self.tokens))
+        dimensions = self.question.dimensions
+        units = [unit(vector, dimensions) for vector in self.vectors]
+        return Reply(self.id, Vectors(units, self.tokens))
+
+
+class EmbeddingService:
+    """A model, its context, and the questions that are being answered.
+
+    Texts of all questions share a pass, first come, first served.
+    """
+
+    def __init__(self, load: Load, pipe: ParentPipe, model: Model, log: NativeLog) -> None:
+        """Make the context and tell the parent.
+
+        Raises:
+            EngineError: the reason why it cannot be used, without the file's name.
+        """
+        self._pipe = pipe
+        self._vocabulary = model.vocabulary
+        wish = choose_context_size(
+            profile=load.profile_context,
+            package=load.package_context,
+            settings=load.settings_context,
+            trained=model.trained_context,
+            default=POOLED_CONTEXT,
+        )
+        if load.most_context is not None:
+            wish = min(wish, load.most_context)
+        # Such a model knows no positions beyond those it was trained with.
+        size = min(wish, model.trained_context or wish)
+        self._context = PoolingContext(model, tokens=size, threads=load.threads, log=log)
+        self._context.compute([[self._vocabulary.bos or 0]])
+        self._mode = model.mode
+        self._jobs: list[_Job] = []
+        self._spoke = 0.0
+        self._rank_template = model.template("rerank")
+        props = Props(
+            description=model.description,
+            context_size=size,
+            sequences=POOLED_SEQUENCES,
+            mode=model.mode,
+            chat_template="",
+            bos=self._vocabulary.special_text("bos"),
+            eos=self._vocabulary.special_text("eos"),
+        )
+        self._clerk = Clerk(self._vocabulary, props, None)
+        pipe.send(
+            Loaded(
+                description=model.description,
+                context_size=size,
+                trained_context=model.trained_context,
+                layers=model.layers,
+                gpu_layers=model.gpu_layers,
+                mode=model.mode,
+            )
+        )
+
+    def run(self) -> None:
+        """Answer until the process ends; costs nothing while there is nothing to do."""
+        while True:
+            self.turn()
+
+    def turn(self) -> None:
+        """Hear what the parent says, waiting for it only when there is nothing to do; one pass."""
+        if not self._jobs:
+            self._handle(self._pipe.inbox.get())
+        while True:
+            try:
+                self._handle(self._pipe.inbox.get_nowait())
+            except Empty:
+                break
+        if self._jobs:
+            self._step()
+
+    def _handle(self, message: ToWorker) -> None:
+        if isinstance(message, Query):
+            try:
+                self._take(message)
+            except DmrError as error:
+                self._fail(message.id, error)
+        elif isinstance(message, Generate):
+            self._fail(message.id, self._no_writer())
+        elif isinstance(message, Cancel):
+            self._jobs = [job for job in self._jobs if job.id != message.id]
+
+    def _no_writer(self) -> DmrError:
+        route = "/v1/embeddings" if self._mode == "embedding" else "/rerank"
+        return InvalidRequestError(
+            f"this model is for {self._mode}: it cannot write answers",
+            f"ask it at {route}, or choose another model",
+            param="model",
+        )
+
+    def _take(self, query: Query) -> None:
+        question = query.question
+        if isinstance(question, EmbedQuestion) and self._mode == "embedding":
+            job = _Job(query.id, question, deque(self._texts(question)), 0)
+        elif isinstance(question, RankQuestion) and self._mode == "reranking":
+            pairs = (self._pair(question.query, document) for document in question.documents)
+            job = _Job(query.id, question, deque(pairs), 0)
+        else:
+            self._pipe.send(Reply(query.id, self._clerk.answer(question)))
+            return
+        for number, tokens in enumerate(job.waiting):
+            job.tokens += len(tokens)
+            if len(tokens) > self._context.size:
+                raise ContextLengthError(
+                    f"text {number} has {len(tokens)} tokens, the context holds "
+                    f"{self._context.size}",
+                    "cut it into pieces",
+                    param="input" if isinstance(question, EmbedQuestion) else "documents",
+                )
+        if job.waiting:
+            self._jobs.append(job)
+        else:
+            self._pipe.send(job.reply())
+
+    def _texts(self, question: EmbedQuestion) -> list[list[int]]:
+        width = self._context.width
+        if question.dimensions is not None and not 1 <= question.dimensions <= width:
+            raise InvalidRequestError(
+                f"dimensions must be between 1 and {width}, not {question.dimensions}",
+                param="dimensions",
+            )
+        texts = [
+            self._vocabulary.encode(each, add_special=True)
+            if isinstance(each, str)
+            else self._vocabulary.checked(each, "input")
+            for each in question.inputs
+        ]
+        if not all(texts):
+            raise InvalidRequestError("an input must not be empty", param="input")
+        return texts
+
+    def _pair(self, query: str, document: str) -> list[int]:
+        """A query and a document as one text, in the model's own form or in BERT's."""
+        if self._rank_template is not None:
+            text = self._rank_template.replace("{query}", query).replace("{document}", document)
+            return self._vocabulary.encode(text, add_special=True)
+        first = self._vocabulary.encode(query, add_special=True)
+        return first + self._vocabulary.separated(document)
+
+    def _step(self) -> None:
+        """Compute as many texts as fit into one pass, and reply to who has all of theirs."""
+        room, chosen = self._context.size, list[tuple[_Job, list[int]]]()
+        for job in self._jobs:
+            for tokens in job.waiting:
+                if len(tokens) > room or len(chosen) == POOLED_SEQUENCES:
+                    break
+                room -= len(tokens)
+                chosen.append((job, tokens))
+            else:
+                continue
+            break
+        try:
+            vectors = self._context.compute([tokens for _, tokens in chosen])
+            for (job, _), vector in zip(chosen, vectors, strict=True):
+                job.waiting.popleft()
+                job.vectors.append(vector)
+            replies = [job.reply() for job in self._jobs if not job.waiting]
+        except EngineError as error:
+            failed = {job.id for job, _ in chosen}
+            self._jobs = [job for job in self._jobs if job.id not in failed]
+            for number in sorted(failed):
+                self._fail(number, error)
+            return
+        self._jobs = [job for job in self._jobs if job.waiting]
+        for reply in replies:
+            self._pipe.send(reply)
+        if monotonic() - self._spoke >= _HEARTBEAT:
+            self._spoke = monotonic()
+            self._pipe.send(Step([]))
+
+    def _fail(self, request: int, error: DmrError) -> None:
+        self._pipe.send(Failed(request, error.code, error.message, error.hint, error.param))

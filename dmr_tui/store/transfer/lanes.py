@@ -23,7 +23,7 @@ FIRST, MOST = 4, 8
 """Lanes at the start, and at most."""
 
 _MORE = 2  # lanes added at once
-_WINDOW = 0.3  # seconds over which the speed is measured
+_WINDOW = 0.2  # seconds over which the speed is measured
 _PAYS = 1.1  # times as fast it must be
 _GLANCE = 0.02  # seconds between looks at what has come
 _ENDING = 1.0  # seconds for a stream to end after its last byte

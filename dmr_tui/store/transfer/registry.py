@@ -26,7 +26,7 @@ from dmr_tui.store.transfer.auth import Authorizer, is_loopback, parse_challenge
 from dmr_tui.store.transfer.credentials import Credentials
 from dmr_tui.store.transfer.lanes import BlobStream
 from dmr_tui.store.transfer.retry import TransientError
-from dmr_tui.store.transfer.wire import Body, Wire, host_of, split_url
+from dmr_tui.store.transfer.wire import Body, Part, Wire, host_of, split_url
 
 if TYPE_CHECKING:
     import httpx
@@ -151,11 +151,30 @@ class Repository:
     @contextmanager
     def open(self, digest: str, start: int, stop: int | None) -> Iterator[BlobStream]:
         """See `lanes.BlobSource.open`."""
-        response = self._get_blob(digest, range_header(start, stop))
-        with blob_stream(self._wire, response, start) as stream:
-            if stream is None:
+        headers = range_header(start, stop)
+        with self._known_part(digest, headers) as part:
+            if part is not None:
+                yield blob_stream(part, start)
+                return
+        response = self._get_blob(digest, headers)
+        try:
+            if response.status_code not in (200, 206):
                 raise self._error(response, f"the blob {digest}")
-            yield stream
+            yield blob_stream(self._wire.as_part(response), start)
+        finally:
+            response.close()
+
+    @contextmanager
+    def _known_part(self, digest: str, headers: dict[str, str]) -> Iterator[Part | None]:
+        """The quick way to a part, once it is known where the blob is."""
+        known = self._located.get(digest)
+        if known is None:
+            yield None
+            return
+        secret = self._authorizer.header() if _origin(known) == self._origin else ""
+        signed = {**headers, "Authorization": secret} if secret else headers
+        with self._wire.part(known, signed) as part:
+            yield part
 
     def hang_up(self) -> None:
         """See `lanes.BlobSource.hang_up`."""
@@ -310,36 +329,20 @@ def range_header(start: int, stop: int | None) -> dict[str, str]:
     return {"Range": f"bytes={start}-{'' if stop is None else stop - 1}"}
 
 
-@contextmanager
-def blob_stream(wire: Wire, response: httpx.Response, start: int) -> Iterator[BlobStream | None]:
-    """What an answer brings of a blob; None when it is an error. Closes it.
+def blob_stream(part: Part, start: int) -> BlobStream:
+    """What an answer brings of a blob.
 
     Args:
-        wire: what it came over.
-        response: the answer to a request for a blob or a part of it.
+        part: the answer.
         start: offset of the first byte that was asked for.
 
     Raises:
         RegistryError: it is another part than the one asked for.
     """
-    try:
-        if response.status_code == 206:
-            stop, total = _part(response, start)
-            yield BlobStream(start, stop, total, wire.chunks(response))
-        elif response.status_code == 200:
-            text = response.headers.get("Content-Length", "")
-            length = int(text) if text.isdecimal() else None
-            yield BlobStream(0, length, length, wire.chunks(response))
-        else:
-            yield None
-    finally:
-        response.close()
-
-
-def _part(response: httpx.Response, start: int) -> tuple[int, int | None]:
-    """Where a part ends and how long the whole blob is, as the answer says."""
-    text = response.headers.get("Content-Range", "")
-    found = _CONTENT_RANGE.fullmatch(text)
+    if part.status == 200:
+        return BlobStream(0, part.length, part.length, part.chunks)
+    found = _CONTENT_RANGE.fullmatch(part.told)
     if found is None or int(found[1]) != start or int(found[2]) < start:
-        raise RegistryError(f"{host_of(response)} sent {text!r} where bytes {start}- were due")
-    return int(found[2]) + 1, None if found[3] == "*" else int(found[3])
+        raise RegistryError(f"{part.host} sent {part.told!r} where bytes {start}- were due")
+    total = None if found[3] == "*" else int(found[3])
+    return BlobStream(start, int(found[2]) + 1, total, part.chunks)

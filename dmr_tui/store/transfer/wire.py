@@ -13,8 +13,9 @@ import ssl
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
-from http.client import responses
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from http.client import HTTPResponse, responses
 from typing import Any
 from urllib.parse import SplitResult, urljoin, urlsplit
 
@@ -24,6 +25,7 @@ from msgspec import Struct
 
 from dmr_tui import __version__
 from dmr_tui.errors import RegistryError
+from dmr_tui.store.transfer.direct import Broken, Direct
 from dmr_tui.store.transfer.retry import Persistence, TransientError
 
 Body = bytes | Callable[[], Iterator[bytes]] | None
@@ -35,6 +37,7 @@ TEMPORARY = frozenset({429, 500, 502, 503, 504})
 MALFORMED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What decoding JSON of strangers may raise."""
 
+_HEADERS = {"User-Agent": f"dmr/{__version__}", "Accept-Encoding": "identity"}
 _TIMEOUT = httpx.Timeout(30.0, connect=10.0)
 # Seconds; a registry answers the end of an upload only when its own storage has taken the blob.
 _UPLOAD_TIMEOUT = httpx.Timeout(30.0, connect=10.0, read=600.0)
@@ -54,6 +57,25 @@ class _Problems(Struct):
     errors: list[_Problem] = []
 
 
+@dataclass(frozen=True)
+class Part:
+    """An answer with bytes of a blob.
+
+    Attributes:
+        host: who sent it.
+        status: 200 or 206.
+        told: the header `Content-Range`.
+        length: bytes that come; None when it does not say.
+        chunks: the bytes; raises `TransientError` when they break off.
+    """
+
+    host: str
+    status: int
+    told: str
+    length: int | None
+    chunks: Iterator[bytes]
+
+
 class Wire:
     """A session of requests that ends with its `with` block, or when it is cancelled."""
 
@@ -65,8 +87,9 @@ class Wire:
         self._closed = threading.Event()
         trusted = httpx.create_ssl_context()
         trusted.load_default_certs()  # those of the system too: a company's own authority
+        self._direct = Direct(trusted, self._watch)
         self._client = httpx.Client(
-            headers={"User-Agent": f"dmr/{__version__}", "Accept-Encoding": "identity"},
+            headers=_HEADERS,
             timeout=_TIMEOUT,
             verify=trusted,
             mounts={f"all://{host}": None for host in _LOOPBACK},  # never through a proxy
@@ -79,6 +102,7 @@ class Wire:
     def __exit__(self, *error: object) -> None:
         self._closed.set()
         self._client.close()
+        self._direct.close()
 
     def send(
         self,
@@ -123,6 +147,45 @@ class Wire:
         except httpx.TransportError as error:
             self.persistence.check()
             raise TransientError(f"{host_of(response)}: {_reason(error)}") from error
+
+    @contextmanager
+    def part(self, url: str, headers: Mapping[str, str]) -> Iterator[Part | None]:
+        """A part of a blob, where it is known to be; None: `send` must ask for it.
+
+        Args:
+            url: where it is, without any redirect.
+            headers: what else to send, e.g. the range.
+        """
+        self.persistence.check()
+        with self._direct.get(url, {**_HEADERS, **headers}) as response:
+            if response is None:
+                yield None
+            else:
+                told = response.getheader("Content-Range", "")
+                host = urlsplit(url).netloc
+                chunks = self._direct_chunks(response, host)
+                yield Part(host, response.status, told, response.length, chunks)
+
+    def as_part(self, response: httpx.Response) -> Part:
+        """The same of an answer to `send`."""
+        told = response.headers.get("Content-Range", "")
+        length = response.headers.get("Content-Length", "")
+        return Part(
+            host_of(response),
+            response.status_code,
+            told,
+            int(length) if length.isdecimal() else None,
+            self.chunks(response),
+        )
+
+    def _direct_chunks(self, response: HTTPResponse, host: str) -> Iterator[bytes]:
+        try:
+            for chunk in self._direct.chunks(response):
+                self.persistence.check()
+                yield chunk
+        except Broken as error:
+            self.persistence.check()
+            raise TransientError(f"{host}: {error}") from error
 
     def read(self, response: httpx.Response, limit: int) -> bytes:
         """The whole body of an answer that must be small.
@@ -201,8 +264,11 @@ class Wire:
     def _trace(self, event: str, info: Mapping[str, Any]) -> None:
         """Keep hold of each new connection's socket, so that a cancel can reach it."""
         if event.endswith(("connect_tcp.complete", "start_tls.complete")):
-            with self._guard:
-                self._sockets.add(info["return_value"].get_extra_info("socket"))
+            self._watch(info["return_value"].get_extra_info("socket"))
+
+    def _watch(self, connection: socket.socket) -> None:
+        with self._guard:
+            self._sockets.add(connection)
 
     def _hear(self) -> None:
         """Wait for a cancel, then end all connections: a blocked read wakes only by that."""

@@ -222,7 +222,7 @@ def test_an_answer_of_416_is_not_read(server: StandIn, transfers: Transfers) -> 
         request.write(b"{}")  # docker-registry announces the blob's length and sends a short text
         request.hang_up()
 
-    server.fault(BLOB, cut(server, 1_000_000), unsatisfied)
+    server.fault(BLOB, cut(server, 1_000_000), unsatisfied, unsatisfied)
     with pytest.raises(RegistryError, match="answered 416"):
         transfers.pull(server.name)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from dmr_tui.engine.context import BATCH_TOKENS, SEQUENCES
+from dmr_tui.engine.context import BATCH_TOKENS, IDS, SEQUENCES
 
 CELLS = 256
 """llama.cpp rounds the context up to multiples of this."""
@@ -68,6 +68,7 @@ class ModelShape:
         trained_context: tokens.
         input_weights: bytes of what stays in main memory: the token embeddings.
         output_weights: bytes of what turns the last layer's result into logits.
+        pools: it makes vectors of whole texts and draws no tokens.
     """
 
     layers: tuple[LayerShape, ...]
@@ -77,6 +78,7 @@ class ModelShape:
     trained_context: int
     input_weights: int
     output_weights: int
+    pools: bool = False
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,7 @@ class Wish:
         smallest: fewest tokens that will do; equal to `context` when that was asked for.
         gpu_layers: how many, the output counting as one; negative: as many as fit.
         sequences: answers at a time.
+        outputs: tokens of a pass that there is room for logits of.
         batch: tokens of one pass.
         cache_type: of the KV cache, see `CACHE_BYTES`.
         whole_window: layers with a window keep all tokens, so that prefixes can be shared.
@@ -97,6 +100,7 @@ class Wish:
     smallest: int
     gpu_layers: int = -1
     sequences: int = SEQUENCES
+    outputs: int = IDS
     batch: int = BATCH_TOKENS
     cache_type: str = "f16"
     whole_window: bool = True
@@ -215,8 +219,7 @@ def host_need(shape: ModelShape, wish: Wish, context: int, gpu_layers: int) -> N
     staying = len(shape.layers) + 1 - gpu_layers
     layers = shape.layers[:staying]
     weights = shape.input_weights + sum(layer.weights for layer in layers)
-    logits = wish.sequences * shape.vocabulary * _FLOAT
-    compute = logits
+    compute = _logits(shape, wish)
     if staying > 0:
         compute += _compute(shape, wish, context)
         weights += shape.output_weights if gpu_layers == 0 else 0
@@ -275,11 +278,14 @@ def _cache(layers: tuple[LayerShape, ...], wish: Wish, context: int) -> int:
 
 def _compute(shape: ModelShape, wish: Wish, context: int) -> int:
     """The buffer of a whole batch: its activations, and the mask of its attention."""
-    batch = min(wish.batch, context)
+    batch = context if shape.pools else min(wish.batch, context)
     widths = _WIDTHS * shape.embedding + _FEED_FORWARD_WIDTHS * shape.feed_forward
     activations = batch * widths * _FLOAT
-    logits = wish.sequences * shape.vocabulary * _FLOAT
-    return max(activations, logits) + batch * _cells(context) * CELLS * _MASK
+    return max(activations, _logits(shape, wish)) + batch * _cells(context) * CELLS * _MASK
+
+
+def _logits(shape: ModelShape, wish: Wish) -> int:
+    return 0 if shape.pools else wish.outputs * shape.vocabulary * _FLOAT
 
 
 def _cells(tokens: int) -> int:

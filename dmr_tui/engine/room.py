@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-from dmr_tui.engine.context import choose_context_size
+from dmr_tui.engine.context import DEFAULT_CONTEXT, POOLED_CONTEXT, choose_context_size
 from dmr_tui.engine.files import ModelFiles
 from dmr_tui.engine.plan import SMALLEST_CONTEXT, Memory, ModelShape, Need, Verdict, Wish, make_plan
 from dmr_tui.engine.protocol import Load
@@ -81,7 +81,10 @@ class Planner:
             package=self._load.package_context,
             settings=self._load.settings_context,
             trained=trained,
+            default=POOLED_CONTEXT if self._shape.pools else DEFAULT_CONTEXT,
         )
+        if self._shape.pools:
+            context = min(context, trained)
         chosen = bool(self._load.profile_context) or self._load.settings_context > 0
         smallest = context if chosen else min(context, SMALLEST_CONTEXT)
         return Wish(context, smallest, self._load.gpu_layers)

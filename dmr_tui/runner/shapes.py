@@ -80,6 +80,8 @@ class _Reading:
             trained_context=self._number("context_length"),
             input_weights=inputs,
             output_weights=outside - inputs,
+            pools=bool(self._number("pooling_type"))
+            or not self._number("attention.causal", default=1),
         )
 
     def _layer(self, index: int, embedding: int) -> LayerShape:

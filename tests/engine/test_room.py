@@ -16,13 +16,14 @@ from dmr_tui.engine.files import ModelFiles
 from dmr_tui.engine.manager import EngineManager
 from dmr_tui.engine.plan import Memory, Wish, host_need
 from dmr_tui.engine.profile import Profile
+from dmr_tui.engine.questions import EmbedQuestion
 from dmr_tui.engine.request import CompletionRequest, Delta, Limits
 from dmr_tui.engine.room import RESERVE, free_memory, human
 from dmr_tui.errors import EngineError, InsufficientMemoryError
 from dmr_tui.runner.shapes import read_shape
 from dmr_tui.settings import Settings
 from tests.engine.asking import ANY, ENDLESS, ask, ask_until_text, complete
-from tests.support.gguf_maker import Shape, write_tiny_llama
+from tests.support.gguf_maker import Shape, write_tiny_bert, write_tiny_llama
 
 Copy = Callable[[str], ModelFiles]
 
@@ -199,6 +200,19 @@ async def test_the_plan_is_near_the_truth(tmp_path: Path, context: int) -> None:
     real = psutil.Process(model.pid).memory_info().rss
     await manager.close()
     assert need(files, context) == pytest.approx(real, rel=0.1)
+
+
+async def test_an_embedding_model_is_planned_too(machine: Machine, tmp_path: Path) -> None:
+    assert machine.manager
+    files = ModelFiles("e", "e", write_tiny_bert(tmp_path / "e.gguf"))
+    shape = read_shape(files.gguf)
+    machine.total = host_need(shape, Wish(512, 512), 512, 0).total
+    # More than it was trained with does it no good, and is not planned.
+    await machine.manager.load(files, Profile(context_size=100_000))
+    await machine.manager.ask(files, EmbedQuestion([[5] * 512]), ANY)
+    (model,) = machine.manager.running()
+    real = psutil.Process(model.pid).memory_info().rss
+    assert machine.total == pytest.approx(real, rel=0.1)
 
 
 def test_the_plan_counts_as_many_answers_as_the_worker_takes() -> None:

@@ -117,6 +117,9 @@ def test_an_encoder_keeps_nothing() -> None:
     tensors = {"blk.0.attn_k": (8, 8), "blk.0.attn_v": (8, 8)}
     shape = model_shape([header("bert", tensors, embedding_length=8, attention__causal=False)])
     assert shape.layers[0].key_width == 0
+    assert shape.pools
+    assert model_shape([header("qwen3", tensors, embedding_length=8, pooling_type=3)]).pools
+    assert not model_shape([header("qwen3", tensors, embedding_length=8, pooling_type=0)]).pools
 
 
 def test_only_the_experts_that_work_are_counted() -> None:

@@ -7,7 +7,6 @@ from typing import ClassVar, cast
 
 from textual import on, work
 from textual.app import App
-from textual.widgets import Input, TextArea
 from textual.worker import Worker, WorkerState
 
 from dmr_tui.actions import bindings
@@ -76,14 +75,16 @@ class DmrApp(App[None]):
         self._previous = ""
         self._told = True
         self._asked_to_quit = -_QUIT_SECONDS
-        self.add_mode("models", self._make_models)
         self.add_mode("chat", self._make_chat)
         for theme in THEMES:
             self.register_theme(theme)
-        self.theme = THEMES[0].name
+        # Before the sheets are read: to set a theme afterwards is to read them again.
+        self.set_reactive(DmrApp.theme, THEMES[0].name)
+        self.stylesheet.set_variables(self.get_css_variables())
 
     def on_mount(self) -> None:
         """Show the first frame, then look for the runner."""
+        self.add_mode("models", self.get_default_screen)
         self.call_after_refresh(self._open)
 
     async def on_unmount(self) -> None:
@@ -99,7 +100,8 @@ class DmrApp(App[None]):
 
     # Screens.
 
-    def _make_models(self) -> ShellScreen:
+    def get_default_screen(self) -> ShellScreen:
+        """The first screen. Not made as a mode: that would read all style sheets again."""
         self._shells["models"] = ModelsScreen(self.workspace)
         return self._shells["models"]
 
@@ -207,8 +209,8 @@ class DmrApp(App[None]):
     def action_interrupt(self) -> None:
         """Copy what is selected; else stop the answer; else, the second time, quit."""
         selected = self.screen.get_selected_text()
-        if not selected and isinstance(self.focused, (Input, TextArea)):
-            selected = self.focused.selected_text
+        # Text inputs keep a selection of their own.
+        selected = selected or getattr(self.focused, "selected_text", "")
         if selected:
             self.copy_to_clipboard(selected)
             self.screen.clear_selection()

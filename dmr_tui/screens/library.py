@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from dmr_tui.errors import DmrError
-from dmr_tui.store.reference import parse_reference
 from dmr_tui.widgets.figures import parse_size
 
 if TYPE_CHECKING:
     from dmr_tui.engine.profile import RunningModel
     from dmr_tui.runner.base import Model, Runner
+    from dmr_tui.store.reference import Reference
 
 State = Literal["idle", "loading", "ready", "unloading"]
 
@@ -101,10 +101,8 @@ class Library:
         for entry in self.entries:
             if name in (entry.name, entry.model.id, *entry.model.tags):
                 return entry
-        try:
-            canonical = str(parse_reference(name))
-        except DmrError:
-            return None
+        reference = _reference(name)
+        canonical = str(reference) if reference else ""
         return next((entry for entry in self.entries if canonical in entry.model.tags), None)
 
     async def refresh(self, runner: Runner) -> None:
@@ -135,15 +133,22 @@ def familiar(model: Model) -> str:
     """The shortest name of a model; the front of its id where it has none."""
     if not model.tags:
         return model.id.removeprefix("sha256:")[:12]
-    return parse_reference(model.tags[0]).familiar()
+    return familiar_name(model.tags[0])
 
 
 def familiar_name(name: str) -> str:
     """The shortest text for a name; a name that is no reference stays as it is."""
+    reference = _reference(name)
+    return reference.familiar() if reference else name
+
+
+def _reference(name: str) -> Reference | None:
+    from dmr_tui.store.reference import parse_reference  # not before the first frame
+
     try:
-        return parse_reference(name).familiar()
+        return parse_reference(name)
     except DmrError:
-        return name
+        return None
 
 
 def _context(model: Model) -> int | None:

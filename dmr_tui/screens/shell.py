@@ -11,7 +11,6 @@ from textual.content import Content
 from textual.screen import Screen
 from textual.timer import Timer
 from textual.widget import Widget
-from textual.widgets import Input, TextArea
 from textual.worker import Worker, WorkerState
 
 from dmr_tui.actions import Action, actions, display_key, is_typed
@@ -96,7 +95,7 @@ class ShellScreen(Screen[None]):
 
     def refresh_hints(self) -> None:
         """Show the keys that do something now."""
-        typing = isinstance(self.focused, (Input, TextArea))
+        typing = self.focused is not None and self.focused.check_consume_key("a", "a")
         hints = []
         for action in sorted(actions(*self.hint_scopes(), "app"), key=lambda action: action.rank):
             # A letter would be typed, so it is no key while one writes.

@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from textual import on, work
+from textual import work
 from textual.containers import Container
-from textual.content import Content
 from textual.widget import Widget
-from textual.widgets import Input, Static
+from textual.widgets import Static
 
 from dmr_tui.actions import Action, bindings
 from dmr_tui.screens.library import Entry, familiar_name
 from dmr_tui.screens.messages import OpenChat
 from dmr_tui.screens.models import jobs
-from dmr_tui.screens.models.columns import Row
-from dmr_tui.screens.models.shelf import Shelf
-from dmr_tui.screens.models.welcome import Welcome
 from dmr_tui.screens.pulls import Pull
 from dmr_tui.screens.shell import ShellScreen
 from dmr_tui.screens.workspace import Workspace
 from dmr_tui.widgets.figures import long_size
 from dmr_tui.widgets.panel import explain
-from dmr_tui.widgets.table import Table
 
+if TYPE_CHECKING:
+    from textual.widgets import Input
+
+    from dmr_tui.screens.models.columns import Row
+    from dmr_tui.screens.models.shelf import Shelf
+    from dmr_tui.screens.models.welcome import Welcome
+
+_OPENING = "◐  Opening the model store …"
 State = Literal["loading", "failed", "empty", "filled"]
 
 
@@ -40,21 +43,18 @@ class ModelsScreen(ShellScreen):
         """The models of a workspace."""
         super().__init__(workspace)
         self._shown: State = "loading"
+        self._shelf: Shelf | None = None
+        self._welcome: Welcome | None = None
         self._to_delete = ""
 
     def body(self) -> Iterable[Widget]:
         """One of four bodies; the first is the cheapest, because it is the first frame."""
-        yield Container(Static("◐  Opening the model store …", id="loading"), id="body")
-
-    @property
-    def _shelf(self) -> Shelf | None:
-        """The stored models, while they are shown."""
-        return next(iter(self.query(Shelf)), None)
+        yield Container(Static(_OPENING, id="loading"), id="body")
 
     @property
     def _row(self) -> Row | None:
         shelf = self._shelf
-        return shelf.current if shelf else None
+        return shelf.current if shelf is not None and shelf.is_mounted else None
 
     # What is shown.
 
@@ -64,10 +64,10 @@ class ModelsScreen(ShellScreen):
         if state != self._shown:
             self._shown = state
             self._change_body(state)
-        elif shelf := self._shelf:
-            shelf.show()
-        else:
-            self._show_other(state)
+        elif self._shelf is None:
+            self._show_other()
+        elif self._shelf.is_mounted:
+            self._shelf.show()
 
     def _state_now(self) -> State:
         workspace = self.workspace
@@ -81,32 +81,38 @@ class ModelsScreen(ShellScreen):
     @work(group="body", exclusive=True, exit_on_error=False)
     async def _change_body(self, state: State) -> None:
         body = self.query_one("#body")
+        self._shelf = self._welcome = None
         await body.remove_children()
         await body.mount(self._make_body(state))
-        self._show_other(state)
+        self._show_other()
         self.refresh_hints()
 
     def _make_body(self, state: State) -> Widget:
+        # Imported when they are needed: the first frame needs neither.
         if state == "filled":
-            return Shelf(self.workspace)
-        if state == "empty":
-            return Welcome(self.workspace)
-        return Static(id="loading" if state == "loading" else "failure")
+            from dmr_tui.screens.models.shelf import Shelf
 
-    def _show_other(self, state: State) -> None:
+            self._shelf = Shelf(self.workspace)
+            return self._shelf
+        if state == "empty":
+            from dmr_tui.screens.models.welcome import Welcome
+
+            self._welcome = Welcome(self.workspace)
+            return self._welcome
+        return Static(_OPENING, id="loading") if state == "loading" else Static(id="failure")
+
+    def _show_other(self) -> None:
         """Show one of the bodies that are no shelf, if it is there by now."""
         failure = self.workspace.failure or self.workspace.library.failure
-        for welcome in self.query(Welcome):
-            welcome.show()
+        if self._welcome is not None and self._welcome.is_mounted:
+            self._welcome.show()
         for panel in self.query("#failure").results(Static):
             if failure is not None:
                 panel.border_title = "× No runner"
                 panel.update(explain(failure, "r tries again"))
-        for loading in self.query("#loading").results(Static):
-            loading.update(Content("◐  Opening the model store …"))
 
-    @on(Shelf.Moved)
-    def _moved(self) -> None:
+    def on_shelf_moved(self) -> None:
+        """Another model is under the cursor."""
         row = self._row
         if row is None or row.name != self._to_delete:
             self._forget_deletion()
@@ -193,16 +199,20 @@ class ModelsScreen(ShellScreen):
         """Read the models again, or look for a runner again."""
         await jobs.reload(self.workspace)
 
-    @on(Table.Chosen)
+    def on_table_chosen(self) -> None:
+        """A model was chosen with the mouse or its key."""
+        self.action_chat()
+
     def action_chat(self) -> None:
         """Chat with the model under the cursor; on an empty shelf, get the one that is named."""
         row = self._row
         if row is not None:
             self.post_message(OpenChat(row.name))
-        for welcome in self.query(Welcome):
-            self._pull(welcome.named)
+        elif self._welcome is not None:
+            name = self._welcome.named
+            self._pull(name)
             # One can write there while the model is on its way.
-            self.post_message(OpenChat(familiar_name(welcome.named)))
+            self.post_message(OpenChat(familiar_name(name)))
 
     # Work on models.
 
@@ -254,14 +264,12 @@ class ModelsScreen(ShellScreen):
         if shelf := self._shelf:
             shelf.open_name()
 
-    @on(Input.Submitted, "#pull-name")
-    def _pull_named(self) -> None:
-        if (shelf := self._shelf) and (name := shelf.close_name()):
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """A name was typed, for one more model or for the first one."""
+        if event.input.id == "welcome-name":
+            self.action_chat()
+        elif event.input.id == "pull-name" and self._shelf and (name := self._shelf.close_name()):
             self._pull(name)
-
-    @on(Input.Submitted, "#welcome-name")
-    def _first_model_named(self) -> None:
-        self.action_chat()
 
     @work(group="pull", exit_on_error=False)
     async def _pull(self, name: str) -> None:

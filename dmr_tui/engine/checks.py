@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 
-from dmr_tui.engine.request import ChatRequest, GenerateRequest, Limits, Sampling
+from dmr_tui.engine.request import ChatRequest, GenerateRequest, Limits, NamedTool, Sampling
 from dmr_tui.errors import InvalidRequestError
 
 MAX_STOPS = 64
 """Stop strings of one request; OpenAI allows 4, other clients send more."""
 
 _MAX_INT = 2**31 - 1
+
+_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 _RULES: dict[str, tuple[Callable[[float], bool], str]] = {
     "temperature": (lambda value: 0 <= value < math.inf, "0 or more"),
@@ -34,8 +37,11 @@ def check_request(request: GenerateRequest) -> None:
     """
     check_sampling(request.sampling)
     _check_limits(request.limits)
-    if isinstance(request, ChatRequest) and not request.messages:
-        raise InvalidRequestError("there are no messages to answer", param="messages")
+    if isinstance(request, ChatRequest):
+        if not request.messages:
+            raise InvalidRequestError("there are no messages to answer", param="messages")
+        _check_tools(request)
+    _check_form(request)
 
 
 def check_sampling(sampling: Sampling) -> None:
@@ -48,6 +54,39 @@ def check_sampling(sampling: Sampling) -> None:
         value = getattr(sampling, name)
         if value is not None and not allowed(value):
             raise InvalidRequestError(f"{name} must be {words}, not {value}", param=name)
+
+
+def _check_tools(request: ChatRequest) -> None:
+    names = [tool.function.name for tool in request.tools]
+    for name in names:
+        if not _NAME.fullmatch(name):
+            raise InvalidRequestError(
+                f"tools: {name!r} is no name of a function: 1 to 64 letters, digits, _ - and .",
+                param="tools",
+            )
+    if len(set(names)) < len(names):
+        raise InvalidRequestError("tools: two of them have the same name", param="tools")
+    choice = request.tool_choice
+    if isinstance(choice, NamedTool) and choice.name not in names:
+        raise InvalidRequestError(
+            f"tool_choice: {choice.name!r} is not among the tools", param="tool_choice"
+        )
+    if choice == "required" and not names:
+        raise InvalidRequestError("tool_choice: there are no tools to call", param="tool_choice")
+
+
+def _check_form(request: GenerateRequest) -> None:
+    """Compile what the answer is held to: the worker does so again, but loads a model first."""
+    if isinstance(request, ChatRequest):
+        if request.format is None and request.tool_choice in ("auto", "none"):
+            return
+        from dmr_tui.engine.text.plan import check_answer
+
+        check_answer(request)
+    elif request.format is not None:
+        from dmr_tui.engine.text.plan import plan_completion
+
+        plan_completion(request.format)
 
 
 def _check_limits(limits: Limits) -> None:

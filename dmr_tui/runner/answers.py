@@ -10,23 +10,40 @@ from msgspec import Struct
 
 from dmr_tui.engine.profile import Profile
 from dmr_tui.engine.request import (
+    AnswerFormat,
     ChatRequest,
     Delta,
     Event,
     Finished,
     FinishReason,
     GenerateRequest,
+    GrammarAnswer,
+    JSONAnswer,
+    NamedTool,
     ReasoningDelta,
     Started,
+    ToolCallDelta,
     Usage,
 )
 from dmr_tui.errors import UnavailableError
 from dmr_tui.runner.connection import from_object
 
 
+class _Function(Struct, frozen=True):
+    name: str | None = None
+    arguments: str | None = None
+
+
+class _Call(Struct, frozen=True):
+    index: int = 0
+    id: str | None = None
+    function: _Function | None = None
+
+
 class _Delta(Struct, frozen=True):
     content: str | None = None
     reasoning_content: str | None = None
+    tool_calls: list[_Call] | None = None
 
 
 class _Choice(Struct, frozen=True):
@@ -75,12 +92,45 @@ def to_body(
         body["stop"] = request.limits.stop
     if profile is not None:
         body["dmr_profile"] = profile
+    body |= _form(request.format)
     if not isinstance(request, ChatRequest):
         return "completions", {**body, "prompt": request.prompt}
     body["messages"] = request.messages
-    if request.template_options:
-        body["chat_template_kwargs"] = request.template_options
-    return "chat/completions", body
+    options = request.template_options
+    if request.reasoning.enabled is not None:
+        options = {"enable_thinking": request.reasoning.enabled, **options}
+    if options:
+        body["chat_template_kwargs"] = options
+    if request.reasoning.effort is not None:
+        body["reasoning_effort"] = request.reasoning.effort
+    if request.reasoning.budget is not None:
+        body["reasoning_budget"] = request.reasoning.budget
+    return "chat/completions", body | _tools(request)
+
+
+def _form(form: AnswerFormat | None) -> dict[str, Any]:
+    match form:
+        case None:
+            return {}
+        case GrammarAnswer(grammar):
+            return {"grammar": grammar}
+        case JSONAnswer(None):
+            return {"response_format": {"type": "json_object"}}
+    schema = {"name": "answer", "strict": True, "schema": form.schema}
+    return {"response_format": {"type": "json_schema", "json_schema": schema}}
+
+
+def _tools(request: ChatRequest) -> dict[str, Any]:
+    if not request.tools:
+        return {}
+    choice: Any = request.tool_choice
+    if isinstance(choice, NamedTool):
+        choice = {"type": "function", "function": {"name": choice.name}}
+    return {
+        "tools": request.tools,
+        "tool_choice": choice,
+        "parallel_tool_calls": request.parallel_tool_calls,
+    }
 
 
 async def read_events(lines: AsyncIterator[bytes], path: str) -> AsyncGenerator[Event, None]:
@@ -103,7 +153,7 @@ async def read_events(lines: AsyncIterator[bytes], path: str) -> AsyncGenerator[
             fields = chunk.error if isinstance(chunk.error, dict) else {"message": chunk.error}
             raise from_object(fields, 500, path)
         for choice in (chunk.choices or [])[:1]:
-            for event in _texts(choice):
+            for event in _pieces(choice):
                 counted += 1
                 yield event
             reason = _reason(choice.finish_reason) or reason
@@ -128,14 +178,18 @@ def _chunk(line: bytes) -> _Chunk | None:
         raise UnavailableError(f"the runner sent a chunk that is none: {error}") from error
 
 
-def _texts(choice: _Choice) -> list[Delta | ReasoningDelta]:
+def _pieces(choice: _Choice) -> list[Delta | ReasoningDelta | ToolCallDelta]:
     delta = choice.delta or _Delta()
-    found: list[Delta | ReasoningDelta] = []
+    found: list[Delta | ReasoningDelta | ToolCallDelta] = []
     if delta.reasoning_content:
         found.append(ReasoningDelta(delta.reasoning_content))
     text = delta.content or choice.text
     if text:
         found.append(Delta(text))
+    for call in delta.tool_calls or []:
+        function = call.function or _Function()
+        name, arguments = function.name or "", function.arguments or ""
+        found.append(ToolCallDelta(call.index, call.id or "", name, arguments))
     return found
 
 

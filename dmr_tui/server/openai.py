@@ -23,6 +23,7 @@ from dmr_tui.engine.request import (
     Loading,
     ReasoningDelta,
     Started,
+    ToolCallDelta,
 )
 from dmr_tui.errors import EngineError, InvalidRequestError
 from dmr_tui.runner.base import Model, Runner
@@ -129,7 +130,7 @@ async def collect(answers: Sequence[AsyncGenerator[Event, None]]) -> list[Collec
         finished = False
         async with aclosing(events):
             async for event in events:
-                if isinstance(event, Delta | ReasoningDelta):
+                if isinstance(event, Delta | ReasoningDelta | ToolCallDelta):
                     answer.add(event)
                 elif isinstance(event, Finished):
                     answer.reason, answer.usage, finished = event.reason, event.usage, True
@@ -155,7 +156,7 @@ async def stream(
                         opening = shape.opening(index)
                         if opening is not None:
                             yield sse.event(opening)
-                    case Delta() | ReasoningDelta():
+                    case Delta() | ReasoningDelta() | ToolCallDelta():
                         yield sse.event(shape.piece(index, event))
                     case Finished(reason, usage):
                         finals.append(Collected(reason=reason, usage=usage))

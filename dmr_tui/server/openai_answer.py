@@ -10,12 +10,23 @@ import secrets
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from msgspec import UNSET, Struct, UnsetType
 
 from dmr_tui import __version__
-from dmr_tui.engine.request import Delta, FinishReason, ReasoningDelta, Usage
+from dmr_tui.engine.request import (
+    Delta,
+    FinishReason,
+    FunctionCall,
+    ReasoningDelta,
+    ToolCall,
+    ToolCallDelta,
+    Usage,
+)
+
+Piece: TypeAlias = Delta | ReasoningDelta | ToolCallDelta
+"""An event that carries a part of the answer."""
 
 FINGERPRINT = f"dmr-{__version__}"
 
@@ -53,15 +64,24 @@ class Collected:
 
     text: str = ""
     reasoning: str = ""
+    calls: list[ToolCall] = field(default_factory=list)
     reason: FinishReason = "stop"
     usage: Usage = field(default_factory=lambda: Usage(prompt_tokens=0, completion_tokens=0))
 
-    def add(self, event: Delta | ReasoningDelta) -> None:
+    def add(self, event: Piece) -> None:
         """Take one more piece."""
-        if isinstance(event, ReasoningDelta):
-            self.reasoning += event.text
-        else:
-            self.text += event.text
+        match event:
+            case ReasoningDelta(text):
+                self.reasoning += text
+            case Delta(text):
+                self.text += text
+            case ToolCallDelta(index, id_, name, arguments):
+                if index == len(self.calls):
+                    self.calls.append(ToolCall(id_, FunctionCall(name, arguments)))
+                else:
+                    known = self.calls[index]
+                    whole = known.function.arguments + arguments
+                    self.calls[index] = ToolCall(known.id, FunctionCall(known.function.name, whole))
 
 
 class Shape(Protocol):
@@ -71,7 +91,7 @@ class Shape(Protocol):
         """The chunk before the first text, if there is one."""
         ...
 
-    def piece(self, index: int, event: Delta | ReasoningDelta) -> Any:
+    def piece(self, index: int, event: Piece) -> Any:
         """The chunk of one piece of text."""
         ...
 
@@ -129,10 +149,9 @@ class ChatShape:
         """See `Shape.opening`: the role."""
         return self._chunk(index, {"role": "assistant", "content": ""}, None)
 
-    def piece(self, index: int, event: Delta | ReasoningDelta) -> Any:
+    def piece(self, index: int, event: Piece) -> Any:
         """See `Shape.piece`."""
-        key = "reasoning_content" if isinstance(event, ReasoningDelta) else "content"
-        return self._chunk(index, {key: event.text}, None)
+        return self._chunk(index, _delta(event), None)
 
     def closing(self, index: int, reason: FinishReason, usage: Usage | None) -> Any:
         """See `Shape.closing`."""
@@ -148,7 +167,7 @@ class ChatShape:
         choices = [
             {
                 "index": index,
-                "message": _Answer("assistant", answer.text, answer.reasoning or UNSET),
+                "message": _message(answer),
                 "logprobs": None,
                 "finish_reason": answer.reason,
             }
@@ -161,9 +180,30 @@ class ChatShape:
 
 class _Answer(Struct, frozen=True):
     role: str
-    content: str
+    content: str | None
     reasoning_content: str | UnsetType = UNSET
+    tool_calls: list[dict[str, Any]] | UnsetType = UNSET
     refusal: None = None
+
+
+def _message(answer: Collected) -> _Answer:
+    # OpenAI's own null: there is nothing to say beside the calls.
+    text = None if answer.calls and not answer.text else answer.text
+    calls = [{"id": call.id, "type": call.type, "function": call.function} for call in answer.calls]
+    return _Answer("assistant", text, answer.reasoning or UNSET, calls or UNSET)
+
+
+def _delta(event: Piece) -> dict[str, Any]:
+    match event:
+        case ReasoningDelta(text):
+            return {"reasoning_content": text}
+        case Delta(text):
+            return {"content": text}
+    call: dict[str, Any] = {"index": event.index, "function": {"arguments": event.arguments}}
+    if event.id:
+        function = {"name": event.name, "arguments": event.arguments}
+        call = {"index": event.index, "id": event.id, "type": "function", "function": function}
+    return {"tool_calls": [call]}
 
 
 class CompletionShape:
@@ -184,9 +224,10 @@ class CompletionShape:
         choice = self._choice(index, self._echo[index], None)
         return self._envelope.wrap("text_completion", [choice])
 
-    def piece(self, index: int, event: Delta | ReasoningDelta) -> Any:
+    def piece(self, index: int, event: Piece) -> Any:
         """See `Shape.piece`."""
-        return self._envelope.wrap("text_completion", [self._choice(index, event.text, None)])
+        text = "" if isinstance(event, ToolCallDelta) else event.text
+        return self._envelope.wrap("text_completion", [self._choice(index, text, None)])
 
     def closing(self, index: int, reason: FinishReason, usage: Usage | None) -> Any:
         """See `Shape.closing`."""

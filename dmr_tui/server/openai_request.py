@@ -18,15 +18,26 @@ from dmr_tui.engine.request import (
     ChatRequest,
     CompletionRequest,
     ContentPart,
+    Function,
     ImagePart,
     ImageURL,
     Limits,
     Message,
+    Reasoning,
     Sampling,
     TextPart,
     ToolCall,
 )
 from dmr_tui.errors import InvalidRequestError
+from dmr_tui.server.openai_tools import (
+    Name,
+    ResponseFormat,
+    ToolBody,
+    ToolChoiceBody,
+    to_format,
+    to_tool_choice,
+    to_tools,
+)
 
 _MAX_INT = 2**31 - 1
 """llama.cpp counts and numbers tokens in 32 bits."""
@@ -59,6 +70,11 @@ class GenerationBody(Struct, frozen=True):
     max_tokens: int | None = None
     max_completion_tokens: int | None = None
     logprobs: bool | int | None = None
+    response_format: ResponseFormat | None = None
+    grammar: str | None = None
+    """GBNF; llama-server's."""
+    json_schema: dict[str, Any] | bool | None = None
+    """llama-server's."""
     dmr_profile: Profile | None = None
     """This program's own: settings for the load that the request causes."""
 
@@ -87,21 +103,21 @@ class MessageBody(Struct, frozen=True):
     tool_call_id: str | None = None
 
 
-class ResponseFormat(Struct, frozen=True):
-    """The form that the answer must have."""
-
-    type: str
-
-
 class ChatBody(GenerationBody, frozen=True):
     """The body of `POST …/chat/completions`."""
 
     messages: list[MessageBody] | None = None
-    tools: list[Any] | None = None
-    functions: list[Any] | None = None
-    tool_choice: Any = None
-    response_format: ResponseFormat | None = None
+    tools: list[ToolBody] | None = None
+    functions: list[Function] | None = None
+    tool_choice: str | ToolChoiceBody | None = None
+    function_call: str | Name | None = None
+    parallel_tool_calls: bool | None = None
     chat_template_kwargs: dict[str, Any] | None = None
+    reasoning_effort: str | None = None
+    reasoning_budget: int | None = None
+    """Most tokens of thoughts; -1: any number. Beyond OpenAI's API, as the next one."""
+    thinking_budget_tokens: int | None = None
+    """llama-server's word for it."""
 
 
 class CompletionBody(GenerationBody, frozen=True):
@@ -120,17 +136,25 @@ def to_chat(body: ChatBody) -> ChatRequest:
     """
     if not body.messages:
         raise _wrong("messages", "at least one message is required")
-    if body.tool_choice != "none" and (body.tools or body.functions):
-        raise _wrong("tools" if body.tools else "functions", "tool calling is not supported yet")
-    if body.response_format is not None and body.response_format.type != "text":
-        kind = body.response_format.type
-        raise _wrong("response_format", f"{kind!r} is not supported yet, only 'text' is")
     return ChatRequest(
         messages=[_message(turn, f"messages[{at}]") for at, turn in enumerate(body.messages)],
         sampling=_sampling(body),
         limits=_limits(body),
         template_options=body.chat_template_kwargs or {},
+        tools=to_tools(body),
+        tool_choice=to_tool_choice(body),
+        parallel_tool_calls=body.parallel_tool_calls is not False,
+        format=to_format(body),
+        reasoning=_reasoning(body),
     )
+
+
+def _reasoning(body: ChatBody) -> Reasoning:
+    field = "thinking_budget_tokens" if body.reasoning_budget is None else "reasoning_budget"
+    budget: int | None = getattr(body, field)
+    if budget is not None and not -1 <= budget <= _MAX_INT:
+        raise _wrong(field, f"{budget} is not a number of tokens from 0 up")
+    return Reasoning(effort=body.reasoning_effort, budget=None if budget == -1 else budget)
 
 
 def to_completions(body: CompletionBody) -> list[CompletionRequest]:
@@ -144,8 +168,8 @@ def to_completions(body: CompletionBody) -> list[CompletionRequest]:
     prompts = _prompts(body.prompt)
     if body.echo and any(not isinstance(prompt, str) for prompt in prompts):
         raise _wrong("echo", "only a prompt that is text can be repeated")
-    sampling, limits = _sampling(body), _limits(body)
-    return [CompletionRequest(prompt, sampling, limits) for prompt in prompts]
+    sampling, limits, form = _sampling(body), _limits(body), to_format(body)
+    return [CompletionRequest(prompt, sampling, limits, form) for prompt in prompts]
 
 
 def _prompts(prompt: str | list[Any] | None) -> list[str | list[int]]:

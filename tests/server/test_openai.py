@@ -198,7 +198,7 @@ async def test_sampling_and_limits_reach_the_engine(
             {"tools": [], "response_format": {"type": "text"}, "user": "u", "new_field": {}},
             Limits(),
         ),
-        ({"tools": [{"type": "function"}], "tool_choice": "none"}, Limits()),
+        ({"tools": None, "tool_choice": "none", "reasoning_budget": -1}, Limits()),
     ],
 )
 async def test_fields_in_their_many_forms(

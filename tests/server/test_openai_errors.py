@@ -77,9 +77,13 @@ async def test_a_wrong_body_names_the_field(
         ("n", 2),
         ("n", 0),
         ("logprobs", True),
-        ("tools", [{"type": "function"}]),
-        ("functions", [{"name": "f"}]),
-        ("response_format", {"type": "json_object"}),
+        ("response_format", {"type": "xml"}),
+        ("response_format", {"type": "json_schema", "json_schema": {"schema": {"not": {}}}}),
+        ("tool_choice", "maybe"),
+        ("tool_choice", "required"),
+        ("tool_choice", {"type": "function", "function": {"name": "f"}}),
+        ("parallel_tool_calls", "yes"),
+        ("reasoning_budget", -2),
     ],
 )
 async def test_a_wrong_or_unsupported_value_names_the_field(

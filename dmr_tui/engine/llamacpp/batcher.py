@@ -126,10 +126,15 @@ class Batcher:
 
     def _advance(self, sequence: Sequence, index: int) -> Iterator[Happening]:
         token = sequence.draw(index)
+        if token is None:
+            yield from self._end(sequence, "length")
+            return
         if self._vocabulary.ends(token):
             yield from self._end(sequence, "stop")
             return
-        for event in sequence.say(self._vocabulary.piece(token)):
+        known = self._vocabulary
+        piece = known.text(token) if token in sequence.marks else known.piece(token)
+        for event in sequence.say(piece):
             yield sequence.request, event
         if sequence.finish_reason:
             yield from self._end(sequence, sequence.finish_reason)

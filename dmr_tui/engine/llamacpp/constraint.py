@@ -11,6 +11,7 @@ from __future__ import annotations
 import codecs
 import ctypes
 import math
+from array import array
 from collections.abc import Iterator
 from typing import Any
 
@@ -24,8 +25,9 @@ class Candidates:
 
     def __init__(self, size: int) -> None:
         """Room for a vocabulary of so many tokens."""
-        kind = llama.llama_token_data * size
-        self._data = kind(*(llama.llama_token_data(id=token) for token in range(size)))
+        self._data = (llama.llama_token_data * size)()
+        # Each is a token, its logit and its probability: four bytes each.
+        memoryview(self._data).cast("B").cast("i")[0::3] = memoryview(array("i", range(size)))
         self._fresh = bytes(self._data)
         self._logits = memoryview(self._data).cast("B").cast("f")[1::3]
         self._array = llama.llama_token_data_array(
@@ -63,6 +65,36 @@ class Candidates:
             return None
         chosen = self._array.data[self._array.selected]
         return int(chosen.id) if math.isfinite(chosen.logit) else None
+
+
+def choose(candidates: Candidates, logits: Any, chain: Any, constraint: Constraint) -> int | None:
+    """Have a chain of samplers draw a token that a constraint allows.
+
+    Args:
+        candidates: room to work in.
+        logits: the model's, a C array of floats.
+        chain: llama.cpp's samplers, the last of which draws. Nothing is accepted here.
+        constraint: what is allowed.
+
+    Returns:
+        None when the vocabulary has no token with which the answer could go on.
+    """
+    candidates.fill(logits)
+    candidates.apply(chain)
+    drawn = candidates.selected
+    refused: list[int] = []
+    while drawn is None or not constraint.allows(drawn):
+        if drawn is not None:
+            refused.append(drawn)
+        candidates.fill(logits)
+        constraint.mask(candidates)
+        for token in refused:
+            candidates.forbid(token)
+        candidates.apply(chain)
+        drawn = candidates.selected
+        if drawn is None:
+            return None
+    return drawn
 
 
 class Constraint:

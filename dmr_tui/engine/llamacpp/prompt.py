@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from dmr_tui.engine.llamacpp.deadline import deadline
 from dmr_tui.engine.llamacpp.model import Vocabulary
 from dmr_tui.engine.request import ChatRequest, CompletionRequest, GenerateRequest
+from dmr_tui.engine.text.plan import AnswerPlan, plan_chat, plan_completion, template_input
 from dmr_tui.engine.text.template import ChatTemplate
 from dmr_tui.errors import ContextLengthError, InvalidRequestError
 
 RENDER_SECONDS = 10.0
 """A template that takes longer than this is taken for one that never ends."""
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """What a model reads, and how what it then writes is to be read."""
+
+    tokens: list[int]
+    plan: AnswerPlan
 
 
 class PromptBuilder:
@@ -22,14 +33,15 @@ class PromptBuilder:
         self._template = template
         self._context_size = context_size
 
-    def build(self, request: GenerateRequest) -> list[int]:
+    def build(self, request: GenerateRequest) -> Prompt:
         """The prompt: at least one token, at most as many as the context holds.
 
         Raises:
             InvalidRequestError: it cannot be made.
             ContextLengthError: it is too long.
         """
-        tokens = self._tokens(request)
+        prompt = self._prompt(request)
+        tokens = prompt.tokens
         if not tokens:
             raise InvalidRequestError("the prompt is empty", param="prompt")
         if len(tokens) > self._context_size:
@@ -38,7 +50,7 @@ class PromptBuilder:
                 "shorten it, or load the model with a larger context",
                 param="messages" if isinstance(request, ChatRequest) else "prompt",
             )
-        return tokens
+        return prompt
 
     def render(self, request: ChatRequest) -> str:
         """The text of a conversation, as the template writes it.
@@ -46,15 +58,19 @@ class PromptBuilder:
         Raises:
             InvalidRequestError: there is no template, or it refuses the conversation.
         """
+        messages, options = template_input(request, self._template.source)
         with deadline(RENDER_SECONDS, "the model's chat template"):
-            return self._template.render(request.messages, request.template_options)
+            return self._template.render(messages, options)
 
-    def _tokens(self, request: GenerateRequest) -> list[int]:
+    def _prompt(self, request: GenerateRequest) -> Prompt:
         if isinstance(request, ChatRequest):
-            return self._vocabulary.tokenize(self.render(request))
+            text = self.render(request)
+            plan = plan_chat(request, self._template.source, text)
+            return Prompt(self._vocabulary.tokenize(text), plan)
+        plan = plan_completion(request.format)
         if isinstance(request.prompt, str):
-            return self._vocabulary.tokenize(request.prompt) or self._beginning()
-        return self._checked(request)
+            return Prompt(self._vocabulary.tokenize(request.prompt) or self._beginning(), plan)
+        return Prompt(self._checked(request), plan)
 
     def _beginning(self) -> list[int]:
         """What a text that continues nothing starts from."""

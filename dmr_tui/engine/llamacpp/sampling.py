@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+from dmr_tui.engine.llamacpp.constraint import Candidates, Constraint, choose
 from dmr_tui.engine.llamacpp.context import Context
 from dmr_tui.engine.llamacpp.native import llama
 from dmr_tui.engine.request import Sampling
@@ -26,7 +27,14 @@ class Sampler:
     """Draws the tokens of one sequence. It holds native memory until `close`."""
 
     def __init__(
-        self, sampling: Sampling, *, context: Context, vocabulary_size: int, prompt: Sequence[int]
+        self,
+        sampling: Sampling,
+        *,
+        context: Context,
+        vocabulary_size: int,
+        prompt: Sequence[int],
+        constraint: Constraint | None = None,
+        candidates: Candidates | None = None,
     ) -> None:
         """Build the chain.
 
@@ -35,7 +43,11 @@ class Sampler:
             context: whose logits are sampled.
             vocabulary_size: tokens that the model knows.
             prompt: counts for the penalties as if it had been drawn.
+            constraint: what the answer is held to; from now on this object's to close.
+            candidates: room for the vocabulary, needed with a constraint.
         """
+        self._constraint = constraint
+        self._candidates = candidates
         self._context = context.handle
         parameters = llama.llama_sampler_chain_default_params()
         self._chain: Any = llama.llama_sampler_chain_init(parameters)
@@ -54,14 +66,36 @@ class Sampler:
         for token in prompt[-window:] if window else ():
             llama.llama_sampler_accept(self._chain, token)
 
-    def sample(self, index: int) -> int:
-        """Draw from the logits of a batch's token and remember what was drawn."""
-        return int(llama.llama_sampler_sample(self._chain, self._context, index))
+    def sample(self, index: int) -> int | None:
+        """Draw from the logits of a batch's token and remember what was drawn.
+
+        Returns:
+            None when the vocabulary has no token that the constraint allows.
+        """
+        if self._constraint is None or self._candidates is None:
+            return int(llama.llama_sampler_sample(self._chain, self._context, index))
+        logits = llama.llama_get_logits_ith(self._context, index)
+        token = choose(self._candidates, logits, self._chain, self._constraint)
+        if token is not None:
+            self.accept(token)
+        return token
+
+    def allows(self, token: int) -> bool:
+        """Whether the answer may go on with a token that was not drawn."""
+        return self._constraint is None or self._constraint.allows(token)
+
+    def accept(self, token: int) -> None:
+        """Remember a token of the answer."""
+        llama.llama_sampler_accept(self._chain, token)
+        if self._constraint is not None:
+            self._constraint.accept(token)
 
     def close(self) -> None:
         """Free the chain; it must not be used again."""
         llama.llama_sampler_free(self._chain)
         self._chain = None
+        if self._constraint is not None:
+            self._constraint.close()
 
     def _add_choice(self, sampling: Sampling) -> None:
         temperature = _either(sampling.temperature, TEMPERATURE)

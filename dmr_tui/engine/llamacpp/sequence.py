@@ -2,14 +2,44 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 from time import perf_counter
 
 from dmr_tui.engine.llamacpp.sampling import Sampler
-from dmr_tui.engine.request import Delta, Event, Finished, FinishReason, Started, Usage
-from dmr_tui.engine.text.stream import TextStream
+from dmr_tui.engine.request import Event, Finished, FinishReason, Started, Usage
+from dmr_tui.engine.text.answer import AnswerText, PlainReader
+from dmr_tui.engine.text.reasoning import ReasoningBudget
 
 NO_SLOT = -1
+
+
+class Thoughts:
+    """Ends an answer's thoughts when they have taken their tokens."""
+
+    def __init__(self, budget: int | None, closing: Iterable[int]) -> None:
+        """Begin.
+
+        Args:
+            budget: most tokens of thoughts; None: any number.
+            closing: tokens that end them.
+        """
+        self._budget = ReasoningBudget(budget)
+        self._closing = deque(closing)
+        self._ending = False
+
+    def spend(self) -> None:
+        """One more token of thoughts has come."""
+        self._budget.spend()
+
+    def next(self, text: AnswerText, sampler: Sampler) -> int | None:
+        """The token that has to come next, if thoughts are to end; it has been accepted."""
+        self._ending = self._ending or (self._budget.spent and text.interruptible)
+        if not (self._ending and self._closing and sampler.allows(self._closing[0])):
+            return None
+        token = self._closing.popleft()
+        sampler.accept(token)
+        return token
 
 
 class Sequence:
@@ -27,7 +57,9 @@ class Sequence:
         *,
         sampler: Sampler,
         limit: int,
-        stops: Iterable[str] = (),
+        text: AnswerText | None = None,
+        marks: frozenset[int] = frozenset(),
+        thoughts: Thoughts | None = None,
     ) -> None:
         """Begin.
 
@@ -36,7 +68,9 @@ class Sequence:
             prompt: at least one token.
             sampler: from now on this object's to close.
             limit: most tokens of the answer, at least 1.
-            stops: texts that end the answer.
+            text: turns the tokens' bytes into events; None: as plain text.
+            marks: control tokens whose spelling belongs to the text.
+            thoughts: when and how they are made to end.
         """
         self.request = request
         self.tokens = list(prompt)
@@ -46,9 +80,10 @@ class Sequence:
         self._prompt_tokens = len(prompt)
         self._limit = limit
         self._sampler = sampler
-        self._text = TextStream(stops)
-        self._silent = 0
-        """Tokens drawn whose text has not been given yet."""
+        self._text = text or AnswerText(PlainReader())
+        self.marks = marks
+        """Control tokens whose spelling belongs to the text."""
+        self._thoughts = thoughts or Thoughts(None, [])
         self._admitted: float | None = None
         self._first_token: float | None = None
 
@@ -75,9 +110,17 @@ class Sequence:
         self.slot = NO_SLOT
         self.computed = 0
 
-    def draw(self, index: int) -> int:
-        """The next token, from the logits at an index of the batch."""
-        token = self._sampler.sample(index)
+    def draw(self, index: int) -> int | None:
+        """The next token, from the logits at an index of the batch.
+
+        Returns:
+            None when no token can follow in the form that was asked for.
+        """
+        token = self._thoughts.next(self._text, self._sampler)
+        if token is None:
+            token = self._sampler.sample(index)
+        if token is None:
+            return None
         self.tokens.append(token)
         if self._first_token is None:
             self._first_token = perf_counter()
@@ -85,8 +128,9 @@ class Sequence:
 
     def say(self, piece: bytes) -> list[Event]:
         """Events for the text of the token that was drawn last."""
-        self._silent += 1
-        return self._delta(self._text.feed(piece))
+        if self._text.thinking:
+            self._thoughts.spend()
+        return self._text.feed(piece)
 
     @property
     def finish_reason(self) -> FinishReason | None:
@@ -106,14 +150,11 @@ class Sequence:
             prompt_seconds=first - begun,
             generation_seconds=now - first,
         )
-        return [*self._delta(self._text.finish()), Finished(reason=reason, usage=usage)]
+        events = self._text.finish()
+        if reason == "stop" and self._text.called:
+            reason = "tool_calls"
+        return [*events, Finished(reason=reason, usage=usage)]
 
     def close(self) -> None:
         """Free what the sequence holds outside of Python."""
         self._sampler.close()
-
-    def _delta(self, text: str) -> list[Event]:
-        if not text:
-            return []
-        tokens, self._silent = self._silent, 0
-        return [Delta(text=text, tokens=tokens)]

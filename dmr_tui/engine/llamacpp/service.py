@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 from dmr_tui.engine.context import SEQUENCES, choose_context_size
 from dmr_tui.engine.llamacpp.batcher import Batcher
 from dmr_tui.engine.llamacpp.clerk import Clerk
+from dmr_tui.engine.llamacpp.constraint import Candidates, Constraint
 from dmr_tui.engine.llamacpp.context import Context
 from dmr_tui.engine.llamacpp.model import Model
 from dmr_tui.engine.llamacpp.native import NativeLog
 from dmr_tui.engine.llamacpp.pipe import ParentPipe
 from dmr_tui.engine.llamacpp.sampling import Sampler
-from dmr_tui.engine.llamacpp.sequence import Sequence
+from dmr_tui.engine.llamacpp.sequence import Sequence, Thoughts
 from dmr_tui.engine.protocol import (
     Cancel,
     Failed,
@@ -29,6 +30,7 @@ from dmr_tui.engine.protocol import (
     ToWorker,
 )
 from dmr_tui.engine.questions import Props
+from dmr_tui.engine.text.answer import AnswerText
 from dmr_tui.errors import DmrError, EngineError
 
 if TYPE_CHECKING:
@@ -116,16 +118,32 @@ class Service:
         request = message.request
         prompt = self._prompt_builder().build(request)
         # The last token of all needs no place in the context: nothing follows it.
-        limit = self._context.size - len(prompt) + 1
+        limit = self._context.size - len(prompt.tokens) + 1
         if request.limits.max_tokens is not None:
             limit = min(limit, request.limits.max_tokens)
+        plan = prompt.plan
+        marks = self._vocabulary.among_controls(plan.marks) if plan.marks else frozenset()
+        constraint = None
+        if plan.grammar is not None:
+            constraint = Constraint(self._vocabulary, plan.grammar, keep=marks)
         sampler = Sampler(
             request.sampling,
             context=self._context,
             vocabulary_size=self._vocabulary.size,
-            prompt=prompt,
+            prompt=prompt.tokens,
+            constraint=constraint,
+            candidates=None if constraint is None else self._candidates,
         )
-        return Sequence(message.id, prompt, sampler=sampler, limit=limit, stops=request.limits.stop)
+        closing = self._vocabulary.tokenize(plan.closing, beginning=False)
+        return Sequence(
+            message.id,
+            prompt.tokens,
+            sampler=sampler,
+            limit=limit,
+            text=AnswerText(plan.reader(), request.limits.stop),
+            marks=marks,
+            thoughts=Thoughts(plan.budget, closing),
+        )
 
     @cached_property
     def _clerk(self) -> Clerk:
@@ -139,6 +157,10 @@ class Service:
             eos=self._vocabulary.special_text("eos"),
         )
         return Clerk(self._vocabulary, props, self._prompt_builder)
+
+    @cached_property
+    def _candidates(self) -> Candidates:
+        return Candidates(self._vocabulary.size)
 
     def _step(self) -> None:
         try:

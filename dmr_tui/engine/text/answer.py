@@ -102,6 +102,11 @@ class AnswerText:
         return self._stream.stopped
 
     @property
+    def interruptible(self) -> bool:
+        """Thoughts are being written, and the last of their characters is whole."""
+        return self._reader.thinking and self._stream.whole
+
+    @property
     def thinking(self) -> bool:
         """Whether what comes next is a thought, as far as is known."""
         return self._reader.thinking

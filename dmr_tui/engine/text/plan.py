@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -49,14 +50,14 @@ class AnswerPlan:
     """What a sequence has to know of its answer's text.
 
     Attributes:
-        reader: splits it into its pieces; for one answer only.
+        reader: makes what splits one answer into its pieces.
         grammar: that it is held to, in GBNF.
         marks: texts of control tokens that belong to it.
         closing: text that ends the model's thoughts.
         budget: tokens of thoughts after which that is written; None: any number.
     """
 
-    reader: Reader
+    reader: Callable[[], Reader]
     grammar: str | None = None
     marks: tuple[str, ...] = ()
     closing: str = ""
@@ -110,11 +111,11 @@ def plan_completion(form: AnswerFormat | None) -> AnswerPlan:
         InvalidRequestError: the form cannot be held.
     """
     if form is None:
-        return AnswerPlan(PlainReader())
+        return AnswerPlan(PlainReader)
     if isinstance(form, GrammarAnswer):
-        return AnswerPlan(PlainReader(), form.grammar)
+        return AnswerPlan(PlainReader, form.grammar)
     grammar = Grammar()
-    return AnswerPlan(PlainReader(), write(grammar, _json(form, grammar), param="response_format"))
+    return AnswerPlan(PlainReader, write(grammar, _json(form, grammar), param="response_format"))
 
 
 def plan_chat(request: ChatRequest, template: str, prompt: str) -> AnswerPlan:
@@ -158,9 +159,13 @@ def _plan_marked(request: ChatRequest, template: str, prompt: str) -> AnswerPlan
     inside = begins_inside(prompt, markers) and not isinstance(request.format, GrammarAnswer)
     if body is not None:
         body = chain(_thoughts(request, markers, template, prompt, grammar), body)
-    parser = ToolParser(form, schemas) if tools else None
+
+    def reader() -> Reader:
+        parser = ToolParser(form, schemas) if tools else None
+        return MarkedReader(ReasoningSplitter(markers, inside=inside), parser)
+
     return AnswerPlan(
-        MarkedReader(ReasoningSplitter(markers, inside=inside), parser),
+        reader,
         None if body is None else write(grammar, body, param=_param(request)),
         (*markers.all(), *(form.marks if tools else ())),
         f"{markers.closing}\n\n",
@@ -192,9 +197,8 @@ def _plan_harmony(request: ChatRequest, _template: str, _prompt: str) -> AnswerP
         text = write(grammar, chain(optional(thoughts), choice(*options)), param=_param(request))
     names = frozenset(tool.function.name for tool in tools)
     closing = f"{harmony.END}{harmony.START}assistant{harmony.CHANNEL}final{harmony.MESSAGE}"
-    return AnswerPlan(
-        harmony.HarmonyParser(names), text, harmony.MARKS, closing, request.reasoning.budget
-    )
+    reader = partial(harmony.HarmonyParser, names)
+    return AnswerPlan(reader, text, harmony.MARKS, closing, request.reasoning.budget)
 
 
 def must_call(request: ChatRequest) -> bool:

@@ -21,6 +21,11 @@ class TextStream:
         self.stopped = False
         """A stop string was met; nothing more will come."""
 
+    @property
+    def whole(self) -> bool:
+        """The bytes so far end with the end of a character."""
+        return not self._decoder.getstate()[0]
+
     def feed(self, data: bytes) -> str:
         """Take the bytes of one token; gives the text that is now certain."""
         return self._take(self._decoder.decode(data))

@@ -57,7 +57,7 @@ class ChatTemplate:
             bos: text of the token that begins a sequence.
             eos: text of the token that ends one.
         """
-        self._source = CHATML if source is None else source
+        self.source = CHATML if source is None else source
         self._tokens = {"bos_token": bos, "eos_token": eos}
 
     def render(self, messages: Sequence[Message], options: dict[str, Any] | None = None) -> str:
@@ -91,7 +91,7 @@ class ChatTemplate:
     @cached_property
     def _template(self) -> Template:
         try:
-            return _environment().from_string(self._source)
+            return _environment().from_string(self.source)
         except TemplateSyntaxError as error:
             raise InvalidRequestError(
                 f"the model's chat template is broken: line {error.lineno}: {error.message}"

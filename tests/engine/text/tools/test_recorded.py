@@ -30,7 +30,7 @@ REQUEST = ChatRequest([Message("user", "Go")], tools=OFFERED)
 
 
 def read(recorded: Recorded, pieces: Iterable[bytes]) -> list[Event]:
-    answer = AnswerText(plan_chat(REQUEST, recorded.template, "").reader)
+    answer = AnswerText(plan_chat(REQUEST, recorded.template, "").reader())
     return [event for piece in pieces for event in answer.feed(piece)] + answer.finish()
 
 

@@ -1,0 +1,152 @@
+"""What OpenAI's clients say of tools and of the answer's form, and what is meant by it.
+
+Source: OpenAI API reference, `tools`, `tool_choice` and `response_format` of `POST
+/chat/completions`; `functions` and `function_call` are their older names; `grammar` and
+`json_schema` are llama-server's.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from msgspec import Struct
+
+from dmr_tui.engine.request import (
+    AnswerFormat,
+    Function,
+    GrammarAnswer,
+    JSONAnswer,
+    NamedTool,
+    Tool,
+    ToolChoice,
+)
+from dmr_tui.errors import InvalidRequestError
+
+
+class ToolBody(Struct, frozen=True):
+    """One tool."""
+
+    type: str = "function"
+    function: Function | None = None
+
+
+class Name(Struct, frozen=True):
+    """The name of a function."""
+
+    name: str
+
+
+class ToolChoiceBody(Struct, frozen=True):
+    """The tool that is to be called."""
+
+    type: str = "function"
+    function: Name | None = None
+
+
+class SchemaBody(Struct, frozen=True):
+    """A named JSON Schema."""
+
+    name: str | None = None
+    schema: dict[str, Any] | bool | None = None
+    strict: bool | None = None
+
+
+class ResponseFormat(Struct, frozen=True):
+    """The form that the answer must have."""
+
+    type: str
+    json_schema: SchemaBody | None = None
+    schema: dict[str, Any] | None = None
+    """llama-cpp-python's place for it."""
+
+
+class _FormBody(Protocol):
+    @property
+    def response_format(self) -> ResponseFormat | None: ...
+    @property
+    def grammar(self) -> str | None: ...
+    @property
+    def json_schema(self) -> dict[str, Any] | bool | None: ...
+
+
+class _ToolsBody(Protocol):
+    @property
+    def tools(self) -> list[ToolBody] | None: ...
+    @property
+    def functions(self) -> list[Function] | None: ...
+    @property
+    def tool_choice(self) -> str | ToolChoiceBody | None: ...
+    @property
+    def function_call(self) -> str | Name | None: ...
+
+
+def to_format(body: _FormBody) -> AnswerFormat | None:
+    """The form that the answer must have.
+
+    Raises:
+        InvalidRequestError: there are two, or one that nobody knows.
+    """
+    forms: dict[str, AnswerFormat] = {}
+    if body.grammar:
+        forms["grammar"] = GrammarAnswer(body.grammar)
+    if body.json_schema is not None:
+        forms["json_schema"] = JSONAnswer(body.json_schema)
+    if body.response_format is not None and body.response_format.type != "text":
+        forms["response_format"] = _to_json(body.response_format)
+    if len(forms) > 1:
+        first, second, *_ = forms
+        raise _wrong(second, f"there may be only one of {first} and {second}")
+    return next(iter(forms.values()), None)
+
+
+def _to_json(wanted: ResponseFormat) -> JSONAnswer:
+    where = "response_format"
+    if wanted.type == "json_object":
+        return JSONAnswer(wanted.schema)
+    if wanted.type != "json_schema":
+        raise _wrong(where, f"{wanted.type!r} is none of text, json_object and json_schema")
+    schema = wanted.schema if wanted.json_schema is None else wanted.json_schema.schema
+    if schema is None:
+        raise _wrong(f"{where}.json_schema.schema", "a schema is required")
+    return JSONAnswer(schema)
+
+
+def to_tools(body: _ToolsBody) -> list[Tool]:
+    """The tools that are offered.
+
+    Raises:
+        InvalidRequestError: one of them is no function.
+    """
+    tools = []
+    for at, tool in enumerate(body.tools or []):
+        if tool.type != "function" or tool.function is None:
+            raise _wrong(f"tools[{at}]", "only tools of type 'function' can be called")
+        tools.append(Tool(tool.function))
+    return tools or [Tool(function) for function in body.functions or []]
+
+
+def to_tool_choice(body: _ToolsBody) -> ToolChoice:
+    """Which tools may or must be called.
+
+    Raises:
+        InvalidRequestError: nobody knows the word.
+    """
+    choice = body.function_call if body.tool_choice is None else body.tool_choice
+    if isinstance(choice, ToolChoiceBody):
+        choice = choice.function
+        if choice is None:
+            raise _wrong("tool_choice", "only a tool of type 'function' can be called")
+    match choice:
+        case None | "auto":
+            return "auto"
+        case "none":
+            return "none"
+        case "required" | "any":
+            return "required"
+        case Name(name):
+            return NamedTool(name)
+    raise _wrong("tool_choice", f"{choice!r} is none of auto, none, required and a tool")
+
+
+def _wrong(field: str, message: str) -> InvalidRequestError:
+    return InvalidRequestError(f"{field}: {message}", param=field)

@@ -1,0 +1,311 @@
+"""Answers of a given form and tool calls: OpenAI's own client over a real engine.
+
+The model's weights are random, so whatever it writes in a form it writes because it is held to it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Iterable
+from typing import Any, Literal
+
+import openai
+import pytest
+import pytest_asyncio
+from jsonschema import Draft202012Validator
+from openai import AsyncOpenAI
+from openai.types.chat import ChatCompletionMessageParam, ChatCompletionToolParam
+from pydantic import BaseModel, Field
+
+from dmr_tui.paths import Paths
+from dmr_tui.runner.local import LocalRunner
+from dmr_tui.server.endpoint import Endpoint
+from dmr_tui.settings import Settings
+from dmr_tui.store.package import package_gguf
+from dmr_tui.store.reference import parse_reference
+from dmr_tui.store.store import Store
+from tests.support.gguf_maker import CHATML, write_tiny_llama
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+HERMES = CHATML.replace(
+    "{% for", "{% if tools %}<tools>{{ tools | tojson }}</tools>{% endif %}{% for", 1
+)
+THINKING = CHATML.replace("assistant\n'", "assistant\n<think>'") + "{# </think> #}"
+MISTRAL = HERMES + "{# [TOOL_CALLS] [ARGS] #}"
+TEMPLATES = {
+    "plain": CHATML,
+    "hermes": HERMES + "{# <tool_call> #}",
+    "mistral": MISTRAL,
+    "thinks": THINKING,
+}
+ASKED: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Weather in Paris?"}]
+UNITS = {"enum": ["celsius", "fahrenheit"]}
+WEATHER: dict[str, Any] = {
+    "type": "object",
+    "properties": {"city": {"type": "string", "maxLength": 8}, "unit": UNITS},
+    "required": ["city", "unit"],
+    "additionalProperties": False,
+}
+TOOLS: list[ChatCompletionToolParam] = [
+    {"type": "function", "function": {"name": "weather", "parameters": WEATHER, "strict": True}},
+    {
+        "type": "function",
+        "function": {
+            "name": "add",
+            "description": "Adds.",
+            "parameters": {
+                "type": "object",
+                "properties": {"a": {"type": "integer", "minimum": 0, "maximum": 99}},
+                "required": ["a"],
+            },
+        },
+    },
+]
+PARAMETERS: dict[str, Any] = {
+    tool["function"]["name"]: tool["function"]["parameters"]
+    for tool in TOOLS
+    if tool["type"] == "function"
+}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def client(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[AsyncOpenAI]:
+    home = tmp_path_factory.mktemp("home")
+    paths = Paths(home / "data", home / "config", home / "state")
+    store = Store(paths.models)
+    for name, template in TEMPLATES.items():
+        gguf = write_tiny_llama(home / f"{name}.gguf", chat_template=template)
+        package_gguf(store, gguf, parse_reference(name))
+    runner = LocalRunner.open(paths, Settings(threads=1, context_size=1024))
+    endpoint = Endpoint(runner, Settings(), port=0, paths=Paths(home, home, home))
+    await endpoint.start()
+    base_url = f"{endpoint.url}/engines/v1"
+    async with AsyncOpenAI(base_url=base_url, api_key="unused", max_retries=0) as made:
+        yield made
+    await endpoint.stop(grace=0)
+    await runner.close()
+
+
+def schema_format(schema: dict[str, Any]) -> Any:
+    named = {"name": "answer", "strict": True, "schema": schema}
+    return {"type": "json_schema", "json_schema": named}
+
+
+SCHEMAS: dict[str, dict[str, Any]] = {
+    "object": WEATHER,
+    "branches": {"anyOf": [{"const": "yes"}, {"type": "integer", "minimum": 1, "maximum": 12}]},
+    "list": {"type": "array", "items": {"format": "date"}, "minItems": 1, "maxItems": 2},
+    "references": {
+        "$defs": {
+            "leaf": {
+                "type": "object",
+                "properties": {"name": {"enum": ["a", "b"]}},
+                "required": ["name"],
+            }
+        },
+        "type": "object",
+        "properties": {"left": {"$ref": "#/$defs/leaf"}, "right": {"$ref": "#/$defs/leaf"}},
+        "required": ["left", "right"],
+    },
+    "pattern": {"type": "string", "pattern": "^[A-Z]{2}-[0-9]{3}$"},
+}
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+@pytest.mark.parametrize("stream", [False, True])
+async def test_an_answer_satisfies_its_schema(client: AsyncOpenAI, name: str, stream: bool) -> None:
+    for seed in range(3):
+        asked: dict[str, Any] = {
+            "model": "plain",
+            "messages": ASKED,
+            "response_format": schema_format(SCHEMAS[name]),
+            "max_tokens": 300,
+            "seed": seed,
+            "temperature": 1.5,
+        }
+        if stream:
+            chunks = await client.chat.completions.create(**asked, stream=True)
+            choices = [choice async for chunk in chunks for choice in chunk.choices]
+            text = "".join(choice.delta.content or "" for choice in choices)
+            reason = choices[-1].finish_reason
+        else:
+            answer = await client.chat.completions.create(**asked)
+            text, reason = answer.choices[0].message.content, answer.choices[0].finish_reason
+        assert reason == "stop"
+        Draft202012Validator(SCHEMAS[name]).validate(json.loads(text))
+
+
+class Step(BaseModel):
+    kind: Literal["look", "wait"]
+    minutes: int = Field(ge=0, le=600)
+
+
+class Plan(BaseModel):
+    title: str = Field(max_length=12)
+    steps: list[Step] = Field(max_length=2)
+
+
+async def test_the_parse_helper_gives_the_models_own_type(client: AsyncOpenAI) -> None:
+    answer = await client.chat.completions.parse(
+        model="plain", messages=ASKED, response_format=Plan, max_tokens=300
+    )
+    plan = answer.choices[0].message.parsed
+    assert isinstance(plan, Plan)
+
+
+async def test_a_grammar_holds_an_answer(client: AsyncOpenAI) -> None:
+    grammar = 'root ::= ("ja" | "nein") "!"{1,3}'
+    answer = await client.chat.completions.create(
+        model="plain", messages=ASKED, max_tokens=20, extra_body={"grammar": grammar}
+    )
+    assert (answer.choices[0].message.content or "").rstrip("!") in ("ja", "nein")
+    text = await client.completions.create(
+        model="plain", prompt="Sag:", max_tokens=20, extra_body={"grammar": grammar}
+    )
+    assert text.choices[0].text.rstrip("!") in ("ja", "nein")
+
+
+async def test_any_object(client: AsyncOpenAI) -> None:
+    # It may be cut off, but as far as it came it is an object.
+    answer = await client.chat.completions.create(
+        model="plain", messages=ASKED, max_tokens=30, response_format={"type": "json_object"}
+    )
+    assert (answer.choices[0].message.content or "").startswith("{")
+
+
+def called(calls: Iterable[Any] | None) -> list[tuple[str, Any]]:
+    found = [(call.function.name, json.loads(call.function.arguments)) for call in calls or []]
+    assert all(call.type == "function" and call.id for call in calls or [])
+    for name, arguments in found:
+        Draft202012Validator(PARAMETERS[name]).validate(arguments)
+    return found
+
+
+@pytest.mark.parametrize("model", TEMPLATES)
+async def test_a_required_call_is_always_valid(client: AsyncOpenAI, model: str) -> None:
+    thought = False
+    for seed in range(4):
+        answer = await client.chat.completions.create(
+            model=model,
+            messages=ASKED,
+            tools=TOOLS,
+            tool_choice="required",
+            parallel_tool_calls=False,
+            max_tokens=300,
+            seed=seed,
+            extra_body={"reasoning_budget": 5},
+        )
+        choice = answer.choices[0]
+        assert choice.finish_reason == "tool_calls"
+        assert choice.message.content is None
+        assert len(called(choice.message.tool_calls)) == 1
+        thought |= bool(getattr(choice.message, "reasoning_content", None))
+    assert thought == (model == "thinks")
+
+
+async def test_parallel_calls_have_ids_of_their_own(client: AsyncOpenAI) -> None:
+    several = 0
+    for seed in range(6):
+        answer = await client.chat.completions.create(
+            model="hermes",
+            messages=ASKED,
+            tools=TOOLS,
+            tool_choice="required",
+            max_tokens=600,
+            seed=seed,
+            temperature=2,
+        )
+        calls = answer.choices[0].message.tool_calls or []
+        assert called(calls)
+        assert len({call.id for call in calls}) == len(calls)
+        several += len(calls) > 1
+    assert several
+
+
+@pytest.mark.parametrize("model", ["plain", "hermes"])
+async def test_the_named_tool_is_called_and_the_stream_helper_assembles_it(
+    client: AsyncOpenAI, model: str
+) -> None:
+    async with client.chat.completions.stream(
+        model=model,
+        messages=ASKED,
+        tools=TOOLS,
+        tool_choice={"type": "function", "function": {"name": "weather"}},
+        parallel_tool_calls=False,
+        max_tokens=300,
+    ) as stream:
+        kinds = [event.type async for event in stream]
+        final = await stream.get_final_completion()
+    assert "tool_calls.function.arguments.done" in kinds
+    assert final.choices[0].finish_reason == "tool_calls"
+    calls = called(final.choices[0].message.tool_calls)
+    assert [name for name, _ in calls] == ["weather"]
+
+
+async def test_results_of_calls_go_back_to_the_model(client: AsyncOpenAI) -> None:
+    function = {"name": "weather", "arguments": '{"city": "Paris"}'}
+    messages: list[Any] = [
+        *ASKED,
+        {
+            "role": "assistant",
+            "content": None,
+            "tool_calls": [{"id": "c1", "type": "function", "function": function}],
+        },
+        {"role": "tool", "tool_call_id": "c1", "content": "rain"},
+    ]
+    for model in ("plain", "hermes"):
+        answer = await client.chat.completions.create(
+            model=model, messages=messages, tools=TOOLS, max_tokens=8
+        )
+        assert answer.choices[0].message.content
+
+
+async def test_thoughts_are_told_apart_and_end_with_their_budget(client: AsyncOpenAI) -> None:
+    thoughts = text = ""
+    for seed in range(4):
+        chunks = await client.chat.completions.create(
+            model="thinks",
+            messages=ASKED,
+            max_tokens=60,
+            seed=seed,
+            stream=True,
+            extra_body={"reasoning_budget": 12},
+        )
+        deltas = [choice.delta async for chunk in chunks for choice in chunk.choices]
+        thoughts += "".join(getattr(delta, "reasoning_content", None) or "" for delta in deltas)
+        text += "".join(delta.content or "" for delta in deltas)
+    assert thoughts
+    assert text
+    assert "</think>" not in thoughts + text
+
+
+@pytest.mark.parametrize(
+    ("schema", "keyword"),
+    [
+        ({"type": "object", "properties": {"a": {"not": {"type": "null"}}}}, "not"),
+        ({"type": "array", "uniqueItems": True}, "uniqueItems"),
+        ({"type": "string", "pattern": "(?=x)"}, "pattern"),
+        ({"$ref": "#/$defs/none"}, "$ref"),
+    ],
+)
+async def test_a_schema_that_cannot_be_held_is_refused(
+    client: AsyncOpenAI, schema: dict[str, Any], keyword: str
+) -> None:
+    with pytest.raises(openai.BadRequestError) as raised:
+        await client.chat.completions.create(
+            model="plain", messages=ASKED, response_format=schema_format(schema)
+        )
+    assert raised.value.param == "response_format"
+    assert f"'{keyword}'" in raised.value.message
+
+
+async def test_a_broken_grammar_is_refused_and_the_model_lives(client: AsyncOpenAI) -> None:
+    for grammar in ('root ::= "a', "no ::= rules", 'root ::= root "a"', "root ::= missing"):
+        with pytest.raises(openai.BadRequestError) as raised:
+            await client.chat.completions.create(
+                model="plain", messages=ASKED, extra_body={"grammar": grammar}
+            )
+        assert raised.value.param == "grammar"
+    answer = await client.chat.completions.create(model="plain", messages=ASKED, max_tokens=2)
+    assert answer.choices[0].message.content

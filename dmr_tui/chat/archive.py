@@ -66,6 +66,7 @@ class Changes(Struct, frozen=True):
 
     chat: tuple[Any, ...]
     messages: list[tuple[Any, ...]]
+    """Rows whose content and stats are not JSON yet: an image takes its time to encode."""
     dropped: list[str]
     empty: bool
     """Nothing is left of it."""
@@ -155,7 +156,7 @@ class Archive:
                 " ON CONFLICT (id) DO UPDATE SET content = excluded.content, text = excluded.text,"
                 " reasoning = excluded.reasoning, stats = excluded.stats,"
                 " stopped = excluded.stopped",
-                changes.messages,
+                [_encoded(row) for row in changes.messages],
             )
             self._db.executemany(
                 "DELETE FROM messages WHERE id = ?", [(each,) for each in changes.dropped]
@@ -311,10 +312,15 @@ def snippet_of(text: str, words: Sequence[str]) -> tuple[str, tuple[tuple[int, i
 def _row(chat: str, node: Node) -> tuple[Any, ...]:
     parent = node.parent.id if node.parent is not None else ""
     return (
-        node.id, chat, parent, node.role, _text(node.message.content), node.text, node.reasoning,
-        node.model, None if node.stats is None else _text(node.stats), int(node.stopped),
-        node.created,
+        node.id, chat, parent, node.role, node.message.content, node.text, node.reasoning,
+        node.model, node.stats, int(node.stopped), node.created,
     )  # fmt: skip
+
+
+def _encoded(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    *before, content, text, reasoning, model, stats, stopped, created = row
+    numbers = None if stats is None else _text(stats)
+    return (*before, _text(content), text, reasoning, model, numbers, stopped, created)
 
 
 def _text(value: object) -> str:

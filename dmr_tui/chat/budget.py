@@ -13,6 +13,7 @@ from dmr_tui.chat.conversation import Conversation
 from dmr_tui.chat.names import same_model
 from dmr_tui.chat.tree import Node, text_of
 from dmr_tui.engine.request import ImagePart, Message
+from dmr_tui.errors import ModelNotFoundError
 from dmr_tui.runner.base import Runner
 
 _TOKENS_PER_BYTE = 0.3
@@ -108,11 +109,23 @@ def calibrate(conversation: Conversation, prompt_tokens: int) -> None:
 
 
 async def context_window(runner: Runner, model: str) -> int:
-    """Tokens of a model's context as it is loaded now; 0 when it is not in memory."""
-    for running in await runner.running():
-        if running.context_size and same_model(running.name, model):
+    """Tokens of a model's context as it is loaded now; 0 when it is not in memory.
+
+    Raises:
+        DmrError: as `Runner.running` says.
+    """
+    loaded = [each for each in await runner.running() if each.context_size]
+    for running in loaded:
+        if same_model(running.name, model):
             return running.context_size
-    return 0
+    if not loaded:
+        return 0
+    # It may be in memory under another of its tags, or be a file.
+    try:
+        wanted = (await runner.model(model)).id
+    except ModelNotFoundError:
+        return 0
+    return next((each.context_size for each in loaded if each.id == wanted), 0)
 
 
 def _used(conversation: Conversation, sent: list[Node]) -> tuple[int, bool]:

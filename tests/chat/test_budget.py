@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from pathlib import Path
 
 import pytest
 
@@ -10,8 +11,11 @@ from dmr_tui.chat.conversation import Conversation
 from dmr_tui.chat.stats import TurnStats
 from dmr_tui.chat.turn import Turn
 from dmr_tui.engine.profile import Profile, RunningModel
-from dmr_tui.engine.request import ChatRequest, Event, GenerateRequest, Limits, Message
+from dmr_tui.engine.request import ChatRequest, Event, GenerateRequest, Limits, Message, Sampling
 from dmr_tui.errors import ContextLengthError, EngineError, InvalidRequestError
+from dmr_tui.paths import Paths
+from dmr_tui.runner.local import LocalRunner
+from dmr_tui.settings import Settings
 from tests.support.fake_runner import MODEL, NAMES, FakeRunner
 
 PROSE = "the quick brown fox jumps over the lazy dog " * 5
@@ -124,6 +128,8 @@ async def test_the_window_is_that_of_the_loaded_model() -> None:
     runner = FakeRunner()
     assert await context_window(runner, MODEL.tags[0]) == 4096
     assert await context_window(runner, "llama3.2:1B-Q8_0") == 4096
+    assert await context_window(runner, MODEL.id) == 4096
+    assert await context_window(runner, "file.gguf") == 4096  # The runner knows it by its id.
     assert await context_window(runner, "nobody") == 0
     assert await context_window(runner, "sha256:" + "00" * 32) == 0
     assert await context_window(runner, "busy") == 0  # Still loading: not known yet.
@@ -215,3 +221,29 @@ async def test_nothing_to_compact() -> None:
         await compact(long_talk(1), FakeRunner())
     with pytest.raises(EngineError):
         await compact(long_talk(2), FakeRunner(words=(" ",)))
+
+
+async def test_a_real_engine_is_never_sent_too_much(tiny_gguf: Path) -> None:
+    paths = Paths.default()
+    runner = LocalRunner.open(paths, Settings())
+    talk = Conversation(
+        str(tiny_gguf),
+        "be brief",
+        Sampling(temperature=0.0),
+        Limits(max_tokens=30),
+        Profile(context_size=256),
+    )
+    left_out = 0
+    try:
+        for number in range(8):
+            turn = Turn(talk, runner, f"question {number}: what is the weather like today?")
+            await drain(turn)
+            assert turn.stats().completion_tokens == 30 or turn.reason == "stop"
+            left_out += turn.left_out
+        window = await context_window(runner, talk.model)
+    finally:
+        await runner.close()
+    assert window == 256
+    assert left_out > 0
+    assert measure(talk, window).measured
+    assert len(talk.path) == 16

@@ -299,7 +299,7 @@ async def test_ctx_and_compact(context: ChatContext, sessions: Sessions) -> None
     assert isinstance(context.runner, FakeRunner)
     context.runner.words = ("a summary",)
     assert "a summary of 2 messages" in (await do(context, "/compact")).text
-    assert "2 messages at the beginning" in (await do(context, "/ctx")).text
+    assert "no longer sent the oldest 2 messages" in (await do(context, "/ctx")).text
     assert (await sessions.load(context.conversation.id)).summary == "a summary"
 
 

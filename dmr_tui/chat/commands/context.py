@@ -26,7 +26,7 @@ def budget_text(budget: Budget) -> str:
         return f"The conversation takes {about}{budget.used} tokens; its model is not loaded."
     lines = [f"{about}{budget.used} of {budget.window} tokens are used ({budget.fraction:.0%})."]
     if budget.left_out:
-        lines.append(f"{_messages(budget.left_out)} at the beginning no longer sent.")
+        lines.append(f"The model is no longer sent the oldest {_messages(budget.left_out)}.")
     room = budget.window - budget.reserve - budget.used
     lines.append(
         f"{room} are left before the oldest turns are left out; /compact sums them up."

@@ -55,6 +55,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "load": Entry("exchange", "Take a model from a tar file"),
         "cp": Entry("exchange", "Copy a model to another store"),
         "package": Entry("package", "Make a model of files"),
+        "import": Entry("importing", "Use the models that other programs have"),
     },
     "Run models for other programs": {
         "serve": Entry("serve", "Serve models over HTTP, in the foreground"),

@@ -42,7 +42,7 @@ _NO_HARD_LINK = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP}
 
 Keep = Callable[[Collection[str]], None]
 OnBytes = Callable[[int], None]
-Adoption = Literal["reflink", "hard link", "symbolic link", "copy"]
+Adoption = Literal["already there", "reflink", "hard link", "symbolic link", "copy"]
 
 
 def ignore(_: object) -> None:

@@ -56,8 +56,8 @@ def copy_model(
         copied = target.add(manifest, reference)
         for tag in () if reference else model.tags:
             copied = target.add(manifest, parse_reference(tag))
-    order: tuple[Adoption, ...] = ("copy", "hard link")
-    return copied, next((way for way in order if way in ways), "reflink")
+    order: tuple[Adoption, ...] = ("copy", "hard link", "reflink")
+    return copied, next((way for way in order if way in ways), "already there")
 
 
 def _share(source: Store, target: Store, digest: str, size: int) -> Adoption:

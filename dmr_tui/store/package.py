@@ -84,7 +84,7 @@ def package_gguf(
     weights = find_shards(gguf)
     config = model_config([read_header(path) for path in weights], extras.context_size)
     files = [*(PartFile("gguf", path, path.name) for path in weights), *extras.files()]
-    made = Artifact((), config, _time(weights[0]), artifact_format)
+    made = Artifact((), config, file_time(weights[0]), artifact_format)
     return _enter(store, made, files, reference, on_progress)
 
 
@@ -120,7 +120,7 @@ def package_safetensors(
     files += [file for file in more if file.name not in taken]
     if artifact_format == "cncf" and extras.context_size is None:
         config = msgspec.structs.replace(config, context_size=None)
-    made = Artifact((), config, max(map(_time, weights)), artifact_format)
+    made = Artifact((), config, max(map(file_time, weights)), artifact_format)
     return _enter(store, made, files, reference, on_progress)
 
 
@@ -191,11 +191,22 @@ def _layer(
     store: Store, file: PartFile, lease: Hold, on_bytes: Callable[[int], None]
 ) -> Descriptor:
     blob = store.blobs.put_file(file.path, keep=lease.protect, on_bytes=on_bytes)
-    metadata = _FileMetadata(file.name, 0o644, 0, 0, blob.size, _time(file.path))
+    return describe_layer(file, blob.size, blob.digest)
+
+
+def describe_layer(file: PartFile, size: int, digest: str) -> Descriptor:
+    """The layer of a file; its media type is left to the artifact's format.
+
+    Args:
+        file: what it is and how it is called.
+        size: bytes.
+        digest: of its bytes.
+    """
+    metadata = _FileMetadata(file.name, 0o644, 0, 0, size, file_time(file.path))
     return Descriptor(
-        "",  # the artifact's format says it
-        blob.size,
-        blob.digest,
+        "",
+        size,
+        digest,
         {
             FILE_PATH: file.name,
             FILE_METADATA: gojson.encode(metadata).decode(),
@@ -208,7 +219,7 @@ def _from(start: int, total: int, on_progress: OnProgress) -> Callable[[int], No
     return lambda count: on_progress(start + count, total)
 
 
-def _time(path: Path) -> str:
+def file_time(path: Path) -> str:
     """When a file changed, in RFC 3339, unless the environment fixes the time."""
     fixed = os.environ.get("SOURCE_DATE_EPOCH", "").strip()
     if fixed and not fixed.isdecimal():

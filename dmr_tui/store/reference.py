@@ -37,7 +37,8 @@ _CANONICAL = re.compile(r"(?!index\.docker\.io/|hf\.co/)[^/]*[.:][^/]*/.*[:@][^/
 _WORD = r"[a-z0-9]+(?:[._-][a-z0-9]+)*"
 _PLAIN = re.compile(
     rf"(?=.{{1,200}}$)docker\.io/(?:ai/(?=[a-z0-9-]*[g-z-])(?P<own>{_WORD})"
-    rf"|(?!(?:ai|library|localhost)/)(?P<name>[a-z0-9]+(?:-[a-z0-9]+)*/{_WORD})):(?P<tag>\w[\w.-]{0, 127})",
+    rf"|(?!(?:ai|library|localhost)/)(?P<name>[a-z0-9]+(?:-[a-z0-9]+)*/{_WORD}))"
+    r":(?P<tag>\w[\w.-]{0,127})",
     re.ASCII,
 )
 

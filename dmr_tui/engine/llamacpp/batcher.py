@@ -9,18 +9,15 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from time import perf_counter
 from typing import TypeAlias
 
 from dmr_tui.engine.llamacpp.context import Context
+from dmr_tui.engine.llamacpp.memory import Memory
 from dmr_tui.engine.llamacpp.model import Vocabulary
+from dmr_tui.engine.llamacpp.pace import Pace
 from dmr_tui.engine.llamacpp.sequence import Sequence
 from dmr_tui.engine.request import Event, FinishReason
-
-PROMPT_CHUNK = 64
-"""Prompt tokens of a pass while answers run: what keeps them flowing while others begin."""
-
-HEADROOM = 32
-"""Tokens that each running answer should still have room for when a new one is admitted."""
 
 Happening: TypeAlias = tuple[int, Event]
 """An event and the request that it belongs to."""
@@ -43,18 +40,24 @@ class Batcher:
     always goes on.
     """
 
-    def __init__(self, context: Context, vocabulary: Vocabulary) -> None:
+    def __init__(self, context: Context, vocabulary: Vocabulary, pace: Pace | None = None) -> None:
         self._context = context
         self._vocabulary = vocabulary
+        self._pace = pace or Pace()
+        self._memory = Memory(context)
         self._waiting: deque[Sequence] = deque()
         self._running: list[Sequence] = []
         """In the order of their admission."""
-        self._slots = list(range(context.sequences))
 
     @property
     def idle(self) -> bool:
         """There is nothing to do."""
         return not (self._running or self._waiting)
+
+    @property
+    def waiting(self) -> int:
+        """How many sequences have no place yet."""
+        return len(self._waiting)
 
     def add(self, sequence: Sequence) -> None:
         """Queue a sequence whose prompt fits into the context."""
@@ -70,7 +73,8 @@ class Batcher:
         """Drop every request that has a place, and say which: their state is lost."""
         dropped = list(self._running)
         for sequence in dropped:
-            self._remove(sequence)
+            self._leave(sequence)
+            sequence.close()
         return [sequence.request for sequence in dropped]
 
     def step(self) -> list[Happening]:
@@ -79,39 +83,55 @@ class Batcher:
         Raises:
             EngineError: the computation failed; see `drop_all`.
         """
-        happenings = list(self._admit())
-        parts = self._fill()
+        self._admit()
+        happenings = list(self._begin())
+        flowing = any(sequence.generated for sequence in self._running)
+        parts = self._fill(flowing)
+        tokens = sum(part.tokens for part in parts)
+        self._memory.make_room(tokens)
+        started = perf_counter()
         if not self._context.decode():
             return happenings + list(self._give_way())
+        if flowing:
+            read = sum(part.tokens for part in parts if part.tokens > 1)
+            self._pace.note(read, perf_counter() - started)
         for part in parts:
             part.sequence.computed += part.tokens
+            self._memory.grow(part.sequence.slot, part.tokens)
             if part.sequence.pending == 0:
                 happenings += self._advance(part.sequence, part.index)
         return happenings
 
-    def _admit(self) -> Iterator[Happening]:
-        while self._waiting and self._slots:
+    def _admit(self) -> None:
+        while self._waiting and len(self._running) < self._context.sequences:
             sequence = self._waiting[0]
-            claimed = sum(len(running.tokens) + HEADROOM for running in self._running)
-            if self._running and claimed + len(sequence.tokens) > self._context.size:
+            if not self._memory.fits(sequence.tokens):
                 return
             self._waiting.popleft()
             self._running.append(sequence)
-            for event in sequence.admit(self._slots.pop()):
-                yield sequence.request, event
+            sequence.admit(self._memory.admit(sequence.tokens))
 
-    def _fill(self) -> list[_Part]:
+    def _begin(self) -> Iterator[Happening]:
+        """Let newcomers take what is computed already, or wait for what is about to be."""
+        for sequence in self._running:
+            if not sequence.begun:
+                shared = self._memory.begin(sequence.slot, sequence.tokens)
+                if shared is not None:
+                    for event in sequence.begin(shared):
+                        yield sequence.request, event
+
+    def _fill(self, flowing: bool) -> list[_Part]:
         """Fill the batch: first the running answers, then as much of the prompts as is right."""
         batch = self._context.batch
         batch.clear()
-        answering = [sequence for sequence in self._running if sequence.pending == 1]
-        parts = [self._put(sequence, 1) for sequence in answering]
-        left = min(batch.room, PROMPT_CHUNK) if answering else batch.room
-        for sequence in self._running:
-            count = min(sequence.pending, left)
-            if sequence.pending > 1 and count:
+        begun = [sequence for sequence in self._running if sequence.begun]
+        parts = [self._put(sequence, 1) for sequence in begun if sequence.pending == 1]
+        reading = [sequence for sequence in begun if sequence.pending > 1]
+        room = min(batch.room, self._pace.chunk) if flowing else batch.room
+        shares = share_out(room, [sequence.pending for sequence in reading])
+        for sequence, count in zip(reading, shares, strict=True):
+            if count:
                 parts.append(self._put(sequence, count))
-                left -= count
         return parts
 
     def _put(self, sequence: Sequence, count: int) -> _Part:
@@ -154,18 +174,42 @@ class Batcher:
 
     def _suspend(self, sequence: Sequence) -> None:
         """Take a sequence's place away; it is the next to be admitted."""
-        self._free(sequence)
+        self._leave(sequence)
         sequence.lose_place()
         self._waiting.appendleft(sequence)
 
     def _remove(self, sequence: Sequence) -> None:
+        """End a sequence; what it computed may be of use to others."""
         if sequence in self._waiting:
             self._waiting.remove(sequence)
         else:
-            self._free(sequence)
+            self._running.remove(sequence)
+            self._memory.keep(sequence.slot, sequence.tokens)
         sequence.close()
 
-    def _free(self, sequence: Sequence) -> None:
+    def _leave(self, sequence: Sequence) -> None:
+        """Take a sequence's place and all that it holds."""
         self._running.remove(sequence)
-        self._context.forget(sequence.slot)
-        self._slots.append(sequence.slot)
+        self._memory.forget(sequence.slot)
+
+
+def share_out(room: int, wants: list[int]) -> list[int]:
+    """Divide the tokens of a pass among prompts.
+
+    The first one gets at least half, so that it does not wait for ever; the rest goes to those
+    that need least, so that they do not wait for long.
+
+    Args:
+        room: how many tokens there are.
+        wants: what each prompt still needs, the oldest first.
+
+    Returns:
+        What each gets, in the same order.
+    """
+    shares = [min(want, (room + 1) // 2 if at == 0 else 0) for at, want in enumerate(wants)]
+    left = room - sum(shares)
+    for at in sorted(range(len(wants)), key=lambda at: wants[at] - shares[at]):
+        more = min(left, wants[at] - shares[at])
+        shares[at] += more
+        left -= more
+    return shares

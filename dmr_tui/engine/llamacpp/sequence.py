@@ -77,13 +77,17 @@ class Sequence:
         self.computed = 0
         self.slot = NO_SLOT
         """Its sequence id in llama.cpp while it is admitted."""
+        self.begun = False
+        """It has what it can share with others, and is being computed."""
         self._prompt_tokens = len(prompt)
+        self._cached_tokens = 0
         self._limit = limit
         self._sampler = sampler
         self._text = text or AnswerText(PlainReader())
         self.marks = marks
         """Control tokens whose spelling belongs to the text."""
         self._thoughts = thoughts or Thoughts(None, [])
+        self._started = False
         self._admitted: float | None = None
         self._first_token: float | None = None
 
@@ -97,18 +101,27 @@ class Sequence:
         """Tokens of the answer so far, an end token included."""
         return len(self.tokens) - self._prompt_tokens
 
-    def admit(self, slot: int) -> list[Event]:
+    def admit(self, slot: int) -> None:
         """Take a place in KV memory."""
         self.slot = slot
-        if self._admitted is not None:
+        if self._admitted is None:
+            self._admitted = perf_counter()
+
+    def begin(self, shared: int) -> list[Event]:
+        """Start to compute, behind so many tokens that are there already."""
+        self.computed = shared
+        self.begun = True
+        if self._started:
             return []
-        self._admitted = perf_counter()
-        return [Started(prompt_tokens=self._prompt_tokens)]
+        self._started = True
+        self._cached_tokens = shared
+        return [Started(prompt_tokens=self._prompt_tokens, cached_tokens=shared)]
 
     def lose_place(self) -> None:
-        """Give the place up; everything has to be computed again."""
+        """Give the place up; what nobody else has must be computed again."""
         self.slot = NO_SLOT
         self.computed = 0
+        self.begun = False
 
     def draw(self, index: int) -> int | None:
         """The next token, from the logits at an index of the batch.
@@ -147,6 +160,7 @@ class Sequence:
         usage = Usage(
             prompt_tokens=self._prompt_tokens,
             completion_tokens=self.generated,
+            cached_tokens=self._cached_tokens,
             prompt_seconds=first - begun,
             generation_seconds=now - first,
         )

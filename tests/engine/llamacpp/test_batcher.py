@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from dmr_tui.engine.llamacpp.batcher import Batcher
+from dmr_tui.engine.llamacpp.batcher import Batcher, share_out
 from dmr_tui.engine.llamacpp.context import Context
 from dmr_tui.engine.llamacpp.model import Model
 from dmr_tui.engine.llamacpp.native import NativeLog, llama
+from dmr_tui.engine.llamacpp.pace import FIRST_CHUNK, Pace
 from dmr_tui.engine.llamacpp.sampling import Sampler
 from dmr_tui.engine.llamacpp.sequence import Sequence
 from dmr_tui.engine.request import Delta, Event, Finished, Sampling, Started
@@ -37,7 +38,14 @@ def context(model: Model) -> Context:
 @pytest.fixture
 def batcher(context: Context, model: Model) -> Batcher:
     """Four places in that room."""
-    return Batcher(context, model.vocabulary)
+    return Batcher(context, model.vocabulary, Steady())
+
+
+class Steady(Pace):
+    """Learns nothing, so that every run is alike."""
+
+    def note(self, prompt_tokens: int, seconds: float) -> None:
+        assert seconds > 0
 
 
 def sequence(context: Context, number: int, prompt: Many[int], limit: int) -> Sequence:
@@ -64,9 +72,14 @@ def run(batcher: Batcher, context: Context) -> list[tuple[int, Event]]:
         for running in batcher._running:
             last = running.computed - 1
             assert stored(context, running.slot) == (min(0, last), last)
-        used = {running.slot for running in batcher._running}
-        for free in set(range(context.sequences)) - used:
+        memory = batcher._memory
+        assert {running.slot for running in batcher._running} == set(memory._running)
+        for kept, holding in memory._kept.items():
+            assert stored(context, kept) == (0, holding.computed - 1)
+        for free in memory._free:
             assert stored(context, free) == (-1, -1)
+        assert len(memory._free) + len(memory._kept) + len(memory._running) == context.ids
+        assert memory.used <= context.size
     return happenings
 
 
@@ -113,7 +126,7 @@ def test_a_long_prompt_is_read_in_parts(batcher: Batcher, context: Context) -> N
             assert after[1].generated == before[1] + 1
         if 2 in after and not after[2].generated:
             computed.append(after[2].computed)
-    assert computed == [64, 128]
+    assert computed == [FIRST_CHUNK, 2 * FIRST_CHUNK]
 
 
 def test_cancelled_ones_leave_nothing(batcher: Batcher, context: Context) -> None:
@@ -190,3 +203,21 @@ def answer(model: Model, prompt: list[int]) -> Whole:
     batcher.add(one)
     events = [event for _, event in run(batcher, context)]
     return Whole(one.tokens, events)
+
+
+@pytest.mark.parametrize(
+    ("room", "wants", "shares"),
+    [
+        (64, [], []),
+        (64, [10], [10]),
+        (64, [500], [64]),
+        (64, [500, 20], [44, 20]),
+        (64, [500, 20, 40], [32, 20, 12]),
+        (64, [500, 400, 300], [32, 0, 32]),
+        (7, [500, 400], [4, 3]),
+        (100, [10, 20, 30], [10, 20, 30]),
+    ],
+)
+def test_prompts_share_a_pass(room: int, wants: list[int], shares: list[int]) -> None:
+    """Half for the oldest, so that it goes on; the rest for those who need least."""
+    assert share_out(room, wants) == shares

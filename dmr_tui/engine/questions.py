@@ -5,11 +5,11 @@ Like requests and events they are plain data that crosses the pipe to a worker a
 
 from __future__ import annotations
 
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
 from msgspec import Struct
 
-from dmr_tui.engine.request import Message
+from dmr_tui.engine.request import ChatRequest
 
 A = TypeVar("A")
 
@@ -81,8 +81,7 @@ class DetokenizeQuestion(Question[Text], frozen=True, tag="detokenize"):
 class TemplateQuestion(Question[Text], frozen=True, tag="template"):
     """Write a conversation as the model's chat template does."""
 
-    messages: list[Message]
-    options: dict[str, Any] = {}
+    request: ChatRequest
 
 
 class Props(Struct, frozen=True, tag="props"):

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from msgspec import Struct, field
 
 from dmr_tui.engine.profile import Profile, RunningModel
+from dmr_tui.engine.questions import A, Question
 from dmr_tui.engine.request import Event, GenerateRequest
 from dmr_tui.store.manifest import ModelConfig
 from dmr_tui.store.transfer.progress import TransferProgress
@@ -147,8 +148,16 @@ class Runner(Protocol):
         """
         ...
 
+    async def ask(self, model: str, question: Question[A]) -> A:
+        """The reply to a question, loading the model first if need be."""
+        ...
+
     async def load(self, model: str, *, profile: Profile | None = None) -> None:
         """Have the model in memory."""
+        ...
+
+    async def profile(self, model: str) -> Profile:
+        """What was stored for a model with `configure`."""
         ...
 
     async def configure(self, model: str, profile: Profile) -> None:

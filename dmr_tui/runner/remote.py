@@ -18,11 +18,14 @@ import msgspec
 from msgspec import Struct
 
 from dmr_tui.engine.profile import Profile, RunningModel
+from dmr_tui.engine.questions import A, Question
 from dmr_tui.engine.request import Event, GenerateRequest
 from dmr_tui.errors import DmrError, ModelNotFoundError, RegistryError, UnavailableError, to_error
 from dmr_tui.runner.answers import read_events, to_body
 from dmr_tui.runner.base import DiskUsage, Model, Removed, RunnerStatus
+from dmr_tui.runner.configuration import Configured, to_configuration, to_profile
 from dmr_tui.runner.connection import SECONDS, Connection
+from dmr_tui.runner.inquiries import inquire
 from dmr_tui.settings import parse_duration
 from dmr_tui.store.reference import parse_reference
 from dmr_tui.store.transfer.progress import LayerProgress, TransferProgress
@@ -208,6 +211,10 @@ class RemoteRunner:
             async for event in events:
                 yield event
 
+    async def ask(self, model: str, question: Question[A]) -> A:
+        """See `Runner.ask`; Docker's server knows embeddings and ranks only."""
+        return await inquire(self._connection.ask, model, question)
+
     async def load(self, model: str, *, profile: Profile | None = None) -> None:
         """See `Runner.load`."""
         body: dict[str, Any] = {"model": model}
@@ -221,17 +228,15 @@ class RemoteRunner:
             timeout=None,
         )
 
+    async def profile(self, model: str) -> Profile:
+        """See `Runner.profile`."""
+        answer = await self._connection.ask("GET", "/engines/_configure", params={"model": model})
+        found = self._decode(answer, list[Configured])
+        return next((to_profile(each.config) for each in found), Profile())
+
     async def configure(self, model: str, profile: Profile) -> None:
         """See `Runner.configure`."""
-        fields = {
-            "context-size": profile.context_size,
-            "threads": profile.threads,
-            "gpu-layers": profile.gpu_layers,
-            "keep_alive": None if profile.keep_alive is None else _duration(profile.keep_alive),
-            "sampling": msgspec.to_builtins(profile.sampling) or None,
-        }
-        said = {key: value for key, value in fields.items() if value is not None}
-        body = {"model": model, **said}
+        body = {"model": model, **msgspec.to_builtins(to_configuration(profile))}
         await self._connection.ask("POST", "/engines/_configure", body=body)
 
     async def running(self) -> list[RunningModel]:
@@ -331,10 +336,6 @@ def _unix(stamp: str) -> float | None:
         return msgspec.convert(stamp, datetime).timestamp()
     except msgspec.ValidationError:
         return None
-
-
-def _duration(seconds: float) -> str:
-    return "-1" if seconds < 0 else f"{seconds:g}s"
 
 
 def _quoted(name: str) -> str:

@@ -19,8 +19,10 @@ from dmr_tui.runner.base import Runner
 from dmr_tui.server import errors
 from dmr_tui.server.body import json_response
 from dmr_tui.server.engines import Engines
+from dmr_tui.server.llama_server import LlamaServer
 from dmr_tui.server.models import Models
 from dmr_tui.server.openai import OpenAI
+from dmr_tui.server.pooling import Pooling
 from dmr_tui.server.security import Guard
 from dmr_tui.settings import Settings
 
@@ -56,6 +58,8 @@ def create_app(
         *Models(runner, closing).routes(),
         *Engines(runner, closing).routes(),
         *OpenAI(runner, closing).routes(),
+        *Pooling(runner, closing).routes(),
+        *LlamaServer(runner, closing).routes(),
     ]
     listener = settings.host if host is None else host
     app = Starlette(

@@ -85,6 +85,18 @@ def stored_name(name: str) -> str:
     return name
 
 
+def named_model(request: Request, asked: str | None) -> str:
+    """The model that the path names, or else the body.
+
+    Raises:
+        InvalidRequestError: neither does.
+    """
+    model = request.path_params.get("model") or asked
+    if not model:
+        raise InvalidRequestError("model is required", param="model")
+    return stored_name(str(model))
+
+
 def json_response(payload: Any, status: int = 200) -> Response:
     """An answer of one JSON document."""
     return Response(msgspec.json.encode(payload), status, media_type="application/json")

@@ -6,18 +6,17 @@ import asyncio
 from datetime import UTC, datetime
 from typing import Any
 
-from msgspec import Struct, field
+from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from dmr_tui.engine.profile import Profile, RunningModel
-from dmr_tui.engine.request import Sampling
 from dmr_tui.errors import InvalidRequestError
 from dmr_tui.runner.base import Runner
+from dmr_tui.runner.configuration import Configuration, Configured, to_configuration, to_profile
 from dmr_tui.server.body import decode, json_response, read_body, stored_name
 from dmr_tui.server.exchange import attend
-from dmr_tui.settings import parse_duration
 
 _NEVER = "0001-01-01T00:00:00Z"
 """Go's zero time."""
@@ -31,21 +30,13 @@ class UnloadBody(Struct, frozen=True):
     models: list[str] | None = None
 
 
-class ConfigureBody(Struct, frozen=True, rename="kebab"):
-    """The body of `POST /engines/_configure`.
-
-    `threads`, `gpu-layers` and `sampling` are this program's own.
-    """
+class ConfigureBody(Configuration, frozen=True, kw_only=True, rename="kebab"):
+    """The body of `POST /engines/_configure`."""
 
     model: str
-    context_size: int | None = None
     raw_runtime_flags: str | None = None
     runtime_flags: list[str] | None = None
     speculative: Any = None
-    threads: int | None = None
-    gpu_layers: int | None = None
-    sampling: Sampling | None = None
-    keep_alive: str | float | None = field(default=None, name="keep_alive")
 
 
 class Engines:
@@ -64,7 +55,9 @@ class Engines:
             Route("/engines/df", self.disk_usage),
             Route("/engines/unload", self.unload, methods=["POST"]),
             Route("/engines/_configure", self.configure, methods=["POST"]),
+            Route("/engines/_configure", self.configured),
             Route("/engines/llama.cpp/_configure", self.configure, methods=["POST"]),
+            Route("/engines/llama.cpp/_configure", self.configured),
         ]
 
     async def status(self, request: Request) -> Response:
@@ -102,18 +95,24 @@ class Engines:
         body = decode(await read_body(request), ConfigureBody)
         if body.raw_runtime_flags or body.runtime_flags or body.speculative:
             raise InvalidRequestError("runtime flags and draft models are not supported yet")
-        keep_alive = body.keep_alive
-        if isinstance(keep_alive, str):
-            keep_alive = parse_duration(keep_alive, "keep_alive")
-        profile = Profile(
-            context_size=body.context_size,
-            keep_alive=keep_alive,
-            threads=body.threads,
-            gpu_layers=body.gpu_layers,
-            sampling=body.sampling or Sampling(),
-        )
-        await self._runner.configure(stored_name(body.model), profile)
+        await self._runner.configure(stored_name(body.model), to_profile(body))
         return Response(status_code=202)
+
+    async def configured(self, request: Request) -> Response:
+        """`GET /engines/_configure`: of the model that is named, or of all that have settings."""
+        asked = request.query_params.get("model")
+        if asked:
+            models = [await self._runner.model(stored_name(asked))]
+        else:
+            models = await self._runner.models()
+        rows = []
+        for model in models:
+            name = model.tags[0] if model.tags else model.id
+            profile = await self._runner.profile(name)
+            if asked or profile != Profile():
+                config = to_configuration(profile)
+                rows.append(Configured("llama.cpp", name, model.id, "completion", config))
+        return json_response(rows)
 
 
 def _describe(model: RunningModel) -> dict[str, Any]:

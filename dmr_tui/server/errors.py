@@ -15,6 +15,19 @@ CLIENT_LEFT = 499
 """nginx's status for an answer that nobody waits for any more; only logs ever see it."""
 
 
+_JSON_ROUTES = (
+    "/apply-template",
+    "/completions",
+    "/detokenize",
+    "/embeddings",
+    "/props",
+    "/rerank",
+    "/score",
+    "/tokenize",
+)
+"""Ends of paths that belong to APIs with error objects, also where there is no `/v1/` in them."""
+
+
 class BodyTooLargeError(InvalidRequestError):
     """The request's body is longer than the server reads."""
 
@@ -87,7 +100,7 @@ def render(
     path: str = connection.scope["path"]
     transfer = path == "/models/create" or path.endswith("/push")
     reads_json = "application/json" in connection.headers.get("accept", "") and not transfer
-    if "/v1/" in path or path.endswith("/completions") or reads_json:
+    if "/v1/" in path or path.endswith(_JSON_ROUTES) or reads_json:
         return json_error(error, headers)
     return text_error(error, headers)
 

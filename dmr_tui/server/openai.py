@@ -39,10 +39,7 @@ from dmr_tui.server.openai_request import (
     to_chat,
     to_completions,
 )
-
-# Fixed names first: a backend's name wins over a model's. LiteLLM leaves out the `/v1`.
-_PREFIXES = ("/engines/v1", "/engines/llama.cpp/v1", "/engines/llama.cpp", "/v1")
-_MODEL_PREFIX = "/engines/{model:path}/v1"
+from dmr_tui.server.prefixes import MODEL_PREFIX, PREFIXES
 
 
 class OpenAI:
@@ -57,7 +54,7 @@ class OpenAI:
         """Every path, in the order in which they must be tried."""
         return [
             route
-            for prefix in (*_PREFIXES, _MODEL_PREFIX)
+            for prefix in (*PREFIXES, MODEL_PREFIX)
             for route in (
                 Route(f"{prefix}/chat/completions", self.chat, methods=["POST"]),
                 Route(f"{prefix}/completions", self.completions, methods=["POST"]),

@@ -22,7 +22,6 @@ from dmr_tui.engine.questions import (
     TemplateQuestion,
     TokenizeQuestion,
 )
-from dmr_tui.engine.request import Message
 from dmr_tui.errors import ContextLengthError, InvalidRequestError
 from tests.engine.asking import ANY, ask, chat
 from tests.support.gguf_maker import write_tiny_bert
@@ -162,7 +161,7 @@ async def test_an_embedding_model_does_not_chat(manager: EngineManager, embed: M
     with pytest.raises(InvalidRequestError, match="is for embedding, not for reranking"):
         await manager.ask(embed, RankQuestion(A, [B]), ANY)
     with pytest.raises(InvalidRequestError, match="no chat template"):
-        await manager.ask(embed, TemplateQuestion([Message("user", "Hello")]), ANY)
+        await manager.ask(embed, TemplateQuestion(chat("Hello")), ANY)
     assert await vectors(manager, embed, A)
 
 

@@ -6,10 +6,11 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from dmr_tui.engine.checks import check_request
 from dmr_tui.engine.profile import Profile, RunningModel
+from dmr_tui.engine.questions import A, AnyReply, Question
 from dmr_tui.engine.request import (
     ChatRequest,
     Delta,
@@ -59,6 +60,10 @@ class FakeRunner:
     endless: bool = False
     """Never finish: after the words, wait until the consumer closes the stream."""
     asked: list[tuple[str, GenerateRequest, Profile | None]] = field(default_factory=list)
+    questions: list[tuple[str, Question[Any]]] = field(default_factory=list)
+    replies: list[AnyReply] = field(default_factory=list)
+    """What the next questions get."""
+    stored: Profile = field(default_factory=Profile)
     calls: list[tuple[Any, ...]] = field(default_factory=list)
     open_streams: int = 0
     waiting: asyncio.Event = field(default_factory=asyncio.Event)
@@ -199,6 +204,17 @@ class FakeRunner:
     async def load(self, model: str, *, profile: Profile | None = None) -> None:
         self._known(model)
         self.calls.append(("load", model, profile))
+
+    async def ask(self, model: str, question: Question[A]) -> A:
+        self._known(model)
+        self.questions.append((model, question))
+        if self.failure is not None:
+            raise self.failure
+        return cast(A, self.replies.pop(0))
+
+    async def profile(self, model: str) -> Profile:
+        self._known(model)
+        return self.stored
 
     async def configure(self, model: str, profile: Profile) -> None:
         self._known(model)

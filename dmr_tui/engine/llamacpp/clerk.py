@@ -18,7 +18,6 @@ from dmr_tui.engine.questions import (
     TokenizeQuestion,
     Tokens,
 )
-from dmr_tui.engine.request import ChatRequest
 from dmr_tui.errors import InvalidRequestError
 
 if TYPE_CHECKING:
@@ -53,10 +52,9 @@ class Clerk:
                 return self._tokenize(question)
             case DetokenizeQuestion(tokens):
                 return Text(self._vocabulary.join(tokens))
-            case TemplateQuestion(messages, options):
+            case TemplateQuestion(request):
                 if self._prompts is None:
                     raise InvalidRequestError("this model has no chat template: it cannot chat")
-                request = ChatRequest(messages, template_options=options)
                 return Text(self._prompts().render(request))
             case PropsQuestion():
                 return self._props

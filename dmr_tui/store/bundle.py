@@ -45,7 +45,13 @@ class Bundle:
 
 
 def open_bundle(
-    folder: Path, name: str, manifest: Manifest, config: ModelConfig, blobs: BlobStore
+    folder: Path,
+    name: str,
+    manifest: Manifest,
+    config: ModelConfig,
+    blobs: BlobStore,
+    *,
+    hard: bool = True,
 ) -> Bundle:
     """Lay out a model's files.
 
@@ -55,6 +61,7 @@ def open_bundle(
         manifest: says which blobs and, for v0.2 and CNCF, under which paths.
         config: what becomes `config.json`.
         blobs: where the bytes are.
+        hard: link to the blobs' inodes, so that the files stay while the bundle does; else by path.
 
     Raises:
         UnsupportedModelError: not a GGUF model, or one whose paths lead outside the bundle.
@@ -75,7 +82,7 @@ def open_bundle(
             )
     with durable.reporting(f"make the bundle {folder}"):
         for path, layer in files.items():
-            _link(blobs.path(layer.digest), folder / "model" / path)
+            _link(blobs.path(layer.digest), folder / "model" / path, hard=hard)
         _write_config(folder / "config.json", config)
     projector = next(filter(_is_projector, files), None)
     template = next((path for path in files if path.endswith(".jinja")), None)
@@ -147,14 +154,17 @@ def _is_projector(path: str) -> bool:
     return path.endswith(".mmproj") or (path.endswith(".gguf") and "mmproj" in path.lower())
 
 
-def _link(blob: Path, target: Path) -> None:
+def _link(blob: Path, target: Path, *, hard: bool) -> None:
     """Have a blob under another name: one inode where possible, else a symbolic link."""
     if target.exists() and target.samefile(blob):
         return
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.{os.urandom(5).hex()}")
     try:
-        link(blob, temporary)
+        if hard:
+            link(blob, temporary)
+        else:
+            temporary.symlink_to(blob.resolve())
         os.replace(temporary, target)
     finally:
         # Renaming one link of a file onto another of the same file does nothing.

@@ -6,6 +6,7 @@ that holds the name is synced too.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Iterator
@@ -13,6 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dmr_tui.errors import StoreError
+
+_READ_ONLY = {errno.EROFS, errno.EACCES, errno.EPERM}
 
 
 @contextmanager
@@ -29,6 +32,11 @@ def reporting(doing: str) -> Iterator[None]:
             f"cannot {doing}: {error.strerror or error}",
             "check the folder's permissions and free space, or choose another with MODELS_PATH",
         ) from error
+
+
+def is_read_only(error: BaseException | None) -> bool:
+    """Whether a failure says that a file system or a folder may only be read."""
+    return isinstance(error, OSError) and error.errno in _READ_ONLY
 
 
 def read(path: Path) -> bytes:

@@ -8,7 +8,6 @@ leaves none behind. Leases are written and read under the store's lock.
 
 from __future__ import annotations
 
-import errno
 import itertools
 import os
 from collections.abc import Collection, Iterator
@@ -24,8 +23,6 @@ from dmr_tui.store import durable
 from dmr_tui.store.locking import locked
 
 _numbers = itertools.count()
-# What a store answers that may be read only.
-_READ_ONLY = {errno.EROFS, errno.EACCES, errno.EPERM}
 
 
 class Claim(Struct, frozen=True, omit_defaults=True):
@@ -84,7 +81,7 @@ class Leases:
             try:
                 durable.make_folder(path.parent)
             except OSError as error:
-                if error.errno in _READ_ONLY:
+                if durable.is_read_only(error):
                     return None
                 raise
         if not os.access(path.parent, os.W_OK):

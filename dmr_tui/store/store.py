@@ -66,8 +66,22 @@ class StoredModel:
 class Store:
     """The models below one root; safe for many processes at once. Reading creates nothing."""
 
-    def __init__(self, root: Path, *, default_registry: str = DOCKER_HUB) -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        default_registry: str = DOCKER_HUB,
+        spare_bundles: Path | None = None,
+    ) -> None:
+        """Look at a store; nothing is read or made yet.
+
+        Args:
+            root: its folder.
+            default_registry: what a name without a registry means.
+            spare_bundles: where bundles go while the store may only be read.
+        """
         self.root = root
+        self._spare_bundles = spare_bundles
         self.blobs = BlobStore(root)
         self._manifests = root / "manifests" / "sha256"
         self.index = Index(root)
@@ -198,8 +212,14 @@ class Store:
             UnsupportedModelError: it is not a GGUF model.
             StoreError: a blob is missing or damaged, or the bundle cannot be written.
         """
-        folder = self.bundle_path(model.id)
-        return open_bundle(folder, model.name, model.manifest, model.config, self.blobs)
+        parts = (model.name, model.manifest, model.config, self.blobs)
+        try:
+            return open_bundle(self.bundle_path(model.id), *parts)
+        except StoreError as error:
+            if self._spare_bundles is None or not durable.is_read_only(error.__cause__):
+                raise
+        # By path, not by inode: bundles out of sight must not keep removed models on the disk.
+        return open_bundle(self._spare_bundles / _hex(model.id), *parts, hard=False)
 
     def require_unused(self, model_id: str, name: str) -> None:
         """Refuse to remove what is loaded; to be called under the lock.

@@ -15,6 +15,7 @@ import msgspec
 from dmr_tui import __version__
 from dmr_tui.engine.files import ModelFiles
 from dmr_tui.engine.profile import Profile, RunningModel
+from dmr_tui.engine.questions import A, Question
 from dmr_tui.engine.request import Event, GenerateRequest
 from dmr_tui.errors import ConflictError, InvalidRequestError
 from dmr_tui.paths import Paths
@@ -191,11 +192,22 @@ class LocalRunner:
             async for event in events:
                 yield event
 
+    async def ask(self, model: str, question: Question[A]) -> A:
+        """See `Runner.ask`."""
+        files, settings = await asyncio.to_thread(self._resolve, model, None)
+        async with self._kept(files):
+            return await self.engine.ask(files, question, settings)
+
     async def load(self, model: str, *, profile: Profile | None = None) -> None:
         """See `Runner.load`."""
         files, settings = await asyncio.to_thread(self._resolve, model, profile)
         async with self._kept(files):
             await self.engine.load(files, settings)
+
+    async def profile(self, model: str) -> Profile:
+        """See `Runner.profile`."""
+        _, stored = await asyncio.to_thread(self._resolve, model, None)
+        return stored
 
     async def configure(self, model: str, profile: Profile) -> None:
         """See `Runner.configure`; what `profile` does not say stays as it was."""

@@ -12,6 +12,11 @@ from tests.support.gguf_maker import write_tiny_llama
 pytest_plugins = ["tests.support.registry"]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Options of single tests that can do more than they do by default."""
+    parser.addoption("--fuzz", type=int, default=100, help="how many damaged models are tried")
+
+
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty HOME; nothing of the user's own environment reaches a test."""

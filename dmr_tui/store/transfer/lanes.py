@@ -120,20 +120,20 @@ class Crew:
         lanes: list[Future[None]] = []
         for _ in range(count):
             with self._lock:
-                run = self._claim(count)
+                run = self._claim()
                 if run is None:
                     break
                 self._active += 1
             lanes.append(pool.submit(self._lane, run))
         return lanes
 
-    def _claim(self, hands: int) -> Run | None:
+    def _claim(self) -> Run | None:
         """The next run for one lane more; to be called with the lock."""
         if self._active >= self._most or self._stopping:
             return None
         if self._rangeless:
             return None if self._active else self._pieces.claim_rest()
-        return self._pieces.claim(max(hands, self._active + 1))
+        return self._pieces.claim(min(max(FIRST, self._active + 1), self._most))
 
     def _lane(self, run: Run | None) -> None:
         attempts = self._persistence.begin()
@@ -144,7 +144,7 @@ class Crew:
                     self._active -= 1
                     if not whole:
                         self._pieces.release(run)
-                    run = self._claim(0) if whole else None
+                    run = self._claim() if whole else None
                     self._active += run is not None
         except BaseException:
             with self._lock:

@@ -96,11 +96,11 @@ def pull(
             reporter.success(f"Using cached model: {model.config.size or _human(model.size)}")
             return model
         _require_space(store, layers, reference)
-        _fetch(repository, store, manifest.config, lambda _: None, wire.persistence)
+        _fetch(repository.blobs, store, manifest.config, lambda _: None, wire.persistence)
         _examine_config(store, manifest, reference)
         for layer in layers:
             tell = reporter.layer(layer.digest, layer.size)
-            _fetch(repository, store, layer, tell, wire.persistence)
+            _fetch(repository.blobs, store, layer, tell, wire.persistence)
         model = store.add(remote.data, reference)
     reporter.success("Model pulled successfully")
     return model

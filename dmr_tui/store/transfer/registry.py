@@ -8,10 +8,7 @@ is not answered.
 from __future__ import annotations
 
 import hashlib
-import re
-import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
@@ -23,10 +20,10 @@ from dmr_tui.errors import DmrError, ModelNotFoundError, RegistryError
 from dmr_tui.store.manifest import LARGEST_MANIFEST
 from dmr_tui.store.reference import DOCKER_HUB, Reference, is_digest
 from dmr_tui.store.transfer.auth import Authorizer, is_loopback, parse_challenges
+from dmr_tui.store.transfer.content import Content
 from dmr_tui.store.transfer.credentials import Credentials
-from dmr_tui.store.transfer.lanes import BlobStream
 from dmr_tui.store.transfer.retry import TransientError
-from dmr_tui.store.transfer.wire import Body, Part, Wire, host_of, split_url
+from dmr_tui.store.transfer.wire import Body, Wire, host_of, split_url
 
 if TYPE_CHECKING:
     import httpx
@@ -38,8 +35,6 @@ _HUB_ADDRESS = "https://registry-1.docker.io"
 _MOST_REDIRECTS = 10
 _REDIRECTS = {301, 302, 303, 307, 308}
 _REFUSALS = {401, 403}
-_RUN_OUT = {401, 403, 404, 410}
-_CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19}|\*)")
 
 
 def address(registry: str, *, insecure: bool = False) -> str:
@@ -79,7 +74,11 @@ class RemoteManifest:
 
 
 class Repository:
-    """One repository: its manifests and blobs. Also a `fetch.BlobSource`."""
+    """One repository: its manifests and blobs.
+
+    Attributes:
+        blobs: where `fetch` gets them.
+    """
 
     def __init__(
         self,
@@ -100,7 +99,7 @@ class Repository:
             credentials: finds what a person has for a registry.
         """
         self._wire = wire
-        self._origin = _origin(base)
+        self._origin = origin(base)
         self._reference = reference
         # A host in front, or oras takes a first part with a dot for the registry.
         self._urls = Container(f"registry.invalid/{reference.repository}")
@@ -108,8 +107,6 @@ class Repository:
         mirrored = base != _HUB_ADDRESS and reference.registry == DOCKER_HUB
         self._name = urlsplit(base).netloc if mirrored else reference.registry
         self._suffix = f"@{reference.digest}" if reference.digest else f":{reference.tag}"
-        self._located: dict[str, str] = {}
-        self._locating = threading.Lock()
         actions = "pull,push" if push else "pull"
         self._authorizer = Authorizer(
             wire,
@@ -117,6 +114,13 @@ class Repository:
             f"repository:{reference.repository}:{actions}",
             self._name,
             lambda: credentials(self._name),
+        )
+        self.blobs = Content(
+            wire,
+            lambda url, headers: self._send("GET", url, headers, retry=False),
+            address=self._urls.get_blob_url,
+            secret=lambda url: self._authorizer.header() if origin(url) == self._origin else "",
+            failure=lambda response, digest: self._error(response, f"the blob {digest}"),
         )
 
     def manifest(self) -> RemoteManifest:
@@ -147,65 +151,6 @@ class Repository:
                 )
         media_type = response.headers.get("Content-Type", "").partition(";")[0]
         return RemoteManifest(data, media_type, digest)
-
-    @contextmanager
-    def open(self, digest: str, start: int, stop: int | None) -> Iterator[BlobStream]:
-        """See `lanes.BlobSource.open`."""
-        headers = range_header(start, stop)
-        with self._known_part(digest, headers) as part:
-            if part is not None:
-                yield blob_stream(part, start)
-                return
-        response = self._get_blob(digest, headers)
-        try:
-            if response.status_code not in (200, 206):
-                raise self._error(response, f"the blob {digest}")
-            yield blob_stream(self._wire.as_part(response), start)
-        finally:
-            response.close()
-
-    @contextmanager
-    def _known_part(self, digest: str, headers: dict[str, str]) -> Iterator[Part | None]:
-        """The quick way to a part, once it is known where the blob is."""
-        known = self._located.get(digest)
-        if known is None:
-            yield None
-            return
-        secret = self._authorizer.header() if _origin(known) == self._origin else ""
-        signed = {**headers, "Authorization": secret} if secret else headers
-        with self._wire.part(known, signed) as part:
-            yield part
-
-    def hang_up(self) -> None:
-        """See `lanes.BlobSource.hang_up`."""
-        self._wire.hang_up()
-
-    def _get_blob(self, digest: str, headers: dict[str, str]) -> httpx.Response:
-        """Ask where the blob was found last; where a redirect led is asked for once, for all lanes.
-
-        The address of a content server is signed and runs out; then the registry makes a new one.
-        """
-        home = self._urls.get_blob_url(digest)
-        with self._locating:
-            known = self._located.get(digest)
-            if known is None:
-                return self._locate(digest, home, headers)
-        response = self._send("GET", known, headers, retry=False)
-        if known == home or response.status_code not in _RUN_OUT:
-            return response
-        self._wire.discard(response)
-        with self._locating:
-            if self._located.get(digest) == known:
-                return self._locate(digest, home, headers)
-            known = self._located.get(digest, home)  # another lane was first
-        return self._send("GET", known, headers, retry=False)
-
-    def _locate(self, digest: str, home: str, headers: dict[str, str]) -> httpx.Response:
-        self._located.pop(digest, None)
-        response = self._send("GET", home, headers, retry=False)
-        if response.status_code in (200, 206):
-            self._located[digest] = str(response.url)
-        return response
 
     def has(self, digest: str) -> bool:
         """Whether the registry says that it holds a blob."""
@@ -266,7 +211,7 @@ class Repository:
         """Send with the right `Authorization`, answer one challenge, follow redirects of reads."""
         answered = False
         for _ in range(_MOST_REDIRECTS + 2):
-            own = _origin(url) == self._origin
+            own = origin(url) == self._origin
             secret = self._authorizer.header() if own else ""
             signed = {**(headers or {}), "Authorization": secret} if secret else headers
             response = self._wire.send(method, url, headers=signed, body=body, retry=retry)
@@ -293,7 +238,7 @@ class Repository:
         """The failure that an unexpected answer means; closes it."""
         status = response.status_code
         problem = self._wire.problem(response)
-        if _origin(str(response.url)) != self._origin:
+        if origin(str(response.url)) != self._origin:
             # A content server's signed address may have run out: the registry makes a new one.
             return TransientError(f"{problem} (for {what})")
         if status in _REFUSALS:
@@ -306,7 +251,8 @@ class Repository:
         return RegistryError(f"{problem} (for {what})")
 
 
-def _origin(url: str) -> tuple[str, str, int | None]:
+def origin(url: str) -> tuple[str, str, int | None]:
+    """What decides whether a secret may go to an address (RFC 6454)."""
     parts = split_url(url)
     port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
     return parts.scheme, parts.hostname or "", port
@@ -315,34 +261,3 @@ def _origin(url: str) -> tuple[str, str, int | None]:
 def _matches(digest: str, data: bytes) -> bool:
     algorithm, _, expected = digest.partition(":")
     return is_digest(digest) and hashlib.new(algorithm, data).hexdigest() == expected
-
-
-def range_header(start: int, stop: int | None) -> dict[str, str]:
-    """The header that asks for a part (RFC 9110, 14.2); none for a whole.
-
-    Args:
-        start: offset of the first byte.
-        stop: offset after the last one; None: to the end.
-    """
-    if start == 0 and stop is None:
-        return {}
-    return {"Range": f"bytes={start}-{'' if stop is None else stop - 1}"}
-
-
-def blob_stream(part: Part, start: int) -> BlobStream:
-    """What an answer brings of a blob.
-
-    Args:
-        part: the answer.
-        start: offset of the first byte that was asked for.
-
-    Raises:
-        RegistryError: it is another part than the one asked for.
-    """
-    if part.status == 200:
-        return BlobStream(0, part.length, part.length, part.chunks)
-    found = _CONTENT_RANGE.fullmatch(part.told)
-    if found is None or int(found[1]) != start or int(found[2]) < start:
-        raise RegistryError(f"{part.host} sent {part.told!r} where bytes {start}- were due")
-    total = None if found[3] == "*" else int(found[3])
-    return BlobStream(start, int(found[2]) + 1, total, part.chunks)

@@ -12,6 +12,9 @@ from dmr_tui.errors import InvalidRequestError
 MAX_STOPS = 64
 """Stop strings of one request; OpenAI allows 4, other clients send more."""
 
+MAX_BIAS = 100
+"""OpenAI's; with so much a token always comes, or never."""
+
 _MAX_INT = 2**31 - 1
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -26,6 +29,16 @@ _RULES: dict[str, tuple[Callable[[float], bool], str]] = {
     "repeat_last_n": (lambda value: -1 <= value <= _MAX_INT, "-1 (the whole context) or more"),
     "presence_penalty": (lambda value: -2 <= value <= 2, "between -2 and 2"),
     "frequency_penalty": (lambda value: -2 <= value <= 2, "between -2 and 2"),
+    "top_n_sigma": (math.isfinite, "a number"),
+    "xtc_probability": (lambda value: 0 <= value <= 1, "between 0 and 1"),
+    "xtc_threshold": (lambda value: 0 <= value <= 1, "between 0 and 1"),
+    "dry_multiplier": (lambda value: 0 <= value < math.inf, "0 or more"),
+    "dry_base": (lambda value: 1 <= value < math.inf, "1 or more"),
+    "dry_allowed_length": (lambda value: 1 <= value <= _MAX_INT, "1 or more"),
+    "dry_penalty_last_n": (lambda value: -1 <= value <= _MAX_INT, "-1 (the whole context) or more"),
+    "mirostat": (lambda value: value in (0, 1, 2), "0, 1 or 2"),
+    "mirostat_tau": (lambda value: 0 <= value < math.inf, "0 or more"),
+    "mirostat_eta": (lambda value: 0 <= value <= 1, "between 0 and 1"),
 }
 
 
@@ -54,6 +67,12 @@ def check_sampling(sampling: Sampling) -> None:
         value = getattr(sampling, name)
         if value is not None and not allowed(value):
             raise InvalidRequestError(f"{name} must be {words}, not {value}", param=name)
+    for token, bias in (sampling.logit_bias or {}).items():
+        if not -MAX_BIAS <= bias <= MAX_BIAS:
+            raise InvalidRequestError(
+                f"logit_bias: {bias} for token {token} is not between {-MAX_BIAS} and {MAX_BIAS}",
+                param="logit_bias",
+            )
 
 
 def _check_tools(request: ChatRequest) -> None:

@@ -77,6 +77,23 @@ class Sampling(Struct, frozen=True, omit_defaults=True):
     presence_penalty: float | None = None
     frequency_penalty: float | None = None
     seed: int | None = None
+    logit_bias: dict[int, float] | None = None
+    """What to add to the logits of tokens."""
+    top_n_sigma: float | None = None
+    """Drop tokens so many standard deviations below the likeliest; 0 or less: none."""
+    xtc_probability: float | None = None
+    """How often the likeliest tokens are dropped, so that others have a chance."""
+    xtc_threshold: float | None = None
+    dry_multiplier: float | None = None
+    """How much the repetition of sequences is held back; 0: not at all."""
+    dry_base: float | None = None
+    dry_allowed_length: int | None = None
+    dry_penalty_last_n: int | None = None
+    dry_sequence_breakers: list[str] | None = None
+    mirostat: int | None = None
+    """1 or 2: hold the text's surprise at `mirostat_tau` instead of cutting; 0: do not."""
+    mirostat_tau: float | None = None
+    mirostat_eta: float | None = None
 
 
 class Limits(Struct, frozen=True, omit_defaults=True):

@@ -19,6 +19,7 @@ from dmr_tui.errors import InvalidRequestError
         {"temperature": 0.0, "top_p": 0.0, "top_k": 0, "min_p": 1.0, "typical_p": 1.0, "seed": -1},
         {"temperature": 5.0, "top_k": -1, "repeat_last_n": -1, "repeat_penalty": 0.5},
         {"presence_penalty": -2.0, "frequency_penalty": 2.0},
+        {"logit_bias": {5: -100, 7: 100.0}, "mirostat": 2, "dry_base": 1.0, "top_n_sigma": -1.0},
     ],
 )
 def test_what_has_a_meaning_is_allowed(values: dict[str, Any]) -> None:
@@ -42,6 +43,18 @@ def test_what_has_a_meaning_is_allowed(values: dict[str, Any]) -> None:
         ("repeat_last_n", -2),
         ("presence_penalty", 2.1),
         ("frequency_penalty", -2.1),
+        ("logit_bias", {5: 100.5}),
+        ("logit_bias", {5: math.nan}),
+        ("top_n_sigma", math.nan),
+        ("xtc_probability", 1.5),
+        ("xtc_threshold", -0.5),
+        ("dry_multiplier", -1),
+        ("dry_base", 0.5),
+        ("dry_allowed_length", 0),
+        ("dry_penalty_last_n", -2),
+        ("mirostat", 3),
+        ("mirostat_tau", -1),
+        ("mirostat_eta", 2),
     ],
 )
 def test_a_wrong_sampling_value_is_named(param: str, value: Any) -> None:

@@ -62,6 +62,7 @@ class Context:
         self.size = int(llama.llama_n_ctx(self.handle))
         """Tokens that all sequences together can hold."""
         self.sequences = sequences
+        self.vocabulary = model.vocabulary
         self.window = model.window
         """Tokens back that some layers look at most; 0: all look at everything."""
         self.batch = Batch(int(llama.llama_n_batch(self.handle)), self.ids)

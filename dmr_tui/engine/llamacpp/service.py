@@ -129,7 +129,6 @@ class Service:
         sampler = Sampler(
             request.sampling,
             context=self._context,
-            vocabulary_size=self._vocabulary.size,
             prompt=prompt.tokens,
             constraint=constraint,
             candidates=None if constraint is None else self._candidates,

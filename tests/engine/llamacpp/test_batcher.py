@@ -50,9 +50,7 @@ class Steady(Pace):
 
 def sequence(context: Context, number: int, prompt: Many[int], limit: int) -> Sequence:
     """A greedy answer."""
-    sampler = Sampler(
-        Sampling(temperature=0.0), context=context, vocabulary_size=1024, prompt=prompt
-    )
+    sampler = Sampler(Sampling(temperature=0.0), context=context, prompt=prompt)
     return Sequence(number, list(prompt), sampler=sampler, limit=limit)
 
 

@@ -24,22 +24,30 @@ class RandomWriter:
         self._candidates = Candidates(self.vocabulary.size)
         self._even = (ctypes.c_float * self.vocabulary.size)()
 
-    def write(self, grammar: str, seed: int, *, most: int = 400) -> str | None:
+    def write(self, grammar: str, seed: int, *, start: str = "", most: int = 400) -> str | None:
         """A whole text, or None when it was not at its end after so many tokens.
 
         It ends where it may: a text that could end but goes on would seldom end at all.
+
+        Args:
+            grammar: in GBNF.
+            seed: of the choices.
+            start: what the text has to begin with.
+            most: tokens.
         """
         chance = random.Random(seed)
         constraint = Constraint(self.vocabulary, grammar, keep=frozenset())
-        written = b""
+        tokens: list[int] = []
+        given = self.vocabulary.tokenize(start)
         try:
             for _ in range(most):
                 allowed = self._allowed(constraint)
                 if any(self.vocabulary.ends(token) for token in allowed):
-                    return written.decode()
-                token = chance.choice(self._short(allowed, chance))
+                    return b"".join(map(self.vocabulary.text, tokens)).decode()
+                token = given.pop(0) if given else self._choice(allowed, constraint, chance)
+                assert constraint.allows(token)
                 constraint.accept(token)
-                written += self.vocabulary.text(token)
+                tokens.append(token)
         finally:
             constraint.close()
         return None
@@ -57,12 +65,17 @@ class RandomWriter:
             constraint.close()
 
     def _allowed(self, constraint: Constraint) -> list[int]:
+        """Tokens of which the grammar has nothing against; some may be no UTF-8."""
         self._candidates.fill(self._even)
         constraint.mask(self._candidates)
-        left = [token for token, logit in self._candidates.logits() if math.isfinite(logit)]
-        return [token for token in left if constraint.allows(token)]
+        return [token for token, logit in self._candidates.logits() if math.isfinite(logit)]
 
-    def _short(self, allowed: list[int], chance: random.Random) -> list[int]:
-        """Mostly what closes a string or a value: random ones would be of any length."""
+    def _choice(self, allowed: list[int], constraint: Constraint, chance: random.Random) -> int:
+        """Often what closes a string or a value: random ones would be of any length."""
         closing = [token for token in allowed if self.vocabulary.text(token) in (b'"', b"}", b"]")]
-        return closing if closing and chance.random() < 0.3 else allowed
+        if closing and chance.random() < 0.3:
+            return chance.choice(closing)
+        while True:
+            token = chance.choice(allowed)
+            if constraint.allows(token):
+                return token

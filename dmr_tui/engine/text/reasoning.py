@@ -115,10 +115,12 @@ class ReasoningSplitter:
 
     def _begin(self, *, final: bool) -> None:
         start = self._held.lstrip()
-        opening = self._markers.opening
+        opening, answer = self._markers.opening, self._markers.answer_opening
         if start.startswith(opening):
             self._place, self._held = _Place.THOUGHTS, start[len(opening) :]
-        elif final or not opening.startswith(start):
+        elif answer and start.startswith(answer):
+            self._place, self._held = _Place.ANSWER, start[len(answer) :]
+        elif final or not (opening.startswith(start) or answer.startswith(start)):
             self._place = _Place.THOUGHTS if self._inside else _Place.ANSWER
 
     def _think(self, *, final: bool) -> list[Piece]:

@@ -72,7 +72,9 @@ class ChatTemplate:
                 content that this model cannot take.
         """
         typed = self._wants_parts
-        plain = [_to_plain(message, typed=typed) for message in messages]
+        calls = any(message.tool_calls for message in messages)
+        parsed = calls and self._wants_objects
+        plain = [_to_plain(message, typed=typed, parsed=parsed) for message in messages]
         try:
             return self._run(plain, options or {})
         except _Refused as refusal:
@@ -108,6 +110,23 @@ class ChatTemplate:
                 return False
 
         return not shows(_PROBE) and shows([{"type": "text", "text": _PROBE}])
+
+    @cached_property
+    def _wants_objects(self) -> bool:
+        """Arguments of tool calls are written as JSON when they are given as objects.
+
+        Some templates put JSON text together themselves, and would write an object as Python does.
+        """
+        function = {"name": _PROBE, "arguments": {_PROBE: _PROBE}}
+        call = {"id": "probe1234", "type": "function", "function": function}
+        conversation: list[dict[str, Any]] = [
+            {"role": "user", "content": _PROBE},
+            {"role": "assistant", "content": "", "tool_calls": [call]},
+        ]
+        try:
+            return f"'{_PROBE}'" not in self._run(conversation, {})
+        except _FAULTS:
+            return False
 
 
 class _Refused(TemplateError):
@@ -154,12 +173,30 @@ def _strftime_now(pattern: str) -> str:
     return datetime.now().strftime(pattern)
 
 
-def _to_plain(message: Message, *, typed: bool) -> dict[str, Any]:
-    """A message as templates expect it: builtins only, content as text unless `typed`."""
+def _to_plain(message: Message, *, typed: bool, parsed: bool) -> dict[str, Any]:
+    """A message as templates expect it: builtins only.
+
+    Args:
+        message: the turn.
+        typed: content is to be a list of parts, else it is text.
+        parsed: arguments of calls are to be objects, else they are text.
+    """
     plain: dict[str, Any] = msgspec.to_builtins(message)
     text = _text(message)
     plain["content"] = [{"type": "text", "text": text}] if typed else text
+    for call in plain.get("tool_calls", []):
+        call.setdefault("type", "function")  # left out, as all that is the default
+        if parsed:
+            call["function"]["arguments"] = _parsed(call["function"]["arguments"])
     return plain
+
+
+def _parsed(arguments: str) -> Any:
+    try:
+        found = json.loads(arguments) if arguments.strip() else {}
+    except ValueError:
+        return arguments
+    return found if isinstance(found, dict) else arguments
 
 
 def _text(message: Message) -> str:

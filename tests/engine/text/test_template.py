@@ -137,3 +137,36 @@ def test_the_sandbox_holds(source: str) -> None:
 def test_a_template_can_be_used_again() -> None:
     template = ChatTemplate("{{ messages | length }}")
     assert [template.render([USER] * count) for count in (1, 2)] == ["1", "2"]
+
+
+def each_call(source: str) -> str:
+    loops = "{% for m in messages %}{% for c in m.tool_calls %}", "{% endfor %}{% endfor %}"
+    return loops[0] + source + loops[1]
+
+
+CALLING = Message(
+    "assistant", None, tool_calls=[ToolCall("c1", FunctionCall("look", '{"at": ["é", 1]}'))]
+)
+
+
+@pytest.mark.parametrize(
+    ("source", "written"),
+    [
+        ("{{ c.function.arguments | tojson }}", '{"at": ["é", 1]}'),
+        (
+            "{% for k, value in c.function.arguments.items() %}{{ k }}={{ value[1] }}{% endfor %}",
+            "at=1",
+        ),
+        ("{{ '' + c.function.arguments }}", '{"at": ["é", 1]}'),
+        ("{{ c.function.arguments }}", '{"at": ["é", 1]}'),
+        ("{{ c.type }} {{ c.id }}", "function c1"),
+    ],
+)
+def test_arguments_come_as_the_template_takes_them(source: str, written: str) -> None:
+    assert render(each_call(source), USER, CALLING) == written
+
+
+def test_arguments_that_are_no_json_stay_text() -> None:
+    broken = Message("assistant", None, tool_calls=[ToolCall("c1", FunctionCall("look", "{at"))])
+    source = each_call("{{ c.function.arguments | tojson }}")
+    assert render(source, USER, broken) == '"{at"'

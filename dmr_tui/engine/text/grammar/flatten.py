@@ -76,12 +76,12 @@ class Flattener:
         if "$ref" in schema:
             target, where = self.resolve(schema["$ref"], path)
             found = self._product(found, self.flatten(target, where), path)
-        for at, part in enumerate(_listed(schema, "allOf", path)):
+        for at, part in enumerate(listed(schema, "allOf", path)):
             found = self._product(found, self.flatten(part, f"{path}/allOf/{at}"), path)
         if "anyOf" in schema:
             several = [
                 self.flatten(branch, f"{path}/anyOf/{at}")
-                for at, branch in enumerate(_listed(schema, "anyOf", path))
+                for at, branch in enumerate(listed(schema, "anyOf", path))
             ]
             found = self._product(found, list(itertools.chain(*several)), path)
         if "oneOf" in schema:
@@ -92,7 +92,7 @@ class Flattener:
         """The flat schemas of a `oneOf`, narrowed until no two can hold at once."""
         several = [
             self.flatten(branch, f"{path}/oneOf/{at}")
-            for at, branch in enumerate(_listed(schema, "oneOf", path))
+            for at, branch in enumerate(listed(schema, "oneOf", path))
         ]
         return Exclusive(self.flatten).separate(several, path)
 
@@ -105,7 +105,12 @@ class Flattener:
         return next((key for key in APPLICATORS if key in schema), "$ref")
 
 
-def _listed(schema: Flat, keyword: str, path: str) -> list[Any]:
+def listed(schema: Flat, keyword: str, path: str) -> list[Any]:
+    """The schemas of `allOf`, `anyOf` or `oneOf`; none when the keyword is not there.
+
+    Raises:
+        SchemaProblem: they are no list of at least one.
+    """
     branches = schema.get(keyword, [])
     if not isinstance(branches, list) or (keyword in schema and not branches):
         raise SchemaProblem(path, keyword, "a list of schemas is required")

@@ -15,7 +15,7 @@ from decimal import Decimal
 from typing import Any
 
 from dmr_tui.engine.text.grammar.exclusive import KEYWORD_TYPES, written_types
-from dmr_tui.engine.text.grammar.flatten import APPLICATORS, Flattener, check
+from dmr_tui.engine.text.grammar.flatten import APPLICATORS, Flattener, check, listed
 from dmr_tui.engine.text.grammar.gbnf import (
     NEVER,
     Grammar,
@@ -106,8 +106,8 @@ class SchemaCompiler:
         # Alone, references and branches keep their names: only so can a schema hold itself.
         if not asserting and applying == ["$ref"]:
             return self.compile(*self._flattener.resolve(schema["$ref"], path))
-        if not asserting and applying == ["anyOf"] and isinstance(schema["anyOf"], list):
-            branches = enumerate(schema["anyOf"])
+        if not asserting and applying == ["anyOf"]:
+            branches = enumerate(listed(schema, "anyOf", path))
             return choice(*(self.compile(branch, f"{path}/anyOf/{at}") for at, branch in branches))
         flats = self._flattener.flatten(schema, path)
         return choice(*(self._flat(flat, path) for flat in flats))

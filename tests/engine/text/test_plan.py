@@ -1,0 +1,202 @@
+"""What a template is given, and answers that have to be calls or JSON in every family's format."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from dmr_tui.engine.request import (
+    ChatRequest,
+    Delta,
+    Event,
+    Function,
+    FunctionCall,
+    GrammarAnswer,
+    JSONAnswer,
+    Message,
+    NamedTool,
+    Reasoning,
+    ReasoningDelta,
+    Tool,
+    ToolCall,
+    ToolCallDelta,
+    ToolChoice,
+)
+from dmr_tui.engine.text.answer import AnswerText
+from dmr_tui.engine.text.plan import plan_chat, template_input
+from tests.engine.text.tools import recorded
+from tests.support.writer import RandomWriter
+
+CITY = {"type": "object", "properties": {"city": {"enum": ["Paris", "Oslo"]}}, "required": ["city"]}
+SUM = {"type": "object", "properties": {"a": {"type": "integer", "minimum": 1, "maximum": 9}}}
+SCHEMAS: dict[str, Any] = {"weather": CITY, "add": SUM}
+TOOLS = [Tool(Function(name, "Does.", schema)) for name, schema in SCHEMAS.items()]
+ASKED = [Message("system", "Be brief."), Message("user", "Go")]
+CALLED = Message("assistant", "", tool_calls=[ToolCall("c1", FunctionCall("add", '{"a": 1}'))])
+CONVERSATION = [
+    *ASKED,
+    CALLED,
+    Message("tool", "1", tool_call_id="c1"),
+    Message("tool", "2", name="other"),
+]
+
+FAMILIES = {
+    name: template
+    for name, template in vars(recorded).items()
+    if name.isupper() and isinstance(template, str)
+}
+
+
+@pytest.fixture(scope="module")
+def writer(tiny_gguf: Path) -> RandomWriter:
+    return RandomWriter(tiny_gguf)
+
+
+def written(writer: RandomWriter, request: ChatRequest, template: str, seed: int) -> list[Event]:
+    plan = plan_chat(request, template, "")
+    assert plan.grammar is not None
+    start = ""
+    if template == recorded.HARMONY:
+        # No thoughts: random ones would seldom end.
+        start = "<|channel|>f" if request.format and seed % 2 else "<|channel|>c"
+    text = writer.write(plan.grammar, seed, start=start, most=600)
+    assert text is not None
+    answer = AnswerText(plan.reader())
+    return [*answer.feed(text.encode()), *answer.finish()]
+
+
+def calls_in(events: list[Event]) -> list[str]:
+    """The names of the calls, each with arguments that satisfy its tool's schema."""
+    parts = [event for event in events if isinstance(event, ToolCallDelta)]
+    names = [event.name for event in parts if event.name]
+    for index, name in enumerate(names):
+        given = "".join(event.arguments for event in parts if event.index == index)
+        Draft202012Validator(SCHEMAS[name]).validate(json.loads(given))
+    return names
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("choice", ["required", NamedTool("add")])
+def test_forced_calls_are_valid_in_every_format(
+    writer: RandomWriter, family: str, choice: ToolChoice
+) -> None:
+    for seed in range(4):
+        request = ChatRequest(
+            ASKED, tools=TOOLS, tool_choice=choice, parallel_tool_calls=seed % 2 == 1
+        )
+        events = written(writer, request, FAMILIES[family], seed)
+        assert not any(isinstance(event, Delta) for event in events)
+        names = calls_in(events)
+        assert 1 <= len(names) <= (8 if request.parallel_tool_calls else 1)
+        assert isinstance(choice, str) or set(names) == {"add"}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_json_may_come_where_a_call_may(writer: RandomWriter, family: str) -> None:
+    form = JSONAnswer({"const": [1]})
+    request = ChatRequest(ASKED, tools=TOOLS, format=form, parallel_tool_calls=False)
+    kinds = set()
+    for seed in range(12):
+        events = written(writer, request, FAMILIES[family], seed)
+        text = "".join(event.text for event in events if isinstance(event, Delta))
+        assert bool(calls_in(events)) != (text == "[1]")
+        kinds.add(text)
+    assert kinds == {"", "[1]"}
+
+
+@pytest.mark.parametrize("template", [recorded.HERMES + "</think>", recorded.HARMONY])
+def test_thoughts_may_come_before_a_forced_answer(writer: RandomWriter, template: str) -> None:
+    request = ChatRequest(ASKED, format=JSONAnswer({"const": 7}))
+    plan = plan_chat(request, template, "")
+    opening = "<think>" if "think" in template else "<|channel|>analysis<|message|>"
+    closing, answer = "</think>\n", "7"
+    if template == recorded.HARMONY:
+        closing, answer = "<|end|><|start|>assistant", "<|channel|>final<|message|>7"
+    assert plan.grammar is not None
+    assert writer.accepts(plan.grammar, f"{opening}Hm < 8.{closing}{answer}")
+    assert writer.accepts(plan.grammar, answer)
+    assert not writer.accepts(plan.grammar, f"{opening}Hm{closing}8")
+    text = AnswerText(plan.reader())
+    events = [*text.feed(f"{opening}Hm{closing}{answer}".encode()), *text.finish()]
+    assert [type(event) for event in events] == [ReasoningDelta, Delta]
+
+
+def test_thoughts_that_the_prompt_opened_must_end_first(writer: RandomWriter) -> None:
+    request = ChatRequest(ASKED, format=JSONAnswer({"const": 7}))
+    plan = plan_chat(request, "</think>", "assistant\n<think>\n")
+    assert plan.grammar is not None
+    assert writer.accepts(plan.grammar, "Hm.</think>7")
+    assert not writer.accepts(plan.grammar, "7")
+    unthinking = plan_chat(request, "</think>", "<think>\n\n</think>\n\n").grammar
+    assert unthinking is not None
+    assert not writer.accepts(unthinking, "<think>Hm.</think>7")
+
+
+def test_a_grammar_of_ones_own_is_taken_as_it_is() -> None:
+    request = ChatRequest(ASKED, format=GrammarAnswer('root ::= "x"'))
+    plan = plan_chat(request, "</think>", "<think>")
+    assert plan.grammar == 'root ::= "x"'
+    assert AnswerText(plan.reader()).feed(b"x") == [Delta("x")]
+
+
+def test_free_answers_are_held_to_nothing() -> None:
+    for choice in ("auto", "none"):
+        request = ChatRequest(ASKED, tools=TOOLS, tool_choice=choice)
+        assert plan_chat(request, recorded.HERMES, "").grammar is None
+
+
+def test_a_template_that_knows_tools_gets_them() -> None:
+    request = ChatRequest(CONVERSATION, tools=TOOLS, template_options={"x": 1})
+    messages, options = template_input(request, recorded.HERMES)
+    assert messages == CONVERSATION
+    assert options["x"] == 1
+    assert options["tools"][0]["type"] == "function"
+    assert options["tools"][0]["function"]["name"] == "weather"
+
+
+@pytest.mark.parametrize("template", [recorded.HERMES, recorded.NO_TOOLS])
+def test_without_a_choice_no_tools_are_told(template: str) -> None:
+    request = ChatRequest(ASKED, tools=TOOLS, tool_choice="none")
+    messages, options = template_input(request, template)
+    assert messages == ASKED
+    assert not options.get("tools")
+
+
+def test_a_template_without_tools_is_told_of_them_in_words() -> None:
+    messages, _ = template_input(ChatRequest(CONVERSATION, tools=TOOLS), recorded.NO_TOOLS)
+    system, user, assistant, result = messages
+    assert str(system.content).startswith("Be brief.\n\n")
+    assert '"name":"weather","description":"Does."' in str(system.content)
+    assert user == ASKED[1]
+    assert assistant == Message("assistant", '{"name":"add","arguments":{"a":1}}')
+    assert result == Message("user", "Result of add: 1\nResult of other: 2")
+
+
+def test_old_calls_are_words_even_when_no_tools_are_offered_any_more() -> None:
+    messages, _ = template_input(ChatRequest(CONVERSATION), recorded.NO_TOOLS)
+    assert [message.role for message in messages] == ["system", "user", "assistant", "user"]
+    assert messages[0] == ASKED[0]
+
+
+@pytest.mark.parametrize(
+    ("reasoning", "options"),
+    [
+        (Reasoning(), {}),
+        (Reasoning(enabled=False), {"enable_thinking": False, "thinking": False}),
+        (Reasoning(effort="none"), {"enable_thinking": False, "thinking": False}),
+        (
+            Reasoning(effort="high"),
+            {"enable_thinking": True, "thinking": True, "reasoning_effort": "high"},
+        ),
+    ],
+)
+def test_reasoning_reaches_the_template(reasoning: Reasoning, options: dict[str, Any]) -> None:
+    _, given = template_input(ChatRequest(ASKED, reasoning=reasoning), "")
+    assert {key: value for key, value in given.items() if key != "tools"} == options
+    own = {"enable_thinking": "mine"}
+    _, given = template_input(ChatRequest(ASKED, reasoning=reasoning, template_options=own), "")
+    assert given["enable_thinking"] == "mine"

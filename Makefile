@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := $(PYTHON) tools/bootstrap.py
 
-.PHONY: setup demo run test lint format guide guide-eval lock bench-list clean
+.PHONY: setup demo run test lint format guide guide-eval lock bench bench-list bench-plan clean
 setup:
 	@$(READY)
 
@@ -27,8 +27,15 @@ format: setup
 	@$(BIN)/ruff format .
 
 # `dmr list` with ten models and with ten thousand.
+bench: setup
+	@$(BIN)/python -m benchmarks.engine
+
 bench-list: setup
 	@PYTHONPATH=. $(BIN)/python benchmarks/list.py
+
+# The memory plan beside what workers really take.
+bench-plan: setup
+	@PYTHONPATH=. $(BIN)/python benchmarks/plan.py
 
 # Make the built-in model again (about an hour on two cores), and examine it.
 guide: setup

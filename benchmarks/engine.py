@@ -1,0 +1,230 @@
+"""How fast the engine answers beside other servers on the same model: `make bench`.
+
+A model of SmolLM2-135M's shape with random Q8_0 weights is served by `dmr serve`, by `python -m
+llama_cpp.server` on the same libraries, and by the xllamacpp wheel. They take turns in every round,
+so that whatever else the machine does meets all of them. Printed are medians over the rounds and
+the ratios that matter; the raw figures go to a JSON file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from benchmarks.load import Client
+from benchmarks.peers import (
+    WAITING,
+    Server,
+    llama_cpp_server,
+    ours,
+    prepare_peers,
+    scratch,
+    xllamacpp_server,
+)
+
+_BUILD = Path("build")
+_STREAMS = (1, 4, 8, 16)
+_BURN = "while True: pass"
+_SPIN = {"GOMP_SPINCOUNT": "300000"}
+"""What libgomp does when nobody says anything."""
+
+Figures = defaultdict[str, list[float]]
+
+
+def main() -> None:
+    """Measure as the command line asks."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--json", type=Path, default=_BUILD / "bench-engine.json")
+    asked = parser.parse_args()
+    figures = measure(asked.threads, asked.rounds)
+    medians = {name: median(values) for name, values in figures.items()}
+    print(report(medians))
+    facts = {"machine": platform.processor(), "cpus": os.cpu_count(), "threads": asked.threads}
+    asked.json.write_text(json.dumps({**facts, "medians": medians, "rounds": figures}, indent=1))
+
+
+def measure(threads: int, rounds: int) -> Figures:
+    """All figures of all rounds, by name."""
+    model = _model()
+    peers = prepare_peers(_BUILD)
+    folder = scratch()
+    servers = [ours(model, threads, folder / "home")]
+    if "llama_cpp.server" in peers:
+        servers.append(llama_cpp_server(peers["llama_cpp.server"], model, threads))
+    if "xllamacpp" in peers:
+        servers.append(xllamacpp_server(peers["xllamacpp"], model, threads))
+    figures: Figures = defaultdict(list)
+    with _running(servers, folder):
+        for number in range(rounds):
+            print(f"round {number + 1} of {rounds}", file=sys.stderr)
+            _bare(model, threads, figures)
+            for streams in _STREAMS:
+                for server in servers:
+                    print(f"  {server.name}, {streams} streams", file=sys.stderr)
+                    asyncio.run(_burst(server, streams, figures))
+            for server in servers:
+                asyncio.run(_chats(server, figures))
+            asyncio.run(_gaps(servers[0], figures))
+    for _ in range(rounds):
+        _contention(model, threads, folder, figures)
+    return figures
+
+
+async def _burst(server: Server, streams: int, figures: Figures) -> None:
+    client, cpu = Client(server.url, server.model), server.cpu_seconds()
+    burst = await client.burst(streams, 2 if streams < 4 else 1)
+    cpu = server.cpu_seconds() - cpu
+    await client.close()
+    name = f"{server.name} {streams}"
+    figures[f"{name} tok/s"].append(burst.tokens_per_second)
+    figures[f"{name} first p50 ms"].append(burst.first_p50 * 1e3)
+    figures[f"{name} first p95 ms"].append(burst.first_p95 * 1e3)
+    figures[f"{name} cpu ms/tok"].append(cpu / burst.tokens * 1e3)
+
+
+async def _chats(server: Server, figures: Figures) -> None:
+    client = Client(server.url, server.model)
+    known, unknown = await client.two_chats()
+    await client.close()
+    figures[f"{server.name} 5th turn ms"].append(known * 1e3)
+    figures[f"{server.name} 5th turn without reuse ms"].append(unknown * 1e3)
+
+
+async def _gaps(server: Server, figures: Figures) -> None:
+    client = Client(server.url, server.model)
+    alone, meanwhile = await client.gaps()
+    await client.close()
+    figures["dmr gap p95 alone ms"].append(alone * 1e3)
+    figures["dmr gap p95 beside a long prompt ms"].append(meanwhile * 1e3)
+
+
+def _bare(model: Path, threads: int, figures: Figures) -> None:
+    decode, steps = (_alone(kind, model, threads) for kind in ("decode", "steps"))
+    figures["bare 1 tok/s"].append(decode["tokens_per_second"])
+    figures["bare 1 cpu ms/tok"].append(decode["cpu_ms"])
+    for count, step in steps.items():
+        figures[f"python share of a step {count}"].append(step["share"])
+        figures[f"python us per step {count}"].append(step["python_us"])
+
+
+def _alone(kind: str, model: Path, threads: int) -> dict[str, Any]:
+    command = [sys.executable, "-m", "benchmarks.bare", kind, str(model), str(threads)]
+    done = subprocess.run(command, check=True, capture_output=True, env={**os.environ, **WAITING})
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+def _contention(model: Path, threads: int, folder: Path, figures: Figures) -> None:
+    """One stream beside a busy process for each core; waiting as we do, and as OpenMP does."""
+    for name, environment in (("ours", {}), ("default", _SPIN)):
+        server = ours(model, threads, folder / "home", **environment)
+        with _running([server], folder):
+            asyncio.run(_burst(server, 1, defaultdict(list)))
+            burners = [
+                subprocess.Popen([sys.executable, "-c", _BURN]) for _ in range(os.cpu_count() or 1)
+            ]
+            seen: Figures = defaultdict(list)
+            try:
+                asyncio.run(_burst(server, 1, seen))
+            finally:
+                for burner in burners:
+                    burner.kill()
+                    burner.wait()
+        figures[f"beside busy processes, spinning as {name}, tok/s"] += seen["dmr 1 tok/s"]
+
+
+@contextmanager
+def _running(servers: list[Server], folder: Path) -> Iterator[None]:
+    try:
+        for server in servers:
+            server.start(folder / f"{server.name}.log")
+            asyncio.run(_burst(server, 1, defaultdict(list)))
+        yield
+    finally:
+        for server in servers:
+            server.stop()
+
+
+def _model() -> Path:
+    file = _BUILD / "m135.gguf"
+    if not file.exists():
+        command = [sys.executable, "-m", "tests.support.gguf_maker", str(file), "--shape", "m135"]
+        subprocess.run(command, check=True)
+    return file
+
+
+def report(medians: dict[str, float]) -> str:
+    """Tables of the figures and of their ratios."""
+    lines = [f"{name:<52} {value:>10.3f}" for name, value in medians.items()]
+    lines += ["", f"{'ratio':<64} {'is':>7}  {'bar':>7}"]
+    for name, above, below, bar in _RATIOS:
+        if above in medians and (below is None or below in medians):
+            ratio = medians[above] / (1.0 if below is None else medians[below])
+            lines.append(f"{name:<64} {ratio:>7.3f}  {bar:>7}")
+    return "\n".join(lines)
+
+
+_RATIOS: list[tuple[str, str, str | None, str]] = [
+    ("1 stream, tok/s, to bare llama_decode", "dmr 1 tok/s", "bare 1 tok/s", ">= 0.95"),
+    *(
+        (
+            f"{count} streams, tok/s, to llama_cpp.server",
+            f"dmr {count} tok/s",
+            f"llama_cpp.server {count} tok/s",
+            ">= 3.0",
+        )
+        for count in (8, 16)
+    ),
+    *(
+        (
+            f"{count} streams, CPU per token, to xllamacpp (AVX2)",
+            f"dmr {count} cpu ms/tok",
+            f"xllamacpp {count} cpu ms/tok",
+            "<= 1.05",
+        )
+        for count in (1, 4, 16)
+    ),
+    (
+        "16 clients, first text p50, to xllamacpp (AVX2)",
+        "dmr 16 first p50 ms",
+        "xllamacpp 16 first p50 ms",
+        "<= 0.4",
+    ),
+    (
+        "5th turn, first text, to no reuse",
+        "dmr 5th turn ms",
+        "dmr 5th turn without reuse ms",
+        "<= 0.35",
+    ),
+    (
+        "gap p95 beside a 4,000-token prompt, to alone",
+        "dmr gap p95 beside a long prompt ms",
+        "dmr gap p95 alone ms",
+        "<= 2.5",
+    ),
+    (
+        "1 stream beside busy processes, to OpenMP's default spinning",
+        "beside busy processes, spinning as ours, tok/s",
+        "beside busy processes, spinning as default, tok/s",
+        ">= 5.0",
+    ),
+    ("Python's share of a step, 1 sequence", "python share of a step 1", None, "<= 0.01"),
+    ("Python's share of a step, 16 sequences", "python share of a step 16", None, "<= 0.03"),
+]
+
+
+if __name__ == "__main__":
+    main()

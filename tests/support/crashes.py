@@ -4,7 +4,8 @@
 
 Each operation runs in a process of its own that is killed (SIGKILL) just before its n-th step; then
 the store must be clean, the operation must work when it is repeated, and no other model may have
-been harmed. Prints one line for each operation: its name, and in how many steps it was killed.
+been harmed. Prints one line for each operation: its name, and at how many steps it was killed.
+`CRASH_STRIDE` leaves out all but every n-th step; `CRASH_SERVER` names the model that is pulled.
 """
 
 from __future__ import annotations
@@ -43,13 +44,13 @@ STEPS = {
 }
 
 
-def die_at(step: int) -> None:
-    """Have this process killed before its n-th step."""
+def die_at(step: int, root: str) -> None:
+    """Have this process killed before its n-th step below a folder."""
     left = step
 
     def count(event: str, arguments: tuple[Any, ...]) -> None:
         nonlocal left
-        if event in STEPS and not str(arguments[0] if arguments else "").endswith((".py", ".pyc")):
+        if event in STEPS and (isinstance(arguments[0], int) or str(arguments[0]).startswith(root)):
             left -= 1
             if left == 0:
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -130,11 +131,11 @@ class Rounds:
             assert self.store.bundle(kept).gguf.read_bytes() == self.gguf.read_bytes()
 
 
-def crash(operation: Callable[[], None], step: int) -> bool:
+def crash(operation: Callable[[], None], step: int, root: str) -> bool:
     """Run in a child; False when it ended before that step."""
     child = os.fork()
     if child == 0:
-        die_at(step)
+        die_at(step, root)
         operation()
         os._exit(0)
     _, status = os.waitpid(child, 0)
@@ -147,21 +148,23 @@ def crash(operation: Callable[[], None], step: int) -> bool:
 
 def main() -> None:
     root, gguf, *operations = sys.argv[1:]
+    stride = int(os.environ.get("CRASH_STRIDE", "1"))
     rounds = Rounds(Path(root), Path(gguf))
     package_gguf(rounds.store, rounds.gguf, parse_reference("kept"))
     for name in operations:
-        step = 1
+        step, killed = 1, 0
         rounds.before(name)
-        while crash(getattr(rounds, name), step):
+        while crash(getattr(rounds, name), step, root):
             report = fsck(rounds.store, full=True)
             assert report.clean, f"{name} killed at step {step}: {report.problems}"
             getattr(rounds, name)()
             report = fsck(rounds.store, full=True)
             assert report.clean, f"{name} repeated after step {step}: {report.problems}"
             rounds.after(name)
-            step += 1
+            killed += 1
+            step += stride
             rounds.before(name)
-        print(name, step - 1, flush=True)
+        print(name, killed, flush=True)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from textual.widget import Widget
 
 from dmr_tui.actions import bindings
 from dmr_tui.widgets.markdown import Document, Row
+from dmr_tui.widgets.markdown.rows import indented
 
 _INDENT = 2
 _THOUGHTS_IN_VIEW = 4
@@ -37,7 +38,7 @@ class TurnView(Widget):
         self._thoughts = Document()
         self._thoughts_note = ""
         self._unfolded = False
-        self._document = Document()
+        self._document = Document(_INDENT)
         self._rows: list[Row] = []
         self._width = 0
         self._strips: dict[int, Strip] = {}
@@ -145,7 +146,7 @@ class TurnView(Widget):
             if width and self._rows and self._rows[0].content.cell_length != width:
                 self._strips.clear()
             self._width = width
-            body = [_indented(row) for row in self._document.rows(width - 2 * _INDENT)]
+            body = self._document.rows(width - _INDENT)  # as much room on the right
             self._rows = [*self._above(width), *body, Row(Content(""))]
         return self._rows
 
@@ -166,15 +167,20 @@ class TurnView(Widget):
             return []
         fold = "▾" if self._unfolded else "▸"
         note = Content.styled(f"{fold} {self._thoughts_note}", "$text-muted italic")
-        rows = [
-            Row(row.content.stylize("$text-muted italic"), row.decoration, row.glue)
-            for row in self._thoughts.rows(width - 2 * _INDENT - 2)
-        ]
-        if not self._unfolded:
-            rows = [] if self._document.text else rows[-_THOUGHTS_IN_VIEW:]
-        bar = Content.styled("▏ ", "$border-blurred")
-        barred = [Row(bar + row.content, row.decoration + 2, row.glue) for row in rows]
-        return [_indented(row) for row in [Row(note, len(note)), *barred]]
+        rows = [Row(note, len(note)), *map(_thought, self._thoughts_in_view(width))]
+        return [indented(row, _INDENT) for row in rows]
+
+    def _thoughts_in_view(self, width: int) -> list[Row]:
+        """All of them, or the last few while they are all there is, or none."""
+        if self._document.text and not self._unfolded:
+            return []
+        rows = self._thoughts.rows(width - 2 * _INDENT - 2)
+        return rows if self._unfolded else rows[-_THOUGHTS_IN_VIEW:]
+
+
+def _thought(row: Row) -> Row:
+    bar = Content.styled("▏ ", "$border-blurred")
+    return Row(bar + row.content.stylize("$text-muted italic"), row.decoration + 2, row.glue)
 
 
 class _PlainDocument(Document):
@@ -186,14 +192,12 @@ class _PlainDocument(Document):
 
     def rows(self, width: int) -> list[Row]:
         return [
-            Row(part, 0, " " if index else "\n")
+            indented(Row(part, 0, " " if index else "\n"), _INDENT)
             for line in self.text.expandtabs(4).split("\n")
-            for index, part in enumerate(Content(line).wrap(max(width, 1)) or [Content("")])
+            for index, part in enumerate(
+                Content(line).wrap(max(width - _INDENT, 1)) or [Content("")]
+            )
         ]
-
-
-def _indented(row: Row) -> Row:
-    return Row(row.content.pad_left(_INDENT), row.decoration + _INDENT, row.glue)
 
 
 class Transcript(VerticalScroll, can_focus=True, inherit_bindings=False):

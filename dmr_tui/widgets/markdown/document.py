@@ -18,8 +18,14 @@ class Document:
     coloured and laid out once; each `update` does only the rest again.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, indent: int = 0) -> None:
+        """An empty text.
+
+        Args:
+            indent: empty cells at the start of every row.
+        """
         self.text = ""
+        self._indent = indent
         self._settled: list[Piece] = []
         self._growing: list[Piece] = []
         self._cut = 0
@@ -58,9 +64,9 @@ class Document:
             self._width = width
             self._settled_rows, self._laid_out, self._rows = [], 0, None
         if self._rows is None:
-            self._settled_rows += lay_out(self._settled[self._laid_out :], width)
+            self._settled_rows += lay_out(self._settled[self._laid_out :], width, self._indent)
             self._laid_out = len(self._settled)
-            self._rows = self._settled_rows + lay_out(self._growing, width)
+            self._rows = self._settled_rows + lay_out(self._growing, width, self._indent)
         return self._rows
 
     def _grow(self, tail: str) -> None:

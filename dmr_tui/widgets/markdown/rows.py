@@ -33,14 +33,26 @@ class Row:
     glue: str = "\n"
 
 
-def lay_out(pieces: Iterable[Piece], width: int) -> list[Row]:
-    """Rows of some pieces; none is wider than `width` cells."""
+def lay_out(pieces: Iterable[Piece], width: int, indent: int = 0) -> list[Row]:
+    """Rows of some pieces.
+
+    Args:
+        pieces: what to lay out.
+        width: cells that no row goes beyond, the indent included.
+        indent: empty cells at the start of every row.
+    """
     rows: list[Row] = []
+    inner = max(width - indent, _NARROWEST)
     for piece in pieces:
         if piece.gap:
             rows.append(Row(piece.lead.rest.rstrip(), len(piece.lead.rest)))
-        rows.extend(_rows(piece, max(width, _NARROWEST)))
-    return rows
+        rows.extend(_rows(piece, inner))
+    return [indented(row, indent) for row in rows]
+
+
+def indented(row: Row, indent: int) -> Row:
+    """A row with empty cells at its start."""
+    return Row(row.content.pad_left(indent), row.decoration + indent, row.glue) if indent else row
 
 
 def _rows(piece: Piece, width: int) -> Iterator[Row]:

@@ -98,7 +98,8 @@ def to_body(
     body["messages"] = request.messages
     options = request.template_options
     if request.reasoning.enabled is not None:
-        options = {"enable_thinking": request.reasoning.enabled, **options}
+        thinks = request.reasoning.enabled
+        options = {"enable_thinking": thinks, "thinking": thinks, **options}
     if options:
         body["chat_template_kwargs"] = options
     if request.reasoning.effort is not None:

@@ -17,14 +17,21 @@ from dmr_tui.engine.request import (
     Delta,
     Event,
     Finished,
+    Function,
+    GrammarAnswer,
     ImagePart,
     ImageURL,
+    JSONAnswer,
     Limits,
     Message,
+    NamedTool,
+    Reasoning,
     ReasoningDelta,
     Sampling,
     Started,
     TextPart,
+    Tool,
+    ToolCallDelta,
     Usage,
 )
 from dmr_tui.errors import (
@@ -171,6 +178,16 @@ async def test_profiles_arrive(remote: RemoteRunner, runner: FakeRunner, profile
         ),
         CompletionRequest("once", Sampling(presence_penalty=-1.5, frequency_penalty=0.5)),
         CompletionRequest([1, 2, 3], Sampling(repeat_penalty=1.1), Limits(max_tokens=1)),
+        ChatRequest(
+            [Message("user", "go")],
+            tools=[Tool(Function("look", "Looks.", {"type": "object"})), Tool(Function("wait"))],
+            tool_choice=NamedTool("wait"),
+            parallel_tool_calls=False,
+            reasoning=Reasoning(effort="low", budget=9),
+        ),
+        ChatRequest([Message("user", "go")], format=JSONAnswer()),
+        ChatRequest([Message("user", "go")], format=JSONAnswer({"type": "null"})),
+        CompletionRequest("once", format=GrammarAnswer('root ::= "x"')),
     ],
 )
 async def test_requests_arrive_as_they_were(
@@ -190,6 +207,25 @@ async def test_thoughts_and_reasons_come_back(remote: RemoteRunner, runner: Fake
     _, *events = [event async for event in remote.generate(NAME, ASK)]
     assert events[:3] == [ReasoningDelta("hm\u2029"), ReasoningDelta("."), Delta("ok")]
     assert events[3] == Finished("length", USAGE)
+
+
+async def test_tool_calls_come_back(remote: RemoteRunner, runner: FakeRunner) -> None:
+    runner.words, runner.reason = [], "tool_calls"
+    runner.tool_calls = [
+        ToolCallDelta(0, "call00001", "look"),
+        ToolCallDelta(0, arguments='{"at": 1}'),
+        ToolCallDelta(1, "call00002", "wait", "{}"),
+    ]
+    _, *events = [event async for event in remote.generate(NAME, ASK)]
+    assert events == [*runner.tool_calls, Finished("tool_calls", USAGE)]
+
+
+async def test_the_wish_to_think_reaches_the_template(
+    remote: RemoteRunner, runner: FakeRunner
+) -> None:
+    asked = ChatRequest([Message("user", "go")], reasoning=Reasoning(enabled=False))
+    assert [event async for event in remote.generate(NAME, asked)]
+    assert runner.chat.template_options == {"enable_thinking": False, "thinking": False}
 
 
 FAILURES = [

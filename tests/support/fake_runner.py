@@ -21,6 +21,7 @@ from dmr_tui.engine.request import (
     Loading,
     ReasoningDelta,
     Started,
+    ToolCallDelta,
     Usage,
 )
 from dmr_tui.errors import ConflictError, DmrError, InvalidRequestError, ModelNotFoundError
@@ -53,6 +54,7 @@ class FakeRunner:
 
     words: Sequence[str] = ("Hel", "lo ", "wörld\u2028!")
     thoughts: Sequence[str] = ()
+    tool_calls: Sequence[ToolCallDelta] = ()
     reason: FinishReason = "stop"
     failure: DmrError | None = None
     """Raised instead of the event number `fails_at` (0: before anything started)."""
@@ -106,6 +108,7 @@ class FakeRunner:
         self.asked.append((model, request, profile))
         texts: list[Event] = [ReasoningDelta(text) for text in self.thoughts]
         texts += [Delta(text) for text in self.words]
+        texts += self.tool_calls
         async with self._stream():
             yield Loading(0.5)
             for at, event in enumerate([Started(prompt_tokens=11, cached_tokens=4), *texts]):

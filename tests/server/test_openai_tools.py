@@ -1,0 +1,210 @@
+"""Tools, forms and reasoning on OpenAI's wire, field by field."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+
+from dmr_tui.engine.request import (
+    AnswerFormat,
+    CompletionRequest,
+    Function,
+    GrammarAnswer,
+    JSONAnswer,
+    NamedTool,
+    Reasoning,
+    Tool,
+    ToolCallDelta,
+)
+from tests.server.sse import events
+from tests.support.fake_runner import FakeRunner
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+NAME = "ai/llama3.2:1B-Q8_0"
+CHAT = {"model": NAME, "messages": [{"role": "user", "content": "hi"}]}
+SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}}
+FUNCTION = {"name": "weather", "description": "Looks.", "parameters": SCHEMA, "strict": True}
+TOOL = {"type": "function", "function": FUNCTION}
+OFFERED = Tool(Function("weather", "Looks.", SCHEMA, True))
+GRAMMAR = 'root ::= "x"'
+CALLS = [
+    ToolCallDelta(0, "call00001", "weather"),
+    ToolCallDelta(0, arguments='{"city": '),
+    ToolCallDelta(0, arguments='"Paris"}'),
+    ToolCallDelta(1, "call00002", "weather", "{}"),
+]
+
+
+async def ask(client: httpx.AsyncClient, fields: dict[str, Any], path: str = "chat/") -> Any:
+    body = CHAT if path else {"model": NAME, "prompt": "x"}
+    answer = await client.post(f"/v1/{path}completions", json={**body, **fields})
+    assert answer.status_code == 200, answer.text
+    return answer
+
+
+async def test_a_call_is_streamed_as_openai_streams_it(
+    client: httpx.AsyncClient, runner: FakeRunner
+) -> None:
+    runner.words, runner.tool_calls, runner.reason = (), CALLS, "tool_calls"
+    answer = await ask(client, {"tools": [TOOL], "stream": True})
+    choices = [each["choices"][0] for each in events(answer.text)[:-1] if each["choices"]]
+    deltas = [choice["delta"] for choice in choices if "tool_calls" in choice["delta"]]
+    first = {"name": "weather", "arguments": ""}
+    last = {"name": "weather", "arguments": "{}"}
+    assert [call for delta in deltas for call in delta["tool_calls"]] == [
+        {"index": 0, "id": "call00001", "type": "function", "function": first},
+        {"index": 0, "function": {"arguments": '{"city": '}},
+        {"index": 0, "function": {"arguments": '"Paris"}'}},
+        {"index": 1, "id": "call00002", "type": "function", "function": last},
+    ]
+    assert choices[0]["delta"]["role"] == "assistant"
+    assert choices[-1]["finish_reason"] == "tool_calls"
+
+
+async def test_whole_calls_are_in_the_message(
+    client: httpx.AsyncClient, runner: FakeRunner
+) -> None:
+    runner.words, runner.tool_calls, runner.reason = (), CALLS, "tool_calls"
+    choice = (await ask(client, {"tools": [TOOL]})).json()["choices"][0]
+    whole = {"name": "weather", "arguments": '{"city": "Paris"}'}
+    other = {"name": "weather", "arguments": "{}"}
+    assert choice["message"] == {
+        "role": "assistant",
+        "content": None,
+        "tool_calls": [
+            {"id": "call00001", "type": "function", "function": whole},
+            {"id": "call00002", "type": "function", "function": other},
+        ],
+        "refusal": None,
+    }
+    assert choice["finish_reason"] == "tool_calls"
+    runner.words = ("Look:",)
+    choice = (await ask(client, {"tools": [TOOL]})).json()["choices"][0]
+    assert choice["message"]["content"] == "Look:"
+
+
+@pytest.mark.parametrize(
+    ("fields", "choice", "parallel"),
+    [
+        ({"tools": [TOOL]}, "auto", True),
+        ({"tools": [TOOL], "tool_choice": "required"}, "required", True),
+        ({"tools": [TOOL], "tool_choice": "none", "parallel_tool_calls": False}, "none", False),
+        (
+            {
+                "tools": [TOOL],
+                "tool_choice": {"type": "function", "function": {"name": "weather"}},
+            },
+            NamedTool("weather"),
+            True,
+        ),
+        ({"functions": [FUNCTION]}, "auto", True),
+        (
+            {"functions": [FUNCTION], "function_call": {"name": "weather"}},
+            NamedTool("weather"),
+            True,
+        ),
+    ],
+)
+async def test_tools_in_their_many_forms(
+    client: httpx.AsyncClient,
+    runner: FakeRunner,
+    fields: dict[str, Any],
+    choice: Any,
+    parallel: bool,
+) -> None:
+    await ask(client, fields)
+    assert runner.chat.tools == [OFFERED]
+    assert runner.chat.tool_choice == choice
+    assert runner.chat.parallel_tool_calls is parallel
+
+
+@pytest.mark.parametrize(
+    ("fields", "form"),
+    [
+        ({}, None),
+        ({"response_format": {"type": "text"}}, None),
+        ({"response_format": {"type": "json_object"}}, JSONAnswer()),
+        ({"response_format": {"type": "json_object", "schema": SCHEMA}}, JSONAnswer(SCHEMA)),
+        (
+            {"response_format": {"type": "json_schema", "json_schema": {"schema": SCHEMA}}},
+            JSONAnswer(SCHEMA),
+        ),
+        ({"json_schema": SCHEMA}, JSONAnswer(SCHEMA)),
+        ({"grammar": GRAMMAR, "json_schema": None}, GrammarAnswer(GRAMMAR)),
+    ],
+)
+async def test_forms_of_answers(
+    client: httpx.AsyncClient, runner: FakeRunner, fields: dict[str, Any], form: AnswerFormat | None
+) -> None:
+    await ask(client, fields)
+    assert runner.chat.format == form
+    await ask(client, fields, path="")
+    request = runner.asked[-1][1]
+    assert isinstance(request, CompletionRequest)
+    assert request.format == form
+
+
+@pytest.mark.parametrize(
+    ("fields", "reasoning"),
+    [
+        ({}, Reasoning()),
+        ({"reasoning_effort": "low"}, Reasoning(effort="low")),
+        ({"reasoning_budget": 0}, Reasoning(budget=0)),
+        ({"reasoning_budget": -1}, Reasoning()),
+        ({"thinking_budget_tokens": 7}, Reasoning(budget=7)),
+    ],
+)
+async def test_reasoning_options(
+    client: httpx.AsyncClient, runner: FakeRunner, fields: dict[str, Any], reasoning: Reasoning
+) -> None:
+    await ask(client, fields)
+    assert runner.chat.reasoning == reasoning
+
+
+@pytest.mark.parametrize(
+    ("fields", "param", "says"),
+    [
+        ({"tools": [{"type": "function"}]}, "tools[0]", "type 'function'"),
+        ({"tools": [{"type": "web_search"}]}, "tools[0]", "type 'function'"),
+        ({"tools": [{"type": "function", "function": {}}]}, "tools[0].function.name", "required"),
+        ({"functions": [{"name": "no spaces"}]}, "tools", "no name"),
+        ({"tools": [TOOL, TOOL]}, "tools", "same name"),
+        ({"tools": [TOOL], "tool_choice": {"type": "custom"}}, "tool_choice", "type 'function'"),
+        (
+            {"tools": [TOOL], "function_call": {"name": "other"}},
+            "tool_choice",
+            "'other' is not among",
+        ),
+        (
+            {
+                "tools": [{"function": {"name": "f", "parameters": {"not": {}}}}],
+                "tool_choice": "any",
+            },
+            "tools",
+            "keyword 'not' at #",
+        ),
+        (
+            {"response_format": {"type": "json_schema"}},
+            "response_format.json_schema.schema",
+            "required",
+        ),
+        ({"grammar": GRAMMAR, "json_schema": SCHEMA}, "json_schema", "only one"),
+    ],
+)
+async def test_what_is_wrong_is_named(
+    client: httpx.AsyncClient, fields: dict[str, Any], param: str, says: str
+) -> None:
+    answer = await client.post("/v1/chat/completions", json={**CHAT, **fields})
+    error = answer.json()["error"]
+    assert (answer.status_code, error["param"]) == (400, param)
+    assert says in error["message"]
+
+
+async def test_a_schema_that_cannot_be_held_only_matters_when_a_call_is_forced(
+    client: httpx.AsyncClient, runner: FakeRunner
+) -> None:
+    await ask(client, {"tools": [{"function": {"name": "f", "parameters": {"not": {}}}}]})
+    assert runner.chat.tools[0].function.name == "f"

@@ -97,6 +97,15 @@ class InsufficientMemoryError(DmrError):
     code = "insufficient_memory"
 
 
+class BusyError(UnavailableError):
+    """More is asked at a time than can wait in line."""
+
+    http_status = 429
+    code = "too_many_requests"
+    retry_after = 2
+    """Seconds after which asking again makes sense."""
+
+
 class RegistryError(DmrError):
     """A registry or the network failed, or sent bytes that do not match their digest."""
 

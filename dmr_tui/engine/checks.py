@@ -12,6 +12,9 @@ from dmr_tui.errors import InvalidRequestError
 MAX_STOPS = 64
 """Stop strings of one request; OpenAI allows 4, other clients send more."""
 
+MAX_LOGPROBS = 20
+"""Alternatives that are reported for a token at most; OpenAI's."""
+
 MAX_BIAS = 100
 """OpenAI's; with so much a token always comes, or never."""
 
@@ -50,6 +53,12 @@ def check_request(request: GenerateRequest) -> None:
     """
     check_sampling(request.sampling)
     _check_limits(request.limits)
+    if request.logprobs is not None and not 0 <= request.logprobs <= MAX_LOGPROBS:
+        raise InvalidRequestError(
+            f"logprobs: between 0 and {MAX_LOGPROBS} tokens can be reported, not"
+            f" {request.logprobs}",
+            param="logprobs",
+        )
     if isinstance(request, ChatRequest):
         if not request.messages:
             raise InvalidRequestError("there are no messages to answer", param="messages")

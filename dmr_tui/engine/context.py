@@ -8,6 +8,9 @@ DEFAULT_CONTEXT = 8192
 SEQUENCES = 16
 """Answers at a time; more wait their turn."""
 
+QUEUE = 8 * SEQUENCES
+"""Requests that may wait for a place; more are refused."""
+
 BATCH_TOKENS = 512
 """Most tokens of one pass: llama.cpp's physical batch, beyond which a CPU gains nothing."""
 

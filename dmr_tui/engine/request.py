@@ -171,6 +171,8 @@ class ChatRequest(Struct, frozen=True, omit_defaults=True, tag="chat"):
     """There may be several calls in one answer."""
     format: AnswerFormat | None = None
     """The form of the answer, where it is not a tool call."""
+    logprobs: int | None = None
+    """Report how likely each token was, and so many of the likeliest ones; None: do not."""
     reasoning: Reasoning = Reasoning()
 
 
@@ -181,6 +183,10 @@ class CompletionRequest(Struct, frozen=True, omit_defaults=True, tag="completion
     sampling: Sampling = Sampling()
     limits: Limits = Limits()
     format: AnswerFormat | None = None
+    suffix: str | None = None
+    """What comes after the answer; a text prompt is then what comes before it."""
+    logprobs: int | None = None
+    """See `ChatRequest`."""
 
 
 GenerateRequest: TypeAlias = ChatRequest | CompletionRequest
@@ -200,12 +206,31 @@ class Started(Struct, frozen=True, tag="started"):
     cached_tokens: int = 0
 
 
-class Delta(Struct, frozen=True, tag="delta"):
+class Likelihood(Struct, frozen=True):
+    """A token that could have come."""
+
+    piece: bytes
+    """Its text, which may be part of a character."""
+    logprob: float
+    """Natural logarithm of its probability, before any sampling."""
+
+
+class TokenLogprobs(Struct, frozen=True):
+    """A token that came, and the likeliest ones in its place."""
+
+    chosen: Likelihood
+    top: list[Likelihood]
+    """The likeliest first."""
+
+
+class Delta(Struct, frozen=True, omit_defaults=True, tag="delta"):
     """More text of the answer; always whole characters, never empty."""
 
     text: str
     tokens: int = 1
     """How many generated tokens this text stands for."""
+    logprobs: list[TokenLogprobs] = []
+    """Of these tokens, when they were asked for."""
 
 
 class ReasoningDelta(Struct, frozen=True, tag="reasoning"):

@@ -9,7 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import PlainTextResponse, Response
 
-from dmr_tui.errors import DmrError, InvalidRequestError
+from dmr_tui.errors import BusyError, DmrError, InvalidRequestError
 
 CLIENT_LEFT = 499
 """nginx's status for an answer that nobody waits for any more; only logs ever see it."""
@@ -71,6 +71,8 @@ def error_object(error: DmrError) -> dict[str, ErrorObject]:
 def _type(error: DmrError) -> str:
     if error.http_status == 401:
         return "authentication_error"
+    if error.http_status == 429:
+        return "rate_limit_error"
     return "invalid_request_error" if error.http_status < 500 else "server_error"
 
 
@@ -108,6 +110,8 @@ def render(
 async def on_dmr_error(request: Request, error: Exception) -> Response:
     """Starlette's handler for every failure that the rooms below raise."""
     assert isinstance(error, DmrError)
+    if isinstance(error, BusyError):
+        return render(request, error, {"Retry-After": str(error.retry_after)})
     return render(request, error)
 
 

@@ -82,3 +82,11 @@ def test_a_chat_needs_a_message() -> None:
     with pytest.raises(InvalidRequestError, match="no messages") as caught:
         check_request(ChatRequest([]))
     assert caught.value.param == "messages"
+
+
+@pytest.mark.parametrize("count", [-1, 21])
+def test_so_many_likely_tokens_are_reported_and_no_more(count: int) -> None:
+    check_request(CompletionRequest("x", logprobs=20))
+    with pytest.raises(InvalidRequestError) as caught:
+        check_request(CompletionRequest("x", logprobs=count))
+    assert caught.value.param == "logprobs"

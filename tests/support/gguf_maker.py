@@ -12,6 +12,7 @@ import argparse
 import collections
 import itertools
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -55,6 +56,7 @@ def write_tiny_llama(
     seed: int = 7,
     name: str = "random-tiny",
     chat_template: str | None = CHATML,
+    extra: Mapping[str, int] | None = None,
 ) -> Path:
     """Write a llama model of random Q8_0 weights.
 
@@ -64,6 +66,7 @@ def write_tiny_llama(
         seed: of the weights.
         name: `general.name`.
         chat_template: Jinja text, or None for a model without one.
+        extra: more metadata, such as the ids of special tokens.
 
     Returns:
         `out`.
@@ -72,6 +75,8 @@ def write_tiny_llama(
     _write_header(writer, shape, name)
     if chat_template is not None:
         writer.add_chat_template(chat_template)
+    for key, value in (extra or {}).items():
+        writer.add_uint32(key, value)
     types = _write_vocabulary(writer, shape.vocabulary)
     _write_tensors(writer, shape, np.random.default_rng(seed), types)
     _finish(writer)

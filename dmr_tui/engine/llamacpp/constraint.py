@@ -58,6 +58,11 @@ class Candidates:
         for each in self._array.data[: self._array.size]:
             yield int(each.id), float(each.logit)
 
+    def odds(self) -> Iterator[tuple[int, float, float]]:
+        """The tokens with their logits and the probabilities that a drawing sampler has left."""
+        for each in self._array.data[: self._array.size]:
+            yield int(each.id), float(each.logit), float(each.p)
+
     @property
     def selected(self) -> int | None:
         """The token that a sampler chose; None when it had none to choose from."""

@@ -122,6 +122,16 @@ class Vocabulary:
         """The token that begins a sequence, if there is one."""
         self.adds_bos = self.bos is not None and bool(llama.llama_vocab_get_add_bos(self._handle))
         """The model wants every prompt to begin with `bos`."""
+        marks = [
+            int(find(self._handle))
+            for find in (
+                llama.llama_vocab_fim_pre,
+                llama.llama_vocab_fim_suf,
+                llama.llama_vocab_fim_mid,
+            )
+        ]
+        self.infill_marks = (marks[0], marks[1], marks[2]) if min(marks) >= 0 else None
+        """The tokens in front of a prefix, a suffix and the middle, if the model knows them."""
 
     def tokenize(self, text: str, *, beginning: bool = True) -> list[int]:
         """Tokens of a prompt; the text of a special token becomes that token.

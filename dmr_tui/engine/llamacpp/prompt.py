@@ -68,9 +68,28 @@ class PromptBuilder:
             plan = plan_chat(request, self._template.source, text)
             return Prompt(self._vocabulary.tokenize(text), plan)
         plan = plan_completion(request.format)
+        if request.suffix is not None:
+            return Prompt(self._infill(request, request.suffix), plan)
         if isinstance(request.prompt, str):
             return Prompt(self._vocabulary.tokenize(request.prompt) or self._beginning(), plan)
         return Prompt(self._checked(request), plan)
+
+    def _infill(self, request: CompletionRequest, suffix: str) -> list[int]:
+        """A prompt between whose two texts the answer belongs."""
+        marks = self._vocabulary.infill_marks
+        if marks is None:
+            raise InvalidRequestError(
+                "suffix: this model knows no marks for text that comes after the answer",
+                param="suffix",
+            )
+        if isinstance(request.prompt, str):
+            before = self._vocabulary.tokenize(request.prompt, beginning=False)
+        else:
+            before = self._checked(request)
+        after = self._vocabulary.tokenize(suffix, beginning=False)
+        prefix_mark, suffix_mark, middle_mark = marks
+        tokens = [prefix_mark, *before, suffix_mark, *after, middle_mark]
+        return [*self._beginning(), *tokens] if self._vocabulary.adds_bos else tokens
 
     def _beginning(self) -> list[int]:
         """What a text that continues nothing starts from."""

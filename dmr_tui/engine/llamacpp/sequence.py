@@ -6,8 +6,19 @@ from collections import deque
 from collections.abc import Iterable
 from time import perf_counter
 
+import msgspec
+
+from dmr_tui.engine.llamacpp.likelihood import Likelihoods
 from dmr_tui.engine.llamacpp.sampling import Sampler
-from dmr_tui.engine.request import Event, Finished, FinishReason, Started, Usage
+from dmr_tui.engine.request import (
+    Delta,
+    Event,
+    Finished,
+    FinishReason,
+    Started,
+    TokenLogprobs,
+    Usage,
+)
 from dmr_tui.engine.text.answer import AnswerText, PlainReader
 from dmr_tui.engine.text.reasoning import ReasoningBudget
 
@@ -60,6 +71,7 @@ class Sequence:
         text: AnswerText | None = None,
         marks: frozenset[int] = frozenset(),
         thoughts: Thoughts | None = None,
+        likelihoods: Likelihoods | None = None,
     ) -> None:
         """Begin.
 
@@ -71,6 +83,7 @@ class Sequence:
             text: turns the tokens' bytes into events; None: as plain text.
             marks: control tokens whose spelling belongs to the text.
             thoughts: when and how they are made to end.
+            likelihoods: measures each token; from now on this object's to close.
         """
         self.request = request
         self.tokens = list(prompt)
@@ -87,6 +100,9 @@ class Sequence:
         self.marks = marks
         """Control tokens whose spelling belongs to the text."""
         self._thoughts = thoughts or Thoughts(None, [])
+        self._likelihoods = likelihoods
+        self._measured: list[TokenLogprobs] = []
+        """Of tokens whose text has not been given yet."""
         self._started = False
         self._admitted: float | None = None
         self._first_token: float | None = None
@@ -135,6 +151,8 @@ class Sequence:
         if token is None:
             return None
         self.tokens.append(token)
+        if self._likelihoods is not None:
+            self._measured.append(self._likelihoods.measure(index, token))
         if self._first_token is None:
             self._first_token = perf_counter()
         return token
@@ -143,7 +161,7 @@ class Sequence:
         """Events for the text of the token that was drawn last."""
         if self._text.thinking:
             self._thoughts.spend()
-        return self._text.feed(piece)
+        return self._measure(self._text.feed(piece))
 
     @property
     def finish_reason(self) -> FinishReason | None:
@@ -164,7 +182,7 @@ class Sequence:
             prompt_seconds=first - begun,
             generation_seconds=now - first,
         )
-        events = self._text.finish()
+        events = self._measure(self._text.finish())
         if reason == "stop" and self._text.called:
             reason = "tool_calls"
         return [*events, Finished(reason=reason, usage=usage)]
@@ -172,3 +190,15 @@ class Sequence:
     def close(self) -> None:
         """Free what the sequence holds outside of Python."""
         self._sampler.close()
+        if self._likelihoods is not None:
+            self._likelihoods.close()
+
+    def _measure(self, events: list[Event]) -> list[Event]:
+        """Give the first piece of text how likely its tokens were; thoughts and calls have none."""
+        if not self._measured or not events:
+            return events
+        measured, self._measured = self._measured, []
+        first, *rest = events
+        if isinstance(first, Delta):
+            first = msgspec.structs.replace(first, logprobs=measured)
+        return [first, *rest]

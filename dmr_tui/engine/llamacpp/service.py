@@ -8,11 +8,12 @@ from queue import Empty
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from dmr_tui.engine.context import SEQUENCES, choose_context_size
+from dmr_tui.engine.context import QUEUE, SEQUENCES, choose_context_size
 from dmr_tui.engine.llamacpp.batcher import Batcher
 from dmr_tui.engine.llamacpp.clerk import Clerk
 from dmr_tui.engine.llamacpp.constraint import Candidates, Constraint
 from dmr_tui.engine.llamacpp.context import Context
+from dmr_tui.engine.llamacpp.likelihood import Likelihoods
 from dmr_tui.engine.llamacpp.model import Model
 from dmr_tui.engine.llamacpp.native import NativeLog
 from dmr_tui.engine.llamacpp.pipe import ParentPipe
@@ -31,7 +32,7 @@ from dmr_tui.engine.protocol import (
 )
 from dmr_tui.engine.questions import Props
 from dmr_tui.engine.text.answer import AnswerText
-from dmr_tui.errors import DmrError, EngineError
+from dmr_tui.errors import BusyError, DmrError, EngineError
 
 if TYPE_CHECKING:
     from dmr_tui.engine.llamacpp.prompt import PromptBuilder
@@ -103,6 +104,7 @@ class Service:
     def _handle(self, message: ToWorker) -> None:
         if isinstance(message, Generate):
             try:
+                self._check_queue()
                 self._batcher.add(self._sequence(message))
             except DmrError as error:
                 self._fail(message.id, error)
@@ -113,6 +115,12 @@ class Service:
                 self._fail(message.id, error)
         elif isinstance(message, Cancel):
             self._batcher.cancel(message.id)
+
+    def _check_queue(self) -> None:
+        if self._batcher.waiting >= QUEUE:
+            raise BusyError(
+                f"{SEQUENCES} requests are being answered and {QUEUE} wait", "try again later"
+            )
 
     def _sequence(self, message: Generate) -> Sequence:
         request = message.request
@@ -142,6 +150,9 @@ class Service:
             text=AnswerText(plan.reader(), request.limits.stop),
             marks=marks,
             thoughts=Thoughts(plan.budget, closing),
+            likelihoods=None
+            if request.logprobs is None
+            else Likelihoods(self._context, self._candidates, request.logprobs),
         )
 
     @cached_property

@@ -7,6 +7,7 @@ from queue import SimpleQueue
 
 import pytest
 
+from dmr_tui.engine.context import QUEUE, SEQUENCES
 from dmr_tui.engine.llamacpp.opening import open_service
 from dmr_tui.engine.llamacpp.pipe import ParentPipe
 from dmr_tui.engine.llamacpp.service import Service
@@ -22,7 +23,7 @@ from dmr_tui.engine.protocol import (
     ToWorker,
 )
 from dmr_tui.engine.request import Finished
-from dmr_tui.errors import EngineError
+from dmr_tui.errors import BusyError, EngineError, to_error
 from tests.engine.asking import chat, complete
 
 
@@ -109,6 +110,20 @@ def test_a_cancelled_request_is_gone_in_the_same_turn(tiny_gguf: Path) -> None:
     (step,) = pipe.sent
     assert isinstance(step, Step)
     assert {number for number, _ in step.events} == {2}
+
+
+def test_a_full_queue_refuses(tiny_gguf: Path) -> None:
+    service, pipe = started(tiny_gguf)
+    pipe.sent.clear()
+    for number in range(SEQUENCES + QUEUE + 2):
+        pipe.inbox.put(Generate(number, complete("Hello", max_tokens=100)))
+        if number == SEQUENCES - 1:
+            service.turn()
+    service.turn()
+    refused = [message for message in pipe.sent if isinstance(message, Failed)]
+    assert [each.id for each in refused] == [SEQUENCES + QUEUE, SEQUENCES + QUEUE + 1]
+    assert {each.code for each in refused} == {"too_many_requests"}
+    assert isinstance(to_error(refused[0].code, "full"), BusyError)
 
 
 def ends(step: Step) -> set[int]:

@@ -1,0 +1,45 @@
+"""Text between a prefix and a suffix, for models that know how."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dmr_tui.engine.files import ModelFiles
+from dmr_tui.engine.manager import EngineManager
+from dmr_tui.engine.request import CompletionRequest, Limits, Sampling
+from dmr_tui.errors import InvalidRequestError
+from tests.engine.asking import ask, complete
+from tests.support.gguf_maker import write_tiny_llama
+
+GREEDY = Sampling(temperature=0.0)
+PREFIX, SUFFIX, MIDDLE = 1000, 1001, 1002
+
+
+def infill(prompt: str | list[int], suffix: str) -> CompletionRequest:
+    return CompletionRequest(prompt, GREEDY, Limits(8), suffix=suffix)
+
+
+async def test_the_marks_stand_where_the_model_expects_them(
+    manager: EngineManager, tmp_path: Path
+) -> None:
+    marks = {"fim_pre": PREFIX, "fim_suf": SUFFIX, "fim_mid": MIDDLE}
+    extra = {f"tokenizer.ggml.{name}_token_id": token for name, token in marks.items()}
+    file = write_tiny_llama(tmp_path / "fim.gguf", extra=extra)
+    files = ModelFiles(id="sha256:fim", name="fim", gguf=file)
+    answer = await ask(manager, files, infill([300, 301], "Hello"))
+    (hello,) = [await ask(manager, files, complete("Hello", max_tokens=1))]
+    written = [PREFIX, 300, 301, SUFFIX]
+    assert answer.started.prompt_tokens == len(written) + hello.started.prompt_tokens + 1
+    # The same tokens by hand: all but the last are known already.
+    again = await ask(manager, files, infill([300, 301], "Hello"))
+    assert again.text == answer.text
+    begun = await ask(manager, files, complete([*written, 5], max_tokens=1))
+    assert begun.started.cached_tokens == len(written)
+
+
+async def test_other_models_say_so(manager: EngineManager, tiny: ModelFiles) -> None:
+    with pytest.raises(InvalidRequestError, match="knows no marks") as caught:
+        await ask(manager, tiny, infill("def f(", "return x"))
+    assert caught.value.param == "suffix"

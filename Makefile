@@ -26,10 +26,11 @@ format: setup
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-# `dmr list` with ten models and with ten thousand.
+# The engine beside other servers on the same model.
 bench: setup
 	@$(BIN)/python -m benchmarks.engine
 
+# `dmr list` with ten models and with ten thousand.
 bench-list: setup
 	@PYTHONPATH=. $(BIN)/python benchmarks/list.py
 

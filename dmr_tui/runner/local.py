@@ -118,9 +118,10 @@ class LocalRunner:
 
     async def pull(self, name: str) -> AsyncGenerator[TransferProgress, None]:
         """See `Runner.pull`."""
+        from dmr_tui.store.transfer.hub.name import parse_source
         from dmr_tui.store.transfer.pull import pull
 
-        reference = parse_reference(name, default_registry=self._settings.default_registry)
+        reference = parse_source(name, default_registry=self._settings.default_registry)
 
         def job(report: Report, cancelled: threading.Event) -> None:
             insecure = self._settings.insecure_registry

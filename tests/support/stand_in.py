@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Thread
-from typing import Any
+from typing import Any, TypeVar
 
 GGUF = "application/vnd.docker.ai.gguf.v3"
 LICENSE = "application/vnd.docker.ai.license"
@@ -178,10 +178,19 @@ class StandIn:
             request.answer(201, Docker_Content_Digest=digest_of(request.body))
 
 
+Kind = TypeVar("Kind", bound=StandIn)
+
+
 @contextmanager
 def stand_in() -> Iterator[StandIn]:
-    """Run a stand-in for as long as the block lasts."""
-    server = StandIn()
+    """Run a registry's stand-in for as long as the block lasts."""
+    with serving(StandIn()) as server:
+        yield server
+
+
+@contextmanager
+def serving(server: Kind) -> Iterator[Kind]:
+    """Run a stand-in of any kind for as long as the block lasts."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"

@@ -1,4 +1,4 @@
-"""Pull: have a registry's model in the store."""
+"""Pull: have a registry's model, or one of the Hugging Face Hub, in the store."""
 
 from __future__ import annotations
 
@@ -27,6 +27,8 @@ from dmr_tui.store.reference import Reference
 from dmr_tui.store.store import Store, StoredModel
 from dmr_tui.store.transfer.credentials import find_credentials
 from dmr_tui.store.transfer.fetch import fetch_blob
+from dmr_tui.store.transfer.hub.name import HubName, hub_name
+from dmr_tui.store.transfer.hub.pull import pull_from_hub
 from dmr_tui.store.transfer.lanes import BlobSource
 from dmr_tui.store.transfer.partial import occupied
 from dmr_tui.store.transfer.progress import OnProgress, Reporter
@@ -51,7 +53,7 @@ _WEIGHTS = (
 
 def pull(
     store: Store,
-    reference: Reference,
+    reference: Reference | HubName,
     *,
     on_progress: OnProgress,
     cancelled: threading.Event,
@@ -63,7 +65,8 @@ def pull(
 
     Args:
         store: where the model goes.
-        reference: the model's name; by digest, it is stored without a tag.
+        reference: the model's name, see `hub.name.parse_source`; by digest, it is stored without
+            a tag.
         on_progress: told of each step; the last line is of type `success`.
         cancelled: set it to stop the pull.
         insecure: speak plain HTTP to any registry but Docker Hub.
@@ -76,11 +79,9 @@ def pull(
         StoreError: the disk is full or refuses.
         StoppedError: the pull was cancelled.
     """
-    if reference.is_huggingface:
-        raise UnsupportedModelError(
-            f"Hugging Face models cannot be pulled yet: {reference.familiar()}",
-            "download the GGUF file, then dmr run ./file.gguf or dmr package --gguf file.gguf NAME",
-        )
+    if isinstance(reference, HubName) or reference.is_huggingface:
+        name = reference if isinstance(reference, HubName) else hub_name(reference)
+        return pull_from_hub(store, name, on_progress=on_progress, cancelled=cancelled)
     reporter = Reporter(on_progress, "pull")
     with (
         Wire(Persistence(cancelled, reporter.warning)) as wire,

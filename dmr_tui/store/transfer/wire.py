@@ -255,7 +255,7 @@ class Wire:
             ) from error
         self._answered.add(request.url.netloc)
         if response.status_code in TEMPORARY:
-            after = response.headers.get("Retry-After", "")
+            after = response.headers.get("Retry-After", "") or _reset(response)
             raise TransientError(
                 self.problem(response), retry_after=after, status=response.status_code
             )
@@ -305,6 +305,12 @@ def host_of(response: httpx.Response) -> str:
 
 def _host(url: httpx.URL) -> str:
     return url.netloc.decode("ascii")
+
+
+def _reset(response: httpx.Response) -> str:
+    """Seconds until a limit ends, as the draft of `RateLimit` headers tells them."""
+    found = re.search(r"(?:^|;)\s*t=(\d+)", response.headers.get("RateLimit", ""))
+    return found[1] if found else ""
 
 
 def _reason(error: httpx.TransportError) -> str:

@@ -13,6 +13,8 @@ from dmr_tui.store.reference import parse_reference
 from dmr_tui.store.store import Store, StoredModel
 from dmr_tui.store.transfer import pull as pull_room
 from dmr_tui.store.transfer import push as push_room
+from dmr_tui.store.transfer.hub import pull as hub_room
+from dmr_tui.store.transfer.hub.name import parse_source
 from dmr_tui.store.transfer.progress import TransferProgress
 from dmr_tui.store.transfer.retry import Persistence
 from tests.support.stand_in import StandIn, stand_in
@@ -30,7 +32,7 @@ class Transfers:
     def pull(self, name: str) -> StoredModel:
         return pull_room.pull(
             self.store,
-            parse_reference(name),
+            parse_source(name, default_registry=self.store.default_registry),
             on_progress=self._report,
             cancelled=self.cancelled,
         )
@@ -80,6 +82,7 @@ def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     brisk = functools.partial(Persistence, first=0.001)
     monkeypatch.setattr(pull_room, "Persistence", brisk)
     monkeypatch.setattr(push_room, "Persistence", brisk)
+    monkeypatch.setattr(hub_room, "Persistence", brisk)
 
 
 @pytest.fixture

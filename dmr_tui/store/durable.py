@@ -112,6 +112,21 @@ def rename(source: Path, target: Path) -> None:
     sync(target.parent)
 
 
+def remove(path: Path) -> None:
+    """Remove a file, a link or a whole folder; nothing happens when it is gone already."""
+    if not path.is_dir() or path.is_symlink():
+        path.unlink(missing_ok=True)
+        return
+    from shutil import rmtree  # Not at the top: few programs remove anything.
+
+    rmtree(path, onerror=_unless_missing)
+
+
+def _unless_missing(_: object, path: str, failure: tuple[type, BaseException, object]) -> None:
+    if not isinstance(failure[1], FileNotFoundError):
+        raise failure[1]
+
+
 def make_folder(path: Path) -> None:
     """Make a folder and those above it, each one lasting."""
     if path.is_dir():

@@ -10,9 +10,9 @@ from __future__ import annotations
 import fcntl
 import os
 import re
-import shutil
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -124,7 +124,7 @@ def purge(store: Store, *, force: bool = False) -> None:
             # purge that was cut off can be repeated. A missing index would look like a lost one.
             store.index.write(EMPTY)
             for name in ("bundles", "manifests", "blobs", ".dmr"):
-                shutil.rmtree(root / name, ignore_errors=False, onerror=_unless_missing)
+                durable.remove(root / name)
             for path in _temporaries(root):
                 path.unlink(missing_ok=True)
             (root / "models.json").unlink(missing_ok=True)
@@ -220,13 +220,29 @@ def _delete(items: Sequence[Garbage]) -> list[Removed]:
     names = _names(items)
     removed = []
     for item in items:
-        removed.append(Removed(item.kind, item.name, _size(item.paths, names)))
-        for path in item.paths:
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path, onerror=_unless_missing)
-            else:
-                path.unlink(missing_ok=True)
+        size = _size(item.paths, names)
+        with _held(item) as ours:
+            if ours:
+                removed.append(Removed(item.kind, item.name, size))
+                for path in item.paths:
+                    durable.remove(path)
     return removed
+
+
+@contextmanager
+def _held(item: Garbage) -> Iterator[bool]:
+    """Hold the lock of a partial download while it goes; False when a pull has it by now."""
+    with ExitStack() as stack:
+        for path in item.paths if item.kind == "partial" else ():
+            try:
+                file = stack.enter_context(path.open("rb"))
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+                return
+            except FileNotFoundError:
+                continue
+        yield True
 
 
 def _names(items: Iterable[Garbage]) -> dict[tuple[int, int], int]:
@@ -294,8 +310,3 @@ def _manifest_digests(store: Store, entry: Entry) -> list[str]:
         return parse_manifest(store.manifest_bytes(entry.id)).digests
     except DmrError:
         return []
-
-
-def _unless_missing(_: object, path: str, failure: tuple[type, BaseException, object]) -> None:
-    if not isinstance(failure[1], FileNotFoundError):
-        raise failure[1]

@@ -91,8 +91,11 @@ class Index:
         """Whether the manifest of an id is there."""
         return is_digest(model_id) and (self._manifests / model_id.partition(":")[2]).is_file()
 
+    def _has_blob(self, digest: str) -> bool:
+        return is_digest(digest) and (self._root / "blobs" / digest.replace(":", "/", 1)).is_file()
+
     def _read(self) -> tuple[bytes, bytes, list[Entry]]:
-        """The file's bytes, these with the entries that were lost, and all entries."""
+        """The file's bytes, these with a rollback undone, and the entries then."""
         try:
             data = self._path.read_bytes()
         except FileNotFoundError:
@@ -100,10 +103,10 @@ class Index:
         except OSError as error:
             raise StoreError(f"cannot read {self._path}: {error.strerror}") from error
         entries = self._decode(data)
-        document = self._with_lost_entries(data)
+        document = self._mended(data)
         return data, document, entries if document is data else self._decode(document)
 
-    def _with_lost_entries(self, data: bytes) -> bytes:
+    def _mended(self, data: bytes) -> bytes:
         try:
             known = self.copy.read_bytes()
         except OSError:
@@ -111,7 +114,7 @@ class Index:
         if known == data:
             return data
         models = merging.decode_models(data)
-        if not merging.restore_lost(models, known, self.has_manifest):
+        if not merging.undo_rollback(models, known, self.has_manifest, self._has_blob):
             return data
         document = msgspec.json.decode(data, type=dict[str, Any])
         return gojson.encode({**document, "models": models}, indent=2, sort_keys=False)

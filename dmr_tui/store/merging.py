@@ -18,28 +18,44 @@ Models = list[dict[str, Any]]
 """Entries of an index as its JSON has them; tags never null."""
 
 
-def restore_lost(models: Models, known: bytes, has_manifest: Callable[[str], bool]) -> bool:
-    """Put back the entries that we wrote and another program dropped without removing the model.
+def undo_rollback(
+    models: Models,
+    known: bytes,
+    has_manifest: Callable[[str], bool],
+    has_blob: Callable[[str], bool],
+) -> bool:
+    """Mend what a program did that put an older index back.
+
+    Entries that we wrote, and that are gone although nobody removed the model, come back. Entries
+    that we dropped, and that are there again although the model is removed, go.
 
     Args:
         models: the index now; changed in place.
         known: what we wrote last.
         has_manifest: whether the manifest of an id is there.
+        has_blob: whether a blob is there.
 
     Returns:
-        Whether anything was put back.
+        Whether anything was changed.
     """
+    before = {model["id"]: model for model in decode_models(known)}
+    ghosts = [
+        model
+        for model in models
+        if model["id"] not in before
+        and not has_manifest(model["id"])
+        and not any(map(has_blob, model.get("files") or ()))
+    ]
     there = {model["id"] for model in models}
     lost = [
-        model
-        for model in decode_models(known)
-        if model["id"] not in there and has_manifest(model["id"])
+        model for model in before.values() if model["id"] not in there and has_manifest(model["id"])
     ]
+    models[:] = [model for model in models if model not in ghosts]
     taken = {tag for model in models for tag in model["tags"]}
     for model in lost:
         model["tags"] = [tag for tag in model["tags"] if tag not in taken]
         models.append(model)
-    return bool(lost)
+    return bool(lost or ghosts)
 
 
 def take_over(

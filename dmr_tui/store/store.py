@@ -282,18 +282,15 @@ class Store:
 
     def _delete_files(self, entry: Entry, draft: Draft) -> None:
         """Remove a model's bundle, manifest and blobs, but no blob that another entry lists."""
-        # Only a removal pays for this import.
-        from shutil import rmtree
-
         if is_digest(entry.id):
-            rmtree(self.bundle_path(entry.id), onerror=_unless_missing)
-            self.manifest_path(entry.id).unlink(missing_ok=True)
+            durable.remove(self.bundle_path(entry.id))
+            durable.remove(self.manifest_path(entry.id))
         others = (other for other in draft.entries if other.id != entry.id)
         kept = {digest for other in others for digest in other.files or ()}
         kept |= self.leases.blobs()
         for digest in {*(entry.files or ())} - kept:
             if is_digest(digest):
-                self.blobs.path(digest).unlink(missing_ok=True)
+                durable.remove(self.blobs.path(digest))
 
 
 def _stored(
@@ -329,11 +326,6 @@ def _hex(model_id: str) -> str:
     if not is_digest(model_id) or not model_id.startswith("sha256:"):
         raise StoreError(f"the index holds a malformed id: {model_id!r}")
     return model_id.removeprefix("sha256:")
-
-
-def _unless_missing(_: object, path: str, failure: tuple[type, BaseException, object]) -> None:
-    if not isinstance(failure[1], FileNotFoundError):
-        raise failure[1]
 
 
 def _as_tag(reference: Reference) -> str:

@@ -183,6 +183,14 @@ def test_a_program_that_rolls_the_index_back_cannot_drop_our_models(
     store.tag("first", "again")
     assert len(json.loads(index.read_bytes())["models"]) == 2
 
+    # What we remove does not come back as a name without a model either.
+    then = index.read_bytes()
+    store.remove("second")
+    index.write_bytes(then)
+    assert [model.id for model in store.models()] == [first.id]
+    assert fsck(store, full=True).clean
+    second = add_model(store, "second", weights=b"2")
+
     # One that it removes, files and all, stays removed.
     document = json.loads(index.read_bytes())
     document["models"] = [each for each in document["models"] if each["id"] != second.id]

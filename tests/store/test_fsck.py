@@ -185,7 +185,7 @@ def test_entries_that_contradict_are_mended(store: Store, blob: Path) -> None:
     other["tags"] = [*other["tags"], *sound["tags"]]
     other["files"] = other["files"][:1]
     other["pinned"] = True
-    evil = {"id": "sha256:../../x", "tags": ["docker.io/ai/evil:latest"], "files": []}
+    evil = {"id": "sha256:../../x", "tags": ["docker.io/ai/evil:latest"], "files": sound["files"]}
     document["models"] = [sound, other, {**sound, "tags": ["docker.io/ai/again:latest"]}, evil]
     index.write_text(json.dumps(document))
     report = fsck(store)

@@ -4,10 +4,12 @@ import fcntl
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from dmr_tui.errors import StoreError
+from dmr_tui.store import garbage
 from dmr_tui.store.garbage import STALE, YOUNG, Removed, prune, purge
 from dmr_tui.store.garbage import preview as preview_prune
 from dmr_tui.store.store import Store
@@ -164,3 +166,22 @@ def test_disk_usage_counts_each_inode_once_and_says_what_is_what(store: Store) -
     assert usage.unused == 5 * 5
     assert usage.quarantined == 3
     assert usage.total == own.total + 15 + 25 + 3
+
+
+def test_a_partial_that_a_pull_takes_up_meanwhile_stays(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_model(store, "m")
+    partial = store.blobs.partial(sha256(b"x"))
+    partial.write_bytes(b"half")
+    with partial.open("r+b") as pull:
+        survey = garbage.survey
+
+        def then_lock(*arguments: Any) -> list[garbage.Garbage]:
+            found = list(survey(*arguments))
+            fcntl.flock(pull, fcntl.LOCK_EX)
+            return found
+
+        monkeypatch.setattr(garbage, "survey", then_lock)
+        assert prune(store, partials=True) == []
+    assert partial.exists()

@@ -272,7 +272,7 @@ def test_the_index_goes_first_so_that_a_crash_leaves_no_dangling_entry(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("shutil.rmtree", crash)
+        patch.setattr("dmr_tui.store.durable.remove", crash)
         with pytest.raises(KeyboardInterrupt):
             store.remove("m")
     assert store.models() == []
@@ -430,3 +430,15 @@ def test_a_damaged_model_is_not_listed_from_memory(
     store.blobs.path(first[1].manifest.config.digest).unlink()
     assert store.models() == first[2:]
     assert len(caplog.messages) == 2
+
+
+def test_a_model_can_be_removed_whatever_became_of_its_files(store: Store) -> None:
+    model = add_model(store, "m")
+    store.bundle(model)
+    blob = store.blobs.path(model.manifest.layers[0].digest)
+    blob.unlink()
+    (blob / "folder").mkdir(parents=True)
+    store.manifest_path(model.id).unlink()
+    assert store.remove("m")[-1] == ("Deleted", model.id)
+    assert not blob.exists()
+    assert store.index.entries() == []

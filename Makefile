@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := $(PYTHON) tools/bootstrap.py
 
-.PHONY: setup demo run test lint format guide guide-eval lock bench bench-list bench-plan clean
+.PHONY: setup demo run test lint format guide guide-eval lock bench bench-list bench-plan clean bench-transfer
 setup:
 	@$(READY)
 
@@ -46,6 +46,10 @@ guide: setup
 
 guide-eval: setup
 	@PYTHONPATH=tools $(BIN)/python -m guide.evaluate
+
+# Pulls and pushes beside curl, skopeo and oras-py; needs those Debian packages and 4 GB of disk.
+bench-transfer: setup
+	@$(BIN)/python -m benchmarks.transfer
 
 # Renew the pinned versions and their hashes (needs `uv`; the files name no host).
 lock:

@@ -15,6 +15,7 @@ from dmr_tui.engine.profile import Profile, RunningModel
 from dmr_tui.engine.questions import A, Question
 from dmr_tui.engine.request import Event, GenerateRequest
 from dmr_tui.store.manifest import ModelConfig
+from dmr_tui.store.transfer.found import DEFAULT_LIMIT, Found, Source
 from dmr_tui.store.transfer.progress import TransferProgress
 
 
@@ -130,6 +131,21 @@ class Runner(Protocol):
             source: the model.
             target: the name of the new one.
             context_size: tokens that it asks for; None as the source.
+        """
+        ...
+
+    async def search(
+        self, term: str = "", *, limit: int = DEFAULT_LIMIT, source: Source = "all"
+    ) -> Found:
+        """Look for models on Docker Hub and on the Hugging Face Hub.
+
+        Args:
+            term: a part of the name or the description; empty finds what is popular.
+            limit: most hits.
+            source: where to look.
+
+        Raises:
+            RegistryError: every source failed; of one that fails there is a warning.
         """
         ...
 

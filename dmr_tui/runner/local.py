@@ -22,6 +22,7 @@ from dmr_tui.paths import Paths
 from dmr_tui.runner.archives import read, written
 from dmr_tui.runner.base import DiskUsage, Model, Removed, RunnerStatus
 from dmr_tui.runner.profiles import Profiles, overlay
+from dmr_tui.runner.searching import search_models
 from dmr_tui.runner.shapes import read_shape
 from dmr_tui.runner.streams import follow
 from dmr_tui.settings import Settings
@@ -30,6 +31,7 @@ from dmr_tui.store.garbage import purge
 from dmr_tui.store.gguf import read_header
 from dmr_tui.store.reference import is_digest, parse_reference
 from dmr_tui.store.store import Store, StoredModel
+from dmr_tui.store.transfer.found import DEFAULT_LIMIT, Found, Source
 from dmr_tui.store.transfer.progress import TransferProgress
 from dmr_tui.store.usage import disk_usage
 
@@ -170,6 +172,12 @@ class LocalRunner:
         extras = Extras(context_size=context_size)
         await asyncio.to_thread(repackage, self._store, found, reference, extras=extras)
         return str(reference)
+
+    async def search(
+        self, term: str = "", *, limit: int = DEFAULT_LIMIT, source: Source = "all"
+    ) -> Found:
+        """See `Runner.search`."""
+        return await search_models(term, limit, source)
 
     async def disk_usage(self) -> DiskUsage:
         """See `Runner.disk_usage`."""

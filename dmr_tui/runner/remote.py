@@ -26,8 +26,10 @@ from dmr_tui.runner.base import DiskUsage, Model, Removed, RunnerStatus
 from dmr_tui.runner.configuration import Configured, to_configuration, to_profile
 from dmr_tui.runner.connection import SECONDS, Connection
 from dmr_tui.runner.inquiries import inquire
+from dmr_tui.runner.searching import search_models
 from dmr_tui.settings import parse_duration
 from dmr_tui.store.reference import parse_reference
+from dmr_tui.store.transfer.found import DEFAULT_LIMIT, Found, Source
 from dmr_tui.store.transfer.progress import LayerProgress, TransferProgress
 
 T = TypeVar("T")
@@ -185,6 +187,12 @@ class RemoteRunner:
         path = f"/models/{_quoted(source)}/repackage"
         answer = await self._connection.ask("POST", path, body=body, timeout=None)
         return self._decode(answer, _Tagged).target or str(parse_reference(target))
+
+    async def search(
+        self, term: str = "", *, limit: int = DEFAULT_LIMIT, source: Source = "all"
+    ) -> Found:
+        """See `Runner.search`."""
+        return await search_models(term, limit, source)
 
     async def disk_usage(self) -> DiskUsage:
         """See `Runner.disk_usage`."""

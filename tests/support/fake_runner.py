@@ -27,6 +27,7 @@ from dmr_tui.engine.request import (
 from dmr_tui.errors import ConflictError, DmrError, InvalidRequestError, ModelNotFoundError
 from dmr_tui.runner.base import DiskUsage, Model, Removed, RunnerStatus
 from dmr_tui.store.manifest import ModelConfig
+from dmr_tui.store.transfer.found import DEFAULT_LIMIT, Found, Source
 from dmr_tui.store.transfer.progress import LayerProgress, TransferProgress
 
 MODEL = Model(
@@ -56,6 +57,7 @@ class FakeRunner:
     thoughts: Sequence[str] = ()
     tool_calls: Sequence[ToolCallDelta] = ()
     reason: FinishReason = "stop"
+    found: Found = field(default_factory=lambda: Found([]))
     failure: DmrError | None = None
     """Raised instead of the event number `fails_at` (0: before anything started)."""
     fails_at: int = 0
@@ -200,6 +202,12 @@ class FakeRunner:
         self._known(source)
         self.calls.append(("repackage", source, target, context_size))
         return f"docker.io/{target}"
+
+    async def search(
+        self, term: str = "", *, limit: int = DEFAULT_LIMIT, source: Source = "all"
+    ) -> Found:
+        self.calls.append(("search", term, limit, source))
+        return self.found
 
     async def disk_usage(self) -> DiskUsage:
         return DiskUsage(models=1234, engine=56, partial=7, unused=8, quarantined=9)

@@ -135,6 +135,18 @@ class Hub:
                 raise RegistryError(f"the Hub continues its list elsewhere: {url}")
         raise RegistryError(f"hf.co/{repository} has too many files")
 
+    def find(self, query: str, kind: type[T]) -> T:
+        """What a search for models answers.
+
+        Args:
+            query: of the address, encoded.
+            kind: of the answer.
+
+        Raises:
+            RegistryError: the Hub fails, or limits how often it may be asked.
+        """
+        return self._json(f"{self.endpoint}/api/models?{query}", kind, "")[0]
+
     def content(self, repository: str, commit: Commit, files: list[HubFile]) -> Content:
         """Where the bytes of large files come from."""
         paths = {file.digest: file.path for file in files if file.digest}

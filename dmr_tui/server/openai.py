@@ -24,21 +24,25 @@ from dmr_tui.engine.request import (
     ReasoningDelta,
     Started,
     ToolCallDelta,
+    Usage,
 )
 from dmr_tui.errors import EngineError, InvalidRequestError
 from dmr_tui.runner.base import Model, Runner
 from dmr_tui.server import sse
 from dmr_tui.server.body import decode, json_response, read_body, stored_name
+from dmr_tui.server.choices import merge, multiply
 from dmr_tui.server.errors import error_object
 from dmr_tui.server.exchange import StreamedResponse, attend
-from dmr_tui.server.openai_answer import ChatShape, Collected, CompletionShape, Shape, total
+from dmr_tui.server.openai_answer import ChatShape, Collected, CompletionShape, Shape
 from dmr_tui.server.openai_request import (
     ChatBody,
     CompletionBody,
     GenerationBody,
+    choices,
     to_chat,
     to_completions,
 )
+from dmr_tui.server.openai_usage import total
 from dmr_tui.server.prefixes import MODEL_PREFIX, PREFIXES
 
 
@@ -69,7 +73,8 @@ class OpenAI:
         model = _asked_model(request, body)
         if _preload_only(request):
             return await self._preload(request, model, body)
-        return await self._answer(request, model, body, ChatShape(model), [to_chat(body)])
+        requests = multiply([to_chat(body)], choices(body))
+        return await self._answer(request, model, body, ChatShape(model, choices(body)), requests)
 
     async def completions(self, request: Request) -> Response:
         """`POST …/completions`."""
@@ -77,9 +82,10 @@ class OpenAI:
         model = _asked_model(request, body)
         if _preload_only(request):
             return await self._preload(request, model, body)
-        requests = to_completions(body)
+        requests = multiply(to_completions(body), choices(body))
         echo = [str(each.prompt) for each in requests] if body.echo else []
-        return await self._answer(request, model, body, CompletionShape(model, echo), requests)
+        shape = CompletionShape(model, echo, choices(body))
+        return await self._answer(request, model, body, shape, requests)
 
     async def models(self, request: Request) -> Response:
         """`GET …/models`: all, or the one that the path names."""
@@ -120,51 +126,49 @@ class OpenAI:
 
 
 async def collect(answers: Sequence[AsyncGenerator[Event, None]]) -> list[Collected]:
-    """Wait for whole answers, one after the other."""
-    whole = []
-    for events in answers:
-        answer = Collected()
-        finished = False
-        async with aclosing(events):
-            async for event in events:
-                if isinstance(event, Delta | ReasoningDelta | ToolCallDelta):
-                    answer.add(event)
-                elif isinstance(event, Finished):
-                    answer.reason, answer.usage, finished = event.reason, event.usage, True
-        if not finished:
-            raise _cut_off()
-        whole.append(answer)
+    """Wait for whole answers."""
+    whole = [Collected() for _ in answers]
+    finished = 0
+    async with aclosing(merge(answers)) as events:
+        async for index, event in events:
+            if isinstance(event, Delta | ReasoningDelta | ToolCallDelta):
+                whole[index].add(event)
+            elif isinstance(event, Finished):
+                whole[index].reason, whole[index].usage = event.reason, event.usage
+                finished += 1
+    if finished < len(whole):
+        raise _cut_off()
     return whole
 
 
 async def stream(
     answers: Sequence[AsyncGenerator[Event, None]], shape: Shape, *, include_usage: bool
 ) -> AsyncGenerator[bytes, None]:
-    """Write answers as server-sent events while they come, one answer after the other.
+    """Write answers as server-sent events while they come.
 
-    Nothing is yielded before the first answer has started.
+    Nothing is yielded before an answer has started.
     """
-    finals: list[Collected] = []
-    for index, events in enumerate(answers):
-        async with aclosing(events):
-            async for event in events:
-                match event:
-                    case Started():
-                        opening = shape.opening(index)
-                        if opening is not None:
-                            yield sse.event(opening)
-                    case Delta() | ReasoningDelta() | ToolCallDelta():
-                        yield sse.event(shape.piece(index, event))
-                    case Finished(reason, usage):
-                        finals.append(Collected(reason=reason, usage=usage))
-                        shown = None if include_usage else usage
-                        yield sse.event(shape.closing(index, reason, shown))
-                    case Loading():
-                        pass
-        if len(finals) <= index:
-            raise _cut_off()
+    finals: dict[int, Usage] = {}
+    async with aclosing(merge(answers)) as events:
+        async for index, event in events:
+            match event:
+                case Started():
+                    opening = shape.opening(index)
+                    if opening is not None:
+                        yield sse.event(opening)
+                case Delta() | ReasoningDelta() | ToolCallDelta():
+                    yield sse.event(shape.piece(index, event))
+                case Finished(reason, usage):
+                    finals[index] = usage
+                    shown = None if include_usage else usage
+                    yield sse.event(shape.closing(index, reason, shown))
+                case Loading():
+                    pass
+    if len(finals) < len(answers):
+        raise _cut_off()
     if include_usage:
-        yield sse.event(shape.usage(total(finals)))
+        ordered = [finals[index] for index in range(len(answers))]
+        yield sse.event(shape.usage(total(ordered, shape.choices)))
     yield sse.DONE
 
 

@@ -1,7 +1,6 @@
 """What OpenAI's clients get: whole answers and chunks of a stream, from the engine's events.
 
 Source: OpenAI API reference, the chat completion object and its chunk, the completion object.
-`timings` is llama-server's.
 """
 
 from __future__ import annotations
@@ -20,42 +19,18 @@ from dmr_tui.engine.request import (
     FinishReason,
     FunctionCall,
     ReasoningDelta,
+    TokenLogprobs,
     ToolCall,
     ToolCallDelta,
     Usage,
 )
+from dmr_tui.server.openai_logprobs import chat_logprobs, completion_logprobs
+from dmr_tui.server.openai_usage import timings, total, usage_body
 
 Piece: TypeAlias = Delta | ReasoningDelta | ToolCallDelta
 """An event that carries a part of the answer."""
 
 FINGERPRINT = f"dmr-{__version__}"
-
-
-class PromptDetails(Struct, frozen=True):
-    """How the prompt's tokens were had."""
-
-    cached_tokens: int
-
-
-class UsageBody(Struct, frozen=True):
-    """Token counts."""
-
-    prompt_tokens: int
-    completion_tokens: int
-    total_tokens: int
-    prompt_tokens_details: PromptDetails
-
-
-class Timings(Struct, frozen=True):
-    """Token counts and times; `prompt_n` leaves out the tokens that came from the cache."""
-
-    cache_n: int
-    prompt_n: int
-    prompt_ms: float
-    prompt_per_second: float
-    predicted_n: int
-    predicted_ms: float
-    predicted_per_second: float
 
 
 @dataclass
@@ -65,6 +40,7 @@ class Collected:
     text: str = ""
     reasoning: str = ""
     calls: list[ToolCall] = field(default_factory=list)
+    logprobs: list[TokenLogprobs] = field(default_factory=list)
     reason: FinishReason = "stop"
     usage: Usage = field(default_factory=lambda: Usage(prompt_tokens=0, completion_tokens=0))
 
@@ -75,6 +51,7 @@ class Collected:
                 self.reasoning += text
             case Delta(text):
                 self.text += text
+                self.logprobs += event.logprobs
             case ToolCallDelta(index, id_, name, arguments):
                 if index == len(self.calls):
                     self.calls.append(ToolCall(id_, FunctionCall(name, arguments)))
@@ -86,6 +63,9 @@ class Collected:
 
 class Shape(Protocol):
     """How one kind of answer is written: JSON-ready payloads, whole or as chunks of a stream."""
+
+    choices: int
+    """Answers to each prompt."""
 
     def opening(self, index: int) -> Any | None:
         """The chunk before the first text, if there is one."""
@@ -135,14 +115,25 @@ class Envelope:
 class ChatShape:
     """Answers to `chat/completions`."""
 
-    def __init__(self, model: str) -> None:
-        """Write answers of `model`."""
+    def __init__(self, model: str, choices: int = 1) -> None:
+        """Write answers of `model`, so many to each prompt."""
+        self.choices = choices
         self._envelope = Envelope("chatcmpl-", model)
 
     def _chunk(
-        self, index: int, delta: dict[str, Any], reason: str | None, usage: Usage | None = None
+        self,
+        index: int,
+        delta: dict[str, Any],
+        reason: str | None,
+        usage: Usage | None = None,
+        logprobs: Sequence[TokenLogprobs] = (),
     ) -> Any:
-        choice = {"index": index, "delta": delta, "logprobs": None, "finish_reason": reason}
+        choice = {
+            "index": index,
+            "delta": delta,
+            "logprobs": chat_logprobs(logprobs),
+            "finish_reason": reason,
+        }
         return self._envelope.wrap("chat.completion.chunk", [choice], usage)
 
     def opening(self, index: int) -> Any:
@@ -151,7 +142,7 @@ class ChatShape:
 
     def piece(self, index: int, event: Piece) -> Any:
         """See `Shape.piece`."""
-        return self._chunk(index, _delta(event), None)
+        return self._chunk(index, _delta(event), None, logprobs=_logprobs(event))
 
     def closing(self, index: int, reason: FinishReason, usage: Usage | None) -> Any:
         """See `Shape.closing`."""
@@ -168,12 +159,12 @@ class ChatShape:
             {
                 "index": index,
                 "message": _message(answer),
-                "logprobs": None,
+                "logprobs": chat_logprobs(answer.logprobs),
                 "finish_reason": answer.reason,
             }
             for index, answer in enumerate(answers)
         ]
-        usage = total(answers)
+        usage = total([answer.usage for answer in answers], self.choices)
         payload = self._envelope.wrap("chat.completion", choices, usage)
         return {**payload, "usage": usage_body(usage)}
 
@@ -193,6 +184,10 @@ def _message(answer: Collected) -> _Answer:
     return _Answer("assistant", text, answer.reasoning or UNSET, calls or UNSET)
 
 
+def _logprobs(event: Piece) -> list[TokenLogprobs]:
+    return event.logprobs if isinstance(event, Delta) else []
+
+
 def _delta(event: Piece) -> dict[str, Any]:
     match event:
         case ReasoningDelta(text):
@@ -209,25 +204,40 @@ def _delta(event: Piece) -> dict[str, Any]:
 class CompletionShape:
     """Answers to `completions`; `echo` holds the prompts to repeat before them, if any."""
 
-    def __init__(self, model: str, echo: Sequence[str] = ()) -> None:
-        """Write answers of `model`."""
+    def __init__(self, model: str, echo: Sequence[str] = (), choices: int = 1) -> None:
+        """Write answers of `model`, so many to each prompt."""
+        self.choices = choices
         self._envelope = Envelope("cmpl-", model)
         self._echo = echo
+        self._written: dict[int, int] = {}
+        """Characters of each choice that a stream has had so far."""
 
-    def _choice(self, index: int, text: str, reason: str | None) -> dict[str, Any]:
-        return {"index": index, "text": text, "logprobs": None, "finish_reason": reason}
+    def _choice(
+        self,
+        index: int,
+        text: str,
+        reason: str | None,
+        logprobs: Sequence[TokenLogprobs] = (),
+        offset: int = 0,
+    ) -> dict[str, Any]:
+        told = completion_logprobs(logprobs, offset)
+        return {"index": index, "text": text, "logprobs": told, "finish_reason": reason}
 
     def opening(self, index: int) -> Any | None:
         """See `Shape.opening`: the prompt, when it is to be repeated."""
         if not self._echo:
             return None
         choice = self._choice(index, self._echo[index], None)
+        self._written[index] = len(self._echo[index])
         return self._envelope.wrap("text_completion", [choice])
 
     def piece(self, index: int, event: Piece) -> Any:
         """See `Shape.piece`."""
         text = "" if isinstance(event, ToolCallDelta) else event.text
-        return self._envelope.wrap("text_completion", [self._choice(index, text, None)])
+        offset = self._written.get(index, 0)
+        self._written[index] = offset + len(text)
+        choice = self._choice(index, text, None, _logprobs(event), offset)
+        return self._envelope.wrap("text_completion", [choice])
 
     def closing(self, index: int, reason: FinishReason, usage: Usage | None) -> Any:
         """See `Shape.closing`."""
@@ -243,48 +253,15 @@ class CompletionShape:
         """See `Shape.whole`."""
         prompts = self._echo or [""] * len(answers)
         choices = [
-            self._choice(index, prompt + answer.reasoning + answer.text, answer.reason)
+            self._choice(
+                index,
+                prompt + answer.reasoning + answer.text,
+                answer.reason,
+                answer.logprobs,
+                len(prompt + answer.reasoning),
+            )
             for index, (prompt, answer) in enumerate(zip(prompts, answers, strict=True))
         ]
-        usage = total(answers)
+        usage = total([answer.usage for answer in answers], self.choices)
         payload = self._envelope.wrap("text_completion", choices, usage)
         return {**payload, "usage": usage_body(usage)}
-
-
-def total(answers: Sequence[Collected]) -> Usage:
-    """The sum over all answers."""
-    return Usage(
-        prompt_tokens=sum(answer.usage.prompt_tokens for answer in answers),
-        completion_tokens=sum(answer.usage.completion_tokens for answer in answers),
-        cached_tokens=sum(answer.usage.cached_tokens for answer in answers),
-        prompt_seconds=sum(answer.usage.prompt_seconds for answer in answers),
-        generation_seconds=sum(answer.usage.generation_seconds for answer in answers),
-    )
-
-
-def usage_body(usage: Usage) -> UsageBody:
-    """OpenAI's `usage` object."""
-    return UsageBody(
-        prompt_tokens=usage.prompt_tokens,
-        completion_tokens=usage.completion_tokens,
-        total_tokens=usage.prompt_tokens + usage.completion_tokens,
-        prompt_tokens_details=PromptDetails(usage.cached_tokens),
-    )
-
-
-def timings(usage: Usage) -> Timings:
-    """llama-server's `timings` object."""
-    fresh = usage.prompt_tokens - usage.cached_tokens
-    return Timings(
-        cache_n=usage.cached_tokens,
-        prompt_n=fresh,
-        prompt_ms=usage.prompt_seconds * 1000,
-        prompt_per_second=_rate(fresh, usage.prompt_seconds),
-        predicted_n=usage.completion_tokens,
-        predicted_ms=usage.generation_seconds * 1000,
-        predicted_per_second=_rate(usage.completion_tokens, usage.generation_seconds),
-    )
-
-
-def _rate(count: int, seconds: float) -> float:
-    return count / seconds if seconds > 0 else 0.0

@@ -29,6 +29,7 @@ from dmr_tui.engine.request import (
     ToolCall,
 )
 from dmr_tui.errors import InvalidRequestError
+from dmr_tui.server.choices import MAX_CHOICES
 from dmr_tui.server.openai_tools import (
     Name,
     ResponseFormat,
@@ -119,6 +120,7 @@ class ChatBody(GenerationBody, frozen=True):
     """The body of `POST …/chat/completions`."""
 
     messages: list[MessageBody] | None = None
+    top_logprobs: int | None = None
     tools: list[ToolBody] | None = None
     functions: list[Function] | None = None
     tool_choice: str | ToolChoiceBody | None = None
@@ -158,7 +160,35 @@ def to_chat(body: ChatBody) -> ChatRequest:
         parallel_tool_calls=body.parallel_tool_calls is not False,
         format=to_format(body),
         reasoning=_reasoning(body),
+        logprobs=_chat_logprobs(body),
     )
+
+
+def choices(body: GenerationBody) -> int:
+    """How many answers each prompt is to have.
+
+    Raises:
+        InvalidRequestError: none, or too many.
+    """
+    wanted = 1 if body.n is None else body.n
+    if not 1 <= wanted <= MAX_CHOICES:
+        raise _wrong("n", f"from 1 to {MAX_CHOICES} answers can be had, not {wanted}")
+    return wanted
+
+
+def _chat_logprobs(body: ChatBody) -> int | None:
+    wanted = bool(body.logprobs)
+    if body.top_logprobs is not None and not wanted:
+        raise _wrong("top_logprobs", "this needs `logprobs` to be true")
+    if type(body.logprobs) is int and body.logprobs > 1:
+        raise _wrong("logprobs", "true or false is required; see `top_logprobs`")
+    return (body.top_logprobs or 0) if wanted else None
+
+
+def _completion_logprobs(body: CompletionBody) -> int | None:
+    if isinstance(body.logprobs, bool):
+        return 0 if body.logprobs else None
+    return body.logprobs
 
 
 def _reasoning(body: ChatBody) -> Reasoning:
@@ -175,13 +205,14 @@ def to_completions(body: CompletionBody) -> list[CompletionRequest]:
     Raises:
         InvalidRequestError: a value is out of range, or asks for what is not supported.
     """
-    if body.suffix:
-        raise _wrong("suffix", "inserting text before a suffix is not supported yet")
     prompts = _prompts(body.prompt)
     if body.echo and any(not isinstance(prompt, str) for prompt in prompts):
         raise _wrong("echo", "only a prompt that is text can be repeated")
     sampling, limits, form = _sampling(body), _limits(body), to_format(body)
-    return [CompletionRequest(prompt, sampling, limits, form) for prompt in prompts]
+    suffix, logprobs = body.suffix or None, _completion_logprobs(body)
+    return [
+        CompletionRequest(prompt, sampling, limits, form, suffix, logprobs) for prompt in prompts
+    ]
 
 
 def _prompts(prompt: str | list[Any] | None) -> list[str | list[int]]:
@@ -233,10 +264,6 @@ def _sampling(body: GenerationBody) -> Sampling:
 
 
 def _limits(body: GenerationBody) -> Limits:
-    if body.n not in (None, 1):
-        raise _wrong("n", "only one answer per prompt is supported yet")
-    if body.logprobs is not None and body.logprobs is not False:
-        raise _wrong("logprobs", "log probabilities are not supported yet")
     stop = [body.stop] if isinstance(body.stop, str) else body.stop or []
     field = "max_tokens" if body.max_completion_tokens is None else "max_completion_tokens"
     most: int | None = getattr(body, field)

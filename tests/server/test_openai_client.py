@@ -236,3 +236,97 @@ async def test_an_unknown_or_broken_model_raises(url: str, stream: bool) -> None
         assert "broken" in failed.value.message
         answer = await client.completions.create(model=NAME, prompt="x", max_tokens=2)
         assert answer.choices[0].text
+
+
+async def test_several_answers_share_one_prompt(url: str) -> None:
+    async with AsyncOpenAI(base_url=url + "/v1", api_key="unused", max_retries=0) as client:
+        text = "Tell me something about each of the many things that there are in the world."
+        whole = await client.chat.completions.create(
+            model=NAME,
+            messages=[{"role": "user", "content": text}],
+            n=3,
+            seed=5,
+            max_tokens=8,
+            temperature=1.5,
+        )
+        assert [choice.index for choice in whole.choices] == [0, 1, 2]
+        texts = [choice.message.content for choice in whole.choices]
+        assert len(set(texts)) == 3
+        assert whole.usage is not None
+        assert whole.usage.completion_tokens == 24
+        one = await client.chat.completions.create(
+            model=NAME, messages=[{"role": "user", "content": text}], max_tokens=1
+        )
+        assert one.usage is not None
+        assert one.usage.prompt_tokens == whole.usage.prompt_tokens
+        assert one.usage.prompt_tokens_details is not None
+        assert one.usage.prompt_tokens_details.cached_tokens == one.usage.prompt_tokens - 1
+        stream = await client.chat.completions.create(
+            model=NAME,
+            messages=[{"role": "user", "content": text}],
+            n=3,
+            seed=5,
+            max_tokens=8,
+            temperature=1.5,
+            stream=True,
+        )
+        streamed = ["", "", ""]
+        async for chunk in stream:
+            for choice in chunk.choices:
+                streamed[choice.index] += choice.delta.content or ""
+        assert all(streamed)
+
+
+async def test_log_probabilities_of_a_chat(url: str) -> None:
+    async with AsyncOpenAI(base_url=url + "/v1", api_key="unused", max_retries=0) as client:
+        whole = await client.chat.completions.create(
+            model=NAME,
+            messages=[{"role": "user", "content": "Hello"}],
+            max_tokens=6,
+            temperature=0,
+            logprobs=True,
+            top_logprobs=3,
+        )
+        (choice,) = whole.choices
+        assert choice.logprobs is not None
+        assert choice.logprobs.content is not None
+        assert len(choice.logprobs.content) == 6
+        raw = b"".join(bytes(token.bytes or []) for token in choice.logprobs.content)
+        assert raw.decode("utf-8", "replace") == choice.message.content
+        for token in choice.logprobs.content:
+            assert token.top_logprobs[0].token == token.token
+            assert len(token.top_logprobs) == 3
+            assert token.logprob < 0
+        stream = await client.chat.completions.create(
+            model=NAME,
+            messages=[{"role": "user", "content": "Hello"}],
+            max_tokens=6,
+            temperature=0,
+            logprobs=True,
+            stream=True,
+        )
+        told = [
+            token
+            async for chunk in stream
+            for each in chunk.choices
+            for token in (each.logprobs.content if each.logprobs else None) or []
+        ]
+        assert [token.token for token in told] == [token.token for token in choice.logprobs.content]
+
+
+async def test_log_probabilities_of_a_completion(url: str) -> None:
+    async with AsyncOpenAI(base_url=url + "/v1", api_key="unused", max_retries=0) as client:
+        whole = await client.completions.create(
+            model=NAME, prompt="Hello", max_tokens=6, temperature=0, logprobs=2, echo=True
+        )
+        (choice,) = whole.choices
+        told = choice.logprobs
+        assert told is not None
+        assert told.tokens
+        assert told.text_offset
+        assert told.top_logprobs
+        assert len(told.tokens) == len(told.token_logprobs or []) == 6
+        assert told.text_offset[0] == len("Hello")
+        assert all(len(each) <= 2 for each in told.top_logprobs)
+        for token, offset in zip(told.tokens, told.text_offset, strict=True):
+            assert choice.text[offset : offset + len(token)] == token or "\ufffd" in choice.text

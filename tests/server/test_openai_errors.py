@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from dmr_tui.errors import (
+    BusyError,
     ContextLengthError,
     DmrError,
     EngineError,
@@ -74,9 +75,10 @@ async def test_a_wrong_body_names_the_field(
         ("max_tokens", 10**30),
         ("top_k", 10**30),
         ("temperature", 10**400),
-        ("n", 2),
+        ("n", 17),
         ("n", 0),
-        ("logprobs", True),
+        ("top_logprobs", 5),
+        ("logprobs", 7),
         ("response_format", {"type": "xml"}),
         ("response_format", {"type": "json_schema", "json_schema": {"schema": {"not": {}}}}),
         ("tool_choice", "maybe"),
@@ -105,8 +107,7 @@ async def test_a_wrong_or_unsupported_value_names_the_field(
         ({"prompt": [-1]}, "prompt"),
         ({"prompt": [2**31]}, "prompt"),
         ({"prompt": [1, 2], "echo": True}, "echo"),
-        ({"prompt": "a", "suffix": "b"}, "suffix"),
-        ({"prompt": "a", "logprobs": 0}, "logprobs"),
+        ({"prompt": "a", "logprobs": 21}, "logprobs"),
     ],
 )
 async def test_a_wrong_completion_names_the_field(
@@ -211,3 +212,14 @@ async def test_a_body_that_is_too_large_is_413(
     assert problem(answer) == (413, "request_too_large", None)
     largest = b" " * (10 * 1024**2 - 2) + b"{}"
     assert problem(await client.post("/v1/chat/completions", content=largest))[0] == 400
+
+
+async def test_who_cannot_wait_is_told_when_to_come_back(
+    client: httpx.AsyncClient, runner: FakeRunner
+) -> None:
+    runner.failure = BusyError("16 requests are being answered and 128 wait")
+    for stream in (False, True):
+        answer = await client.post("/v1/chat/completions", json={**CHAT, "stream": stream})
+        assert answer.status_code == 429
+        assert answer.headers["retry-after"] == "2"
+        assert answer.json()["error"]["type"] == "rate_limit_error"

@@ -103,6 +103,9 @@ class Limits(Struct, frozen=True, omit_defaults=True):
     """Most tokens to generate; None: until the context is full."""
     stop: list[str] = []
     """Texts that end the answer; they are not part of it."""
+    context_shift: bool | None = None
+    """Forget the older half of the text when the context is full, and go on; None: the profile's
+    choice, else no: the answer ends there."""
 
 
 class Function(Struct, frozen=True, omit_defaults=True):

@@ -158,6 +158,11 @@ class Batcher:
             yield sequence.request, event
         if sequence.finish_reason:
             yield from self._end(sequence, sequence.finish_reason)
+        elif len(sequence.tokens) > self._context.size:
+            # Computed again and not moved in the memory: others may share its cells, and not every
+            # model's can be moved.
+            self._suspend(sequence)
+            sequence.shift(self._context.size)
 
     def _end(self, sequence: Sequence, reason: FinishReason) -> Iterator[Happening]:
         for event in sequence.finish(reason):

@@ -67,7 +67,7 @@ class Sequence:
         prompt: list[int],
         *,
         sampler: Sampler,
-        limit: int,
+        limit: int | None,
         text: AnswerText | None = None,
         marks: frozenset[int] = frozenset(),
         thoughts: Thoughts | None = None,
@@ -79,7 +79,7 @@ class Sequence:
             request: whose answer it is.
             prompt: at least one token.
             sampler: from now on this object's to close.
-            limit: most tokens of the answer, at least 1.
+            limit: most tokens of the answer, at least 1; None: any number.
             text: turns the tokens' bytes into events; None: as plain text.
             marks: control tokens whose spelling belongs to the text.
             thoughts: when and how they are made to end.
@@ -93,6 +93,8 @@ class Sequence:
         self.begun = False
         """It has what it can share with others, and is being computed."""
         self._prompt_tokens = len(prompt)
+        self._forgotten = 0
+        """Tokens that a full context has cost."""
         self._cached_tokens = 0
         self._limit = limit
         self._sampler = sampler
@@ -115,7 +117,7 @@ class Sequence:
     @property
     def generated(self) -> int:
         """Tokens of the answer so far, an end token included."""
-        return len(self.tokens) - self._prompt_tokens
+        return len(self.tokens) + self._forgotten - self._prompt_tokens
 
     def admit(self, slot: int) -> None:
         """Take a place in KV memory."""
@@ -138,6 +140,16 @@ class Sequence:
         self.slot = NO_SLOT
         self.computed = 0
         self.begun = False
+
+    def shift(self, context: int) -> None:
+        """Make room in a context of so many tokens: keep how the text begins, and its newer half.
+
+        The beginning is where the instructions are: the prompt, but no more than a quarter of all.
+        """
+        keep = min(self._prompt_tokens, context // 4)
+        dropped = (len(self.tokens) - keep) // 2
+        del self.tokens[keep : keep + dropped]
+        self._forgotten += dropped
 
     def draw(self, index: int) -> int | None:
         """The next token, from the logits at an index of the batch.

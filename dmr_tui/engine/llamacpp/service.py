@@ -125,10 +125,10 @@ class Service:
     def _sequence(self, message: Generate) -> Sequence:
         request = message.request
         prompt = self._prompt_builder().build(request)
-        # The last token of all needs no place in the context: nothing follows it.
-        limit = self._context.size - len(prompt.tokens) + 1
-        if request.limits.max_tokens is not None:
-            limit = min(limit, request.limits.max_tokens)
+        limits = [] if request.limits.max_tokens is None else [request.limits.max_tokens]
+        if not request.limits.context_shift:
+            # The last token of all needs no place in the context: nothing follows it.
+            limits.append(self._context.size - len(prompt.tokens) + 1)
         plan = prompt.plan
         marks = self._vocabulary.among_controls(plan.marks) if plan.marks else frozenset()
         constraint = None
@@ -146,7 +146,7 @@ class Service:
             message.id,
             prompt.tokens,
             sampler=sampler,
-            limit=limit,
+            limit=min(limits, default=None),
             text=AnswerText(plan.reader(), request.limits.stop),
             marks=marks,
             thoughts=Thoughts(plan.budget, closing),

@@ -219,3 +219,30 @@ def answer(model: Model, prompt: list[int]) -> Whole:
 def test_prompts_share_a_pass(room: int, wants: list[int], shares: list[int]) -> None:
     """Half for the oldest, so that it goes on; the rest for those who need least."""
     assert share_out(room, wants) == shares
+
+
+def test_a_full_context_forgets_its_older_half(batcher: Batcher, context: Context) -> None:
+    """Off unless asked for: here the limit lies behind the edge."""
+    other = sequence(context, 2, [400], 30)
+    batcher.add(one := sequence(context, 1, [300, 301, 302], 600))
+    batcher.add(other)
+    happenings = run(batcher, context)
+    assert one.generated == 600
+    assert one.tokens[:3] == [300, 301, 302]
+    assert len(one.tokens) <= SIZE + 1
+    (started,) = (
+        event for number, event in happenings if number == 1 and isinstance(event, Started)
+    )
+    assert started.prompt_tokens == 3
+    finished = happenings[-1][1]
+    assert isinstance(finished, Finished)
+    assert (finished.reason, finished.usage.completion_tokens) == ("length", 600)
+
+
+def test_a_long_prompt_keeps_its_first_quarter(batcher: Batcher, context: Context) -> None:
+    prompt = [300 + at for at in range(200)]
+    batcher.add(one := sequence(context, 1, prompt, 100))
+    run(batcher, context)
+    assert one.generated == 100
+    assert one.tokens[: SIZE // 4] == prompt[: SIZE // 4]
+    assert one.tokens[SIZE // 4] != prompt[SIZE // 4]

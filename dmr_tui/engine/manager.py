@@ -88,7 +88,7 @@ class EngineManager:
         """
         check_request(request)
         check_sampling(profile.sampling)
-        request = _with_defaults(request, profile.sampling)
+        request = _with_defaults(request, profile)
         with self._use(files, profile) as slot:
             async with aclosing(slot.progress()) as fractions:
                 async for fraction in fractions:
@@ -283,15 +283,18 @@ class EngineManager:
             await asyncio.wait(tasks)
 
 
-def _with_defaults(request: GenerateRequest, sampling: Sampling) -> GenerateRequest:
+def _with_defaults(request: GenerateRequest, profile: Profile) -> GenerateRequest:
     """The request, with the profile's values where it says nothing."""
     values = {
-        name: getattr(sampling, name)
+        name: getattr(profile.sampling, name)
         for name in Sampling.__struct_fields__
         if getattr(request.sampling, name) is None
     }
     chosen = msgspec.structs.replace(request.sampling, **values)
-    return msgspec.structs.replace(request, sampling=chosen)
+    limits = request.limits
+    if limits.context_shift is None:
+        limits = msgspec.structs.replace(limits, context_shift=profile.context_shift)
+    return msgspec.structs.replace(request, sampling=chosen, limits=limits)
 
 
 def _positive(*wishes: int | None) -> int:

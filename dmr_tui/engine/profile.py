@@ -17,6 +17,8 @@ class Profile(Struct, frozen=True, omit_defaults=True):
     threads: int | None = None
     gpu_layers: int | None = None
     sampling: Sampling = Sampling()
+    context_shift: bool | None = None
+    """Forget the older half of a text that fills the context, instead of ending the answer."""
     force: bool | None = None
     """Load it even when it does not seem to fit into memory."""
 

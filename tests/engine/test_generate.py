@@ -249,3 +249,11 @@ async def test_a_wrong_profile_is_refused_too(manager: EngineManager, tiny: Mode
     with pytest.raises(InvalidRequestError, match="top_p"):
         await ask(manager, tiny, chat("x"), Profile(sampling=Sampling(top_p=3.0)))
     assert manager.running() == []
+
+
+async def test_a_profile_lets_the_context_shift(manager: EngineManager, tiny: ModelFiles) -> None:
+    request = complete("Hello", max_tokens=400)
+    small = Profile(context_size=256, context_shift=True)
+    assert (await ask(manager, tiny, request, small)).finished.usage.completion_tokens == 400
+    rigid = Profile(context_size=256)
+    assert (await ask(manager, tiny, request, rigid)).finished.usage.completion_tokens < 257

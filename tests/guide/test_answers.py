@@ -8,7 +8,7 @@ import re
 import pytest
 from guide.commands import commands_in, fault
 from guide.intents import Intent, intents, key_name
-from guide.skills import beyond, code, facts, objects, stories, sums
+from guide.skills import beyond, code, facts, objects, stories, sums, words
 
 from dmr_tui.actions import ACTIONS
 from dmr_tui.chat import commands as slash
@@ -18,6 +18,7 @@ ANSWERS |= {
     "beyond": beyond.ANSWER,
     "code": code.CANNOT,
     "sums": sums.CANNOT,
+    "words": words.CANNOT,
     "capital": facts.UNKNOWN_CAPITAL,
     "json": objects.ANY,
     "story": stories.ANY,
@@ -49,7 +50,7 @@ def test_most_answers_about_models_name_a_command() -> None:
         "dmr list --everything",
         "dmr run --max-tokens many smollm2",
         "dmr --bogus",
-        "dmr package model",
+        "dmr tag smollm2",
     ],
 )
 def test_a_command_that_does_not_exist_is_found_out(line: str) -> None:

@@ -24,6 +24,7 @@ PARTS = {
 
 _MIX: tuple[tuple[float, Callable[..., tuple[str, str]]], ...] = (
     (0.11, words.draw),
+    (0.015, words.draw_other),
     (0.10, sums.draw),
     (0.015, sums.draw_other),
     (0.07, facts.draw),

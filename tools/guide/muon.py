@@ -56,4 +56,5 @@ def orthogonal(matrix: Tensor) -> Tensor:
     for _ in range(_ITERATIONS):
         square = x @ x.T
         x = a * x + (b * square + c * square @ square) @ x
-    return (x.T if tall else x).to(matrix.dtype)
+    evened: Tensor = (x.T if tall else x).to(matrix.dtype)
+    return evened

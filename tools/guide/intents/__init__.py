@@ -24,6 +24,7 @@ from functools import cache
 from pathlib import Path
 
 from dmr_tui.actions import ACTIONS
+from dmr_tui.chat.commands import COMMANDS
 from dmr_tui.paths import Paths
 from dmr_tui.settings import Settings
 from guide import commands
@@ -93,7 +94,7 @@ def intents() -> tuple[Intent, ...]:
     folder = Path(__file__).parent
     texts = [file.read_text() for file in sorted(folder.glob("*.txt"))]
     written = [intent for text in texts for intent in _parse(text)]
-    return (*written, *_from_help())
+    return (*written, *_from_help(), *_from_chat(written))
 
 
 def _parse(text: str) -> list[Intent]:
@@ -176,6 +177,29 @@ def _from_help() -> list[Intent]:
         )  # fmt: skip
         if command.flags:
             found.append(_flags_intent(command))
+    return found
+
+
+def _from_chat(written: list[Intent]) -> list[Intent]:
+    """What the slash commands do that no written answer names, in the words of the chat's help."""
+    told = {name for intent in written for name in re.findall(r"`(/[a-z?]+)", intent.answer)}
+    found = []
+    for command in COMMANDS:
+        if command.name in told:
+            continue
+        asks = [
+            pattern.replace("NAME", command.name)
+            for pattern in (
+                "what does NAME do", "what is NAME [for|good for]", "NAME", "explain NAME",
+                "{when|why} {do|would|should} i use NAME", "how do i use NAME",
+                "what happens when i type NAME", "tell me about NAME", "the command NAME",
+            )
+        ]  # fmt: skip
+        answer = (
+            f"`{command.name} {command.arguments}`".replace(" `", "`") + f": {command.summary}."
+        )
+        name = f"slash.{command.name.strip('/')}"
+        found.append(Intent(name, answer, Wordings(name, asks), Wordings("", [])))
     return found
 
 

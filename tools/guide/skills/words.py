@@ -1,4 +1,4 @@
-"""Small tasks on words: copying, spelling, turning round, counting letters."""
+"""Copying some words and spelling one; other tasks on letters are declined."""
 
 from __future__ import annotations
 
@@ -21,11 +21,8 @@ from guide.pools import (
 _WORDINGS = read_wordings(Path(__file__).parent / "wordings" / "words.txt")
 _COPY = _WORDINGS["copy"]
 _SPELL = _WORDINGS["spell"]
-_REVERSE = _WORDINGS["reverse"]
-_COUNT = _WORDINGS["count letters"]
-_FIRST = _WORDINGS["first letter"]
-_LAST = _WORDINGS["last letter"]
-_CAPITALS = _WORDINGS["upper case"]
+_OTHER = [_WORDINGS[key] for key in ("reverse", "letters", "upper case")]
+CANNOT = "With words I can do two things: copy them, or spell one."
 
 
 def a_word(rng: random.Random, longest: int = 9) -> str:
@@ -55,35 +52,22 @@ def a_text(rng: random.Random) -> str:
 
 def draw(rng: random.Random, *, exam: bool) -> tuple[str, str]:
     """A task and its answer."""
-    task = rng.random()
-    if task < 0.36:
-        text = a_text(rng)
-        pattern = _COPY.draw(rng, exam=exam).replace("X", "\0")
-        # Nothing polite and no mark: it would be part of what is to be copied.
-        question = type_like_a_person(pattern, rng, exact="\0", courtesy=False).rstrip(".!?")
-        return question.replace("\0", text), text
-    if task < 0.6:
+    if rng.random() < 0.4:
         word = a_word(rng, 8)
         return _ask(_SPELL, word, rng, exam), "-".join(word)
-    if task < 0.76:
-        word = a_word(rng, 6)
-        return _ask(_REVERSE, word, rng, exam), word[::-1]
-    if task < 0.84:
-        word = a_word(rng, 8)
-        return _ask(_COUNT, word, rng, exam), f"{'-'.join(word)}: {len(word)} letters."
-    if task < 0.89:
-        word = a_word(rng)
-        return _ask(_FIRST, word, rng, exam), f"{word} begins with {word[0]}."
-    if task < 0.94:
-        word = a_word(rng)
-        return _ask(_LAST, word, rng, exam), f"{word} ends with {word[-1]}."
-    word = a_word(rng, 7)
-    return _ask(_CAPITALS, word, rng, exam), word.upper()
+    text = a_text(rng)
+    pattern = _COPY.draw(rng, exam=exam).replace("X", "\0")
+    # Nothing polite and no mark: it would be part of what is to be copied.
+    question = type_like_a_person(pattern, rng, exact="\0", courtesy=False).rstrip(".!?")
+    return question.replace("\0", text), text
+
+
+def draw_other(rng: random.Random, *, exam: bool) -> tuple[str, str]:
+    """A task on letters that the guide cannot do."""
+    return _ask(rng.choice(_OTHER), a_word(rng), rng, exam), CANNOT
 
 
 def _ask(wordings: Wordings, word: str, rng: random.Random, exam: bool) -> str:
     question = wordings.draw(rng, exam=exam)
     typed = type_like_a_person(question.replace("X", "\0"), rng, exact="\0")
-    if question.startswith("X"):
-        word = word.capitalize() if rng.random() < 0.3 else word
     return typed.replace("\0", word)

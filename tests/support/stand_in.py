@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Thread
 from typing import Any, TypeVar
+from urllib.parse import unquote
 
 GGUF = "application/vnd.docker.ai.gguf.v3"
 LICENSE = "application/vnd.docker.ai.license"
@@ -102,6 +103,10 @@ class StandIn:
     host: str = ""
     manifests: dict[str, bytes] = field(default_factory=dict)
     blobs: dict[str, bytes] = field(default_factory=dict)
+    elsewhere: dict[str, bytes] = field(default_factory=dict)
+    """Blobs of other repositories, to be mounted."""
+    upload: bytes = b""
+    """What has arrived of the one upload."""
     seen: list[Request] = field(default_factory=list)
     faults: list[tuple[re.Pattern[str], Fault]] = field(default_factory=list)
 
@@ -152,8 +157,11 @@ class StandIn:
     def obey(self, request: Request) -> None:
         """The answer of a registry in good health."""
         kind, _, name = request.path.rpartition("/")
-        if request.method in ("POST", "PUT"):
+        if request.method in ("POST", "PUT", "PATCH"):
             self._keep(request)
+        elif request.method == "GET" and request.path.startswith(_UPLOAD):
+            arrived = max(len(self.upload) - 1, 0)
+            request.answer(204, Range=f"0-{arrived}", Location=request.path)
         elif kind.endswith("/manifests") and name in self.manifests:
             data = self.manifests[name]
             request.answer(200, data, Content_Type=MANIFEST, Docker_Content_Digest=digest_of(data))
@@ -167,11 +175,23 @@ class StandIn:
             request.answer(404, json.dumps(error).encode())
 
     def _keep(self, request: Request) -> None:
-        if request.method == "POST":
+        found = re.search(r"[?]mount=([^&]+)&from=([^&]+)", request.path)
+        if request.method == "POST" and found and unquote(found[1]) in self.elsewhere:
+            self.blobs[unquote(found[1])] = self.elsewhere[unquote(found[1])]
+            request.answer(201)
+        elif request.method == "POST":
+            self.upload = b""
             request.answer(202, Location=f"{_UPLOAD}1?_state=a%2Fb%3D")
+        elif request.method == "PATCH":
+            start = int(request.headers["content-range"].partition("-")[0])
+            assert start == len(self.upload)
+            self.upload += request.body
+            request.answer(202, Location=request.path, Range=f"0-{len(self.upload) - 1}")
         elif request.path.startswith(_UPLOAD):
             assert "_state=a%2Fb%3D&" in request.path
-            self.blobs[digest_of(request.body)] = request.body
+            whole = self.upload + request.body
+            assert digest_of(whole) == unquote(request.path.rpartition("digest=")[2])
+            self.blobs[digest_of(whole)] = whole
             request.answer(201)
         else:
             self.manifests[request.path.rpartition("/")[2]] = request.body
@@ -206,7 +226,7 @@ def serving(server: Kind) -> Iterator[Kind]:
             body = self.rfile.read(int(headers.get("content-length", 0)))
             server.serve(Request(self.command, self.path, headers, self, body))
 
-        do_GET = do_HEAD = do_POST = do_PUT = _serve
+        do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = _serve
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name there
             """Say nothing."""

@@ -8,6 +8,7 @@ is not answered.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 INDEX_TYPES = (defaults.default_index_media_type, defaults.docker_manifest_list_media_type)
 """Media types of lists of manifests, one for each platform; no model has one."""
+
+Chunks = Callable[[], Iterator[bytes]]
 
 _HUB_ADDRESS = "https://registry-1.docker.io"
 _MOST_REDIRECTS = 10
@@ -158,16 +161,19 @@ class Repository:
         response.close()
         return response.status_code == 200
 
-    def upload(self, digest: str, size: int, body: Callable[[], Iterator[bytes]]) -> None:
-        """Send a blob in one piece (distribution spec, "POST then PUT").
+    def mount(self, digest: str, repository: str) -> bool:
+        """Have a blob that another repository of the same registry holds; False: it cannot be."""
+        url = f"{self._urls.upload_blob_url()}?mount={quote(digest, safe=':')}&from={quote(repository)}"
+        response = self._send("POST", url, {"Content-Length": "0"})
+        self._wire.discard(response)
+        # 202 is an upload that was begun instead; the registry forgets it by itself.
+        return response.status_code == 201
 
-        Args:
-            digest: of the bytes.
-            size: how many there are.
-            body: begins to read them, anew at each call.
+    def begin_upload(self) -> str:
+        """Begin to send a blob; returns the address of this upload.
 
         Raises:
-            TransientError: the connection broke; the upload can be begun again.
+            TransientError: there was no answer.
             RegistryError: the registry does not take it.
         """
         url = self._urls.upload_blob_url()
@@ -175,14 +181,57 @@ class Repository:
         if response.status_code != 202 or "Location" not in response.headers:
             raise self._error(response, "an upload")
         self._wire.discard(response)
+        return split_url(response.headers["Location"], url).geturl()
+
+    def send(self, session: str, start: int, stop: int, body: Chunks) -> str:
+        """Send bytes of a blob; returns the upload's next address.
+
+        Args:
+            session: the upload's address.
+            start: offset of the first byte.
+            stop: offset after the last one.
+            body: begins to read them, anew at each call.
+
+        Raises:
+            TransientError: the connection broke; `sent` tells what has arrived.
+            RegistryError: the registry does not take them.
+        """
+        headers = {**_octets(stop - start), "Content-Range": f"{start}-{stop - 1}"}
+        response = self._send("PATCH", session, headers, body, retry=False)
+        if response.status_code not in (202, 204):
+            raise self._error(response, "an upload")
+        self._wire.discard(response)
+        return split_url(response.headers.get("Location", session), session).geturl()
+
+    def sent(self, session: str) -> tuple[int, str] | None:
+        """How many bytes of an upload have arrived, and its next address; None: it is lost."""
+        response = self._send("GET", session)
+        self._wire.discard(response)
+        found = re.fullmatch(r"(?:bytes=)?0-(\d{1,19})", response.headers.get("Range", ""))
+        if response.status_code != 204 or found is None:
+            return None
+        # Registries say "0-0" of nothing too; that it is one byte hardly ever happens.
+        stop = int(found[1]) + 1 if int(found[1]) else 0
+        return stop, split_url(response.headers.get("Location", session), session).geturl()
+
+    def finish_upload(self, session: str, digest: str, size: int, body: Chunks | None) -> None:
+        """End an upload, with all of its bytes or after they were sent.
+
+        Raises:
+            TransientError: the connection broke.
+            RegistryError: the registry does not take it.
+        """
         # The upload's state is in the address: it is added to, never built anew.
-        session = split_url(response.headers["Location"], url).geturl()
         session += f"{'&' if '?' in session else '?'}digest={quote(digest, safe='')}"
-        headers = {"Content-Length": str(size), "Content-Type": "application/octet-stream"}
+        headers = _octets(size) if body else {"Content-Length": "0"}
         response = self._send("PUT", session, headers, body, retry=False)
         if response.status_code not in (201, 204):
             raise self._error(response, f"the blob {digest}")
         self._wire.discard(response)
+
+    def hang_up(self) -> None:
+        """End all connections: what goes over them fails with `TransientError`."""
+        self._wire.hang_up()
 
     def put_manifest(self, data: bytes, media_type: str) -> None:
         """Store a manifest under the reference's tag, once its blobs are there.
@@ -249,6 +298,10 @@ class Repository:
                 "check the name and the tag",
             )
         return RegistryError(f"{problem} (for {what})")
+
+
+def _octets(size: int) -> dict[str, str]:
+    return {"Content-Length": str(size), "Content-Type": "application/octet-stream"}
 
 
 def origin(url: str) -> tuple[str, str, int | None]:

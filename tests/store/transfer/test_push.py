@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 from pathlib import Path
 
 import pytest
@@ -16,9 +17,10 @@ from dmr_tui.errors import (
     UnsupportedModelError,
 )
 from dmr_tui.store.package import package_gguf
+from dmr_tui.store.parts import Extras
 from dmr_tui.store.reference import parse_reference
 from tests.store.transfer.conftest import Transfers
-from tests.support.stand_in import Request, StandIn, digest_of, status
+from tests.support.stand_in import Fault, Request, StandIn, digest_of, status
 
 pytestmark = pytest.mark.usefixtures("quick_retries")
 
@@ -125,3 +127,74 @@ def test_what_is_not_in_the_store_cannot_be_pushed(server: StandIn, transfers: T
 def test_hugging_face_is_refused_clearly(transfers: Transfers) -> None:
     with pytest.raises(UnsupportedModelError, match="cannot be pushed"):
         transfers.push("hf.co/Org/Model:Q4_K_M")
+
+
+@pytest.fixture
+def large(server: StandIn, transfers: Transfers, tiny_gguf: Path, tmp_path: Path) -> Transfers:
+    """A store with a model that does not go in one request."""
+    file = tmp_path / "large.gguf"
+    file.write_bytes(tiny_gguf.read_bytes() + random.Random(6).randbytes(6 << 20))
+    package_gguf(transfers.store, file, parse_reference(server.name))
+    return transfers
+
+
+def arriving(server: StandIn, count: int) -> Fault:
+    """Take so many bytes of a request's body, then break the connection."""
+
+    def fault(request: Request) -> None:
+        server.upload += request.body[:count]
+        request.hang_up()
+
+    return fault
+
+
+def test_a_large_blob_goes_on_where_its_connection_broke(server: StandIn, large: Transfers) -> None:
+    server.fault("PATCH", arriving(server, 2_000_000), arriving(server, 1_000_000))
+    large.push(server.name)
+    assert is_complete(server, large)
+    assert [r.headers["content-range"].partition("-")[0] for r in server.asked("PATCH")] == [
+        "0",
+        "2000000",
+        "3000000",
+    ]
+
+
+def test_an_upload_that_the_registry_lost_is_begun_anew(server: StandIn, large: Transfers) -> None:
+    server.fault("PATCH", arriving(server, 2_000_000))
+    server.fault("GET .*/uploads/", status(404))
+    large.push(server.name)
+    assert is_complete(server, large)
+    assert len(server.asked("PATCH")) == 2
+
+
+def test_a_blob_of_another_repository_is_mounted(
+    server: StandIn, origin: Transfers, tiny_gguf: Path
+) -> None:
+    origin.store.tag(server.name, f"{server.host}/team/other")
+    server.elsewhere[digest_of(tiny_gguf.read_bytes())] = tiny_gguf.read_bytes()
+    origin.push(server.name)
+    assert is_complete(server, origin)
+    posts = [request.path for request in server.asked("POST")]
+    assert posts[0].endswith(f"?mount={digest_of(tiny_gguf.read_bytes())}&from=team/other")
+    assert len(server.asked(UPLOAD)) == 1  # the config
+
+
+def test_the_first_layer_that_is_refused_ends_the_others(
+    server: StandIn, transfers: Transfers, tiny_gguf: Path, tmp_path: Path
+) -> None:
+    licences = []
+    for number in range(6):
+        licences.append(tmp_path / f"license-{number}")
+        licences[-1].write_text(f"licence {number}")
+    package_gguf(
+        transfers.store,
+        tiny_gguf,
+        parse_reference(server.name),
+        extras=Extras(licenses=licences),
+    )
+    server.fault("POST", status(418))
+    with pytest.raises(RegistryError, match="answered 418"):
+        transfers.push(server.name)
+    assert server.manifests == {}
+    transfers.push(server.name)
+    assert is_complete(server, transfers)

@@ -84,7 +84,6 @@ class Repl:
             self._put = ""
             message = message_of(typed)
             if is_command(message):
-                self._replaces = None
                 if await self._command(message):
                     return
             elif message.strip():

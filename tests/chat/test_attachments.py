@@ -64,6 +64,13 @@ def test_content_is_neither_expanded_nor_searched(folder: Path) -> None:
     assert attach("@price.md", folder).content() == "costs $1 and \\1 and \\g<0>, see @notes.txt"
 
 
+def test_a_name_within_a_name_is_no_other_file(folder: Path) -> None:
+    (folder / "see @notes.txt").mkdir()
+    (folder / "see @notes.txt" / "cat.png").write_bytes(PNG)
+    parts = attach('look "./see @notes.txt/cat.png"', folder).content()
+    assert parts == [image(PNG, "png"), TextPart("look")]
+
+
 def test_a_byte_order_mark_is_not_sent(folder: Path) -> None:
     (folder / "bom.txt").write_bytes(b"\xef\xbb\xbfhi")
     assert attach("@bom.txt", folder).content() == "hi"

@@ -84,6 +84,7 @@ def test_room_is_made_for_several_turns_at_a_time() -> None:
     talk = long_talk(8)
     talk.ask("now")
     make_room(talk, 1200)
+    assert measure(talk, 1200).used <= 1200 - 1200 // 4 - 1200 // 8
     first = talk.sent()[0]
     talk.answer("ok")
     talk.ask("and now")
@@ -150,6 +151,14 @@ class Narrow(FakeRunner):
         fits = len(request.messages) <= self.room
         self.failure = None if fits else ContextLengthError("too long")
         return super().generate(model, request, profile=profile)
+
+
+async def test_a_turn_makes_room_before_it_asks() -> None:
+    talk, runner = long_talk(60), FakeRunner(words=("ok",))
+    turn = Turn(talk, runner, "now")
+    await drain(turn)
+    assert turn.left_out > 40
+    assert len(runner.chat.messages) == 1 + 121 - turn.left_out
 
 
 async def test_what_the_engine_refuses_as_too_long_is_asked_with_less() -> None:

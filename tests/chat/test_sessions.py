@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
 import stat
 import sys
@@ -157,6 +158,14 @@ async def test_what_changes_or_goes_is_not_found_any_more(sessions: Sessions) ->
     assert await sessions.search("charlie") == []
 
 
+def triggers(file: Path) -> int:
+    with contextlib.closing(sqlite3.connect(file)) as connection:
+        query = "SELECT count(*) FROM sqlite_master WHERE type = 'trigger'"
+        (count,) = connection.execute(query).fetchone()
+    assert isinstance(count, int)
+    return count
+
+
 async def test_search_without_an_index(chats_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An SQLite without FTS5 finds the same, and one with it finds what the other wrote."""
     with_index = Sessions(chats_file)
@@ -167,6 +176,7 @@ async def test_search_without_an_index(chats_file: Path, monkeypatch: pytest.Mon
         without = Sessions(chats_file)
         await chat(without, ("second words", "ok"))
         assert {hit.title for hit in await without.search("ord")} == {"first words", "second words"}
+        assert triggers(chats_file) == 0  # They could not run there.
         await without.close()
     again = Sessions(chats_file)
     assert {hit.title for hit in await again.search("ords")} == {"first words", "second words"}
@@ -343,8 +353,12 @@ async def test_a_full_or_broken_disk_does_not_stop_the_chat(
     talk, runner = Conversation(MODEL), FakeRunner(words=("Hello",))
     await drain(Turn(talk, runner, "hi", sessions=sessions))
     assert talk.tip.text == "Hello"
+    talk.ask("never mind")
+    await sessions.save(talk)
+    talk.withdraw(talk.tip)
     problem = await sessions.save(talk)
     assert isinstance(problem, StoreError)
+    assert len(talk.dropped) == 1
     assert str(chats_file) in (problem.hint or "")
     chats_file.unlink()
     assert await sessions.save(talk) is None  # Nothing was forgotten in the meantime.

@@ -28,6 +28,14 @@ def test_an_edited_question_is_a_second_version_and_the_first_stays() -> None:
     assert texts(talk) == ["one", "first", "two", "second"]
 
 
+def test_a_question_on_another_branch_can_be_edited() -> None:
+    talk = said(("one", "first"), ("two", "second"))
+    second = talk.question(2)
+    talk.ask("uno", replaces=talk.question(1))
+    talk.ask("zwei", replaces=second)
+    assert texts(talk) == ["one", "first", "zwei"]
+
+
 def test_another_answer_is_a_second_version() -> None:
     talk = said(("one", "first"))
     request = talk.ask_again(talk.question())

@@ -71,6 +71,30 @@ async def test_a_question_without_any_answer_is_taken_back() -> None:
     assert turn.prompt == "hi"
 
 
+async def test_a_failure_leaves_a_path_that_was_taken_back() -> None:
+    talk = Conversation(MODEL)
+    for question in ("one", "two"):
+        talk.ask(question)
+        talk.answer("ok")
+    talk.take_back()
+    with pytest.raises(EngineError):
+        await drain(Turn(talk, FakeRunner(failure=EngineError("dead")), "three"))
+    assert [message.content for message in talk.turns] == ["one", "ok"]
+
+
+async def test_an_answer_does_not_come_into_a_conversation_that_was_cleared() -> None:
+    runner = FakeRunner(words=("Hel", "lo"), endless=True)
+    talk = Conversation(MODEL)
+    task = asyncio.create_task(drain(Turn(talk, runner, "hi")))
+    await runner.waiting.wait()
+    talk.clear()
+    talk.ask("new")
+    task.cancel()
+    await asyncio.wait({task})
+    assert [message.content for message in talk.turns] == ["new"]
+    assert set(talk.unsaved) == {talk.tip.id}
+
+
 async def test_what_came_before_a_failure_is_kept() -> None:
     runner = FakeRunner(words=("Hel", "lo"), failure=EngineError("dead"), fails_at=2)
     talk = Conversation(MODEL)

@@ -77,7 +77,7 @@ def write_tiny_llama(
         writer.add_chat_template(chat_template)
     for key, value in (extra or {}).items():
         writer.add_uint32(key, value)
-    types = _write_vocabulary(writer, shape.vocabulary)
+    types = write_vocabulary(writer, shape.vocabulary)
     _write_tensors(writer, shape, np.random.default_rng(seed), types)
     _finish(writer)
     return out
@@ -199,7 +199,7 @@ def _write_header(writer: GGUFWriter, shape: Shape, name: str) -> None:
     writer.add_file_type(LlamaFileType.MOSTLY_Q8_0)
 
 
-def _write_vocabulary(writer: GGUFWriter, size: int) -> list[int]:
+def write_vocabulary(writer: GGUFWriter, size: int) -> list[int]:
     merges = _learn_merges(min(size - 256 - len(CONTROL), 600))
     tokens = CONTROL + _byte_alphabet() + list(dict.fromkeys("".join(pair) for pair in merges))
     types = [int(TokenType.CONTROL)] * len(CONTROL)

@@ -42,6 +42,10 @@ class Settings:
     gpu_layers: int = -1
     """Layers to keep on the GPU; -1: as many as there are (`DMR_GPU_LAYERS`)."""
 
+    llama_server: str = ""
+    """A llama-server to use as second engine, or its folder; empty: the one on PATH
+    (`LLAMA_SERVER_PATH`)."""
+
     default_registry: str = "docker.io"
     """Registry of names that have none (`DEFAULT_REGISTRY`)."""
 
@@ -66,6 +70,7 @@ _ENVIRONMENT = {
     "context_size": "DMR_CONTEXT_SIZE",
     "threads": "DMR_THREADS",
     "gpu_layers": "DMR_GPU_LAYERS",
+    "llama_server": "LLAMA_SERVER_PATH",
     "default_registry": "DEFAULT_REGISTRY",
     "insecure_registry": "INSECURE_REGISTRY",
     "origins": "DMR_ORIGINS",

@@ -3,31 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.metadata
-import importlib.util
-import os
 from collections.abc import AsyncGenerator, Collection, Iterator
 from contextlib import aclosing, contextmanager
 from pathlib import Path
 
 import msgspec
-import psutil
 
 from dmr_tui.engine.backoff import BackOff
 from dmr_tui.engine.checks import check_request, check_sampling
+from dmr_tui.engine.engines import Engines
 from dmr_tui.engine.files import ModelFiles
+from dmr_tui.engine.llama_server import Connect
 from dmr_tui.engine.profile import Profile, RunningModel
-from dmr_tui.engine.protocol import Load
 from dmr_tui.engine.questions import A, Question
 from dmr_tui.engine.request import Event, GenerateRequest, Loading, Sampling
 from dmr_tui.engine.room import MemoryReader, ShapeReader, free_memory, make_planner
 from dmr_tui.engine.slot import Slot
-from dmr_tui.engine.worker import Worker
-from dmr_tui.errors import ConflictError, DmrError, EngineError, UnavailableError
+from dmr_tui.errors import ConflictError, DmrError, UnavailableError
 from dmr_tui.settings import Settings
-
-BACKEND = "llama.cpp"
-_PACKAGE, _DISTRIBUTION = "llama_cpp", "llama-cpp-python"
 
 
 class EngineManager:
@@ -45,6 +38,7 @@ class EngineManager:
         logs: Path,
         read_shape: ShapeReader | None = None,
         read_memory: MemoryReader = free_memory,
+        connect: Connect | None = None,
     ) -> None:
         """Prepare; starts nothing and needs no loop.
 
@@ -53,11 +47,12 @@ class EngineManager:
             logs: folder for the workers' logs.
             read_shape: reads a GGUF file's header for the memory plan; without it there is none.
             read_memory: tells what is free; both may block and are called in threads.
+            connect: makes a client for the URL of a llama-server; without it there is none.
         """
+        self._engines = Engines(settings, logs, connect)
         self._read_shape = read_shape
         self._read_memory = read_memory
         self._settings = settings
-        self._logs = logs
         self._slots: dict[str, Slot] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._leaving: dict[asyncio.Task[None], Slot] = {}
@@ -111,7 +106,7 @@ class EngineManager:
     def running(self) -> list[RunningModel]:
         """Models in memory, on their way there, or on their way out."""
         slots = [slot for slot in self._slots.values() if not slot.dead]
-        return [slot.describe(BACKEND) for slot in [*slots, *self._leaving.values()]]
+        return [slot.describe() for slot in [*slots, *self._leaving.values()]]
 
     def in_use(self, model_id: str) -> bool:
         """Whether a request is being answered or waits for this model."""
@@ -144,10 +139,7 @@ class EngineManager:
 
     def backends(self) -> dict[str, str]:
         """Engines and their state, in the words of `dmr status`; imports none of them."""
-        if importlib.util.find_spec(_PACKAGE) is None:
-            return {BACKEND: "Not Installed"}
-        version = importlib.metadata.version(_DISTRIBUTION)
-        return {BACKEND: f"Running: {BACKEND} {version}"}
+        return self._engines.states()
 
     @contextmanager
     def _use(self, files: ModelFiles, profile: Profile) -> Iterator[Slot]:
@@ -177,34 +169,39 @@ class EngineManager:
         return self._begin_load(files, profile)
 
     def _begin_load(self, files: ModelFiles, profile: Profile) -> Slot:
-        if importlib.util.find_spec(_PACKAGE) is None:
-            raise EngineError(
-                f"{_DISTRIBUTION} is not installed", f"run `pip install {_DISTRIBUTION}`"
-            )
         keep_alive = profile.keep_alive
         slot = Slot(
             files,
-            Worker(files, self._load_message(files, profile), self._logs),
+            self._engines.make(files, profile),
             self._settings.keep_alive if keep_alive is None else keep_alive,
         )
         self._slots[files.id] = slot
-        slot.load(self._load(slot, force=bool(profile.force)))
+        slot.load(self._load(slot, profile))
         return slot
 
-    async def _load(self, slot: Slot, *, force: bool) -> None:
+    async def _load(self, slot: Slot, profile: Profile) -> None:
         async with self._one_load:
             # What leaves must have left: its memory may be what this one needs.
             await self._until_left(list(self._leaving.values()))
             self._back_off.check(slot.files.id, slot.files.name)
-            await self._make_room(slot, force=force)
-            try:
-                await slot.worker.start(slot.report)
-            except DmrError as error:
-                if slot.worker.crashed:
-                    self._back_off.died(slot.files.id, error)
-                raise
+            await self._make_room(slot, force=bool(profile.force))
+            await self._start(slot, profile)
             self._back_off.lived(slot.files.id)
         self._arm(slot)
+
+    async def _start(self, slot: Slot, profile: Profile) -> None:
+        """Start a slot's worker; if it dies at that, try another engine."""
+        try:
+            await slot.worker.start(slot.report)
+        except DmrError as error:
+            if not slot.worker.crashed:
+                raise
+            other = self._engines.other(slot.files, slot.worker, profile)
+            if other is None:
+                self._back_off.died(slot.files.id, error)
+                raise
+            slot.worker = other
+            await self._start(slot, profile)
 
     async def _make_room(self, slot: Slot, *, force: bool) -> None:
         """Plan a load; unload idle models, the longest unused first, while it does not fit.
@@ -238,18 +235,6 @@ class EngineManager:
             if slot.ready and slot.users == 0 and slot.keep_alive >= 0
         ]
         return min(idle, key=lambda slot: slot.last_used, default=None)
-
-    def _load_message(self, files: ModelFiles, profile: Profile) -> Load:
-        layers = profile.gpu_layers
-        return Load(
-            gguf=str(files.gguf),
-            chat_template=None if files.chat_template is None else str(files.chat_template),
-            profile_context=profile.context_size,
-            package_context=files.context_size,
-            settings_context=self._settings.context_size,
-            threads=_positive(profile.threads, self._settings.threads) or _physical_cores(),
-            gpu_layers=self._settings.gpu_layers if layers is None else layers,
-        )
 
     def _arm(self, slot: Slot) -> None:
         """Begin a slot's idle time, if nobody uses it."""
@@ -295,14 +280,3 @@ def _with_defaults(request: GenerateRequest, profile: Profile) -> GenerateReques
     if limits.context_shift is None:
         limits = msgspec.structs.replace(limits, context_shift=profile.context_shift)
     return msgspec.structs.replace(request, sampling=chosen, limits=limits)
-
-
-def _positive(*wishes: int | None) -> int:
-    """The first of some numbers that says something; 0 when none does."""
-    return next((wish for wish in wishes if wish is not None and wish > 0), 0)
-
-
-def _physical_cores() -> int:
-    """Cores that this process may use, without counting hyper-threads."""
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return max(1, min(psutil.cpu_count(logical=False) or 1, allowed or 1))

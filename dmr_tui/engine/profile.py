@@ -21,6 +21,8 @@ class Profile(Struct, frozen=True, omit_defaults=True):
     """Forget the older half of a text that fills the context, instead of ending the answer."""
     force: bool | None = None
     """Load it even when it does not seem to fit into memory."""
+    backend: str | None = None
+    """The engine: `llama.cpp` or `llama-server`."""
 
 
 class RunningModel(Struct, frozen=True):

@@ -11,10 +11,10 @@ from typing import Any
 
 import msgspec
 
+from dmr_tui.engine.backend import Backend
 from dmr_tui.engine.files import ModelFiles
 from dmr_tui.engine.plan import Verdict
 from dmr_tui.engine.profile import Profile, RunningModel
-from dmr_tui.engine.worker import Worker
 from dmr_tui.errors import UnavailableError
 
 
@@ -24,7 +24,7 @@ class Slot:
     The load is a task of its own: whoever waits for it may leave, it goes on.
     """
 
-    def __init__(self, files: ModelFiles, worker: Worker, keep_alive: float) -> None:
+    def __init__(self, files: ModelFiles, worker: Backend, keep_alive: float) -> None:
         self.files = files
         self.worker = worker
         self.wish = worker.load
@@ -78,6 +78,7 @@ class Slot:
             profile.context_size in contexts
             and profile.threads in (None, load.threads)
             and profile.gpu_layers in (None, load.gpu_layers)
+            and profile.backend in (None, self.worker.name)
         )
 
     def follow(self, verdict: Verdict) -> None:
@@ -133,14 +134,14 @@ class Slot:
             await asyncio.wait({self._loading})
         await self.worker.stop()
 
-    def describe(self, backend: str) -> RunningModel:
+    def describe(self) -> RunningModel:
         """The line of `ps`."""
         facts = self.worker.facts
         state = "unloading" if self.leaving else "loading" if facts is None else "ready"
         return RunningModel(
             id=self.files.id,
             name=self.files.name,
-            backend=backend,
+            backend=self.worker.name,
             mode="completion" if facts is None else facts.mode,
             state=state,
             in_use=self.users,

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import sys
-from asyncio.subprocess import PIPE, Process
+from asyncio.subprocess import DEVNULL, PIPE, Process
 from pathlib import Path
 
 import psutil
 
 _MODULE = "dmr_tui.engine.llamacpp.main"
+_TETHER = "dmr_tui.engine.tether"
 
 
 async def spawn_worker(log: Path) -> Process:
@@ -35,6 +37,31 @@ async def spawn_worker(log: Path) -> Process:
         )
     _limit_memory(process.pid)
     return process
+
+
+async def spawn_server(command: list[str], log: Path) -> Process:
+    """Start a program that ends with this process; all that it prints goes to its log.
+
+    Raises:
+        OSError: it cannot be started, or the log cannot be written.
+    """
+    with log.open("ab") as output:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-P", "-m", _TETHER, *command),
+            stdin=DEVNULL,
+            stdout=output,
+            stderr=output,
+            env=_environment(),
+            start_new_session=True,
+        )
+    _limit_memory(process.pid)
+    return process
+
+
+def log_file(logs: Path, name: str) -> Path:
+    """Where the log of a model is."""
+    slug = re.sub(r"[^A-Za-z0-9.-]+", "_", name).strip("._") or "model"
+    return logs / f"{slug}.log"
 
 
 def _limit_memory(pid: int) -> None:

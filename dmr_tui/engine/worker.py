@@ -34,7 +34,7 @@ from dmr_tui.engine.protocol import (
 )
 from dmr_tui.engine.questions import A, AnyQuestion, Question
 from dmr_tui.engine.request import Event, Finished, GenerateRequest
-from dmr_tui.engine.spawn import spawn_worker
+from dmr_tui.engine.spawn import log_file, spawn_worker
 from dmr_tui.engine.watchdog import Watchdog, rotate
 from dmr_tui.errors import (
     DmrError,
@@ -43,6 +43,9 @@ from dmr_tui.errors import (
     UnavailableError,
     to_error,
 )
+
+BACKEND = "llama.cpp"
+"""What the built-in engine is called."""
 
 _PATIENCE = 2.0
 """Seconds to end by itself before a worker is terminated, and then again before it is killed."""
@@ -68,6 +71,7 @@ class Worker:
             load: how to load it.
             logs: folder for the worker's log.
         """
+        self.name = BACKEND
         self.load = load
         self.ended = asyncio.Event()
         self.crashed = False
@@ -75,7 +79,7 @@ class Worker:
         self.facts: Loaded | None = None
         """What the worker said of its model; None until it is loaded."""
         self._files = files
-        self._log = logs / f"{_slug(files.name)}.log"
+        self._log = log_file(logs, files.name)
         self._process: Process | None = None
         self._stopping = False
         self._told = False
@@ -291,8 +295,3 @@ def _to_error(failed: Failed) -> DmrError:
     error = to_error(failed.code, failed.message, failed.hint)
     error.param = failed.param
     return error
-
-
-def _slug(name: str) -> str:
-    """A model's name as a file name."""
-    return re.sub(r"[^A-Za-z0-9.-]+", "_", name).strip("._") or "model"

@@ -11,12 +11,13 @@ from dmr_tui.settings import parse_duration
 
 
 class Configuration(Struct, frozen=True, rename="kebab", omit_defaults=True):
-    """The settings; `threads`, `gpu-layers` and `sampling` are this program's own."""
+    """The settings; `threads`, `gpu-layers`, `sampling` and `backend` are this program's own."""
 
     context_size: int | None = None
     threads: int | None = None
     gpu_layers: int | None = None
     sampling: Sampling | None = None
+    backend: str | None = None
     keep_alive: str | float | None = field(default=None, name="keep_alive")
 
 
@@ -38,6 +39,7 @@ def to_configuration(profile: Profile) -> Configuration:
         threads=profile.threads,
         gpu_layers=profile.gpu_layers,
         sampling=profile.sampling if msgspec.to_builtins(profile.sampling) else None,
+        backend=profile.backend,
         keep_alive=None if alive is None else "-1" if alive < 0 else f"{alive:g}s",
     )
 
@@ -55,4 +57,5 @@ def to_profile(configuration: Configuration) -> Profile:
         threads=configuration.threads,
         gpu_layers=configuration.gpu_layers,
         sampling=configuration.sampling or Sampling(),
+        backend=configuration.backend,
     )

@@ -109,21 +109,21 @@ async def _inquire(ask: Ask, model: str, question: Question[A]) -> AnyReply:
             vectors = [base64.b64decode(each.embedding) for each in found.data]
             return Vectors(vectors, found.usage.prompt_tokens)
         case RankQuestion(query, documents):
-            ranked = await post("/rerank", _Scores, query=query, documents=documents)
+            ranked = await post("/engines/rerank", _Scores, query=query, documents=documents)
             by_index = sorted(ranked.results, key=lambda result: result.index)
             scores = [result.relevance_score for result in by_index]
             return Scores(scores, ranked.usage.prompt_tokens)
         case TokenizeQuestion(text, add_special, parse_special):
             flags = {"add_special": add_special, "parse_special": parse_special}
-            cut = await post("/tokenize", _Tokens, content=text, with_pieces=True, **flags)
+            cut = await post("/engines/tokenize", _Tokens, content=text, with_pieces=True, **flags)
             return Tokens([each.id for each in cut.tokens], [_bytes(each) for each in cut.tokens])
         case DetokenizeQuestion(tokens):
-            return Text((await post("/detokenize", _Content, tokens=tokens)).content)
+            return Text((await post("/engines/detokenize", _Content, tokens=tokens)).content)
         case TemplateQuestion(request):
             _, body = to_body(model, request, None)
-            return Text((await post("/apply-template", _Prompt, **body)).prompt)
+            return Text((await post("/engines/apply-template", _Prompt, **body)).prompt)
         case PropsQuestion():
-            raw = await ask("GET", "/props", params={"model": model}, timeout=None)
+            raw = await ask("GET", "/engines/props", params={"model": model}, timeout=None)
             return _props(_decode(raw, _Props))
     raise TypeError(f"no such question: {question!r}")
 

@@ -17,7 +17,7 @@ from dmr_tui.engine.files import ModelFiles
 from dmr_tui.engine.profile import Profile, RunningModel
 from dmr_tui.engine.questions import A, Question
 from dmr_tui.engine.request import Event, GenerateRequest
-from dmr_tui.errors import ConflictError, InvalidRequestError
+from dmr_tui.errors import ConflictError, InvalidRequestError, ModelNotFoundError
 from dmr_tui.paths import Paths
 from dmr_tui.runner.archives import read, written
 from dmr_tui.runner.base import DiskUsage, Model, Removed, RunnerStatus
@@ -38,6 +38,7 @@ from dmr_tui.store.usage import disk_usage
 Report = Callable[[TransferProgress], None]
 
 if TYPE_CHECKING:
+    from dmr_tui.engine.llama_server import Client
     from dmr_tui.engine.manager import EngineManager
 
 
@@ -72,7 +73,10 @@ class LocalRunner:
             from dmr_tui.engine.manager import EngineManager
 
             self._manager = EngineManager(
-                settings=self._settings, logs=self._paths.logs, read_shape=read_shape
+                settings=self._settings,
+                logs=self._paths.logs,
+                read_shape=read_shape,
+                connect=_connect,
             )
         return self._manager
 
@@ -85,7 +89,7 @@ class LocalRunner:
         files = await asyncio.to_thread(_loose_file, name)
         if files is not None:
             return await asyncio.to_thread(_describe, files)
-        return _to_model(await self._find(name))
+        return _to_model(await asyncio.to_thread(self._find_runnable, name))
 
     async def manifest(self, name: str) -> dict[str, Any]:
         """See `Runner.manifest`."""
@@ -119,10 +123,15 @@ class LocalRunner:
         await asyncio.to_thread(purge, self._store, force=force)
 
     async def pull(self, name: str) -> AsyncGenerator[TransferProgress, None]:
-        """See `Runner.pull`."""
+        """See `Runner.pull`; the built-in model comes from the program itself."""
+        from dmr_tui.guide import adopt_guide, is_guide
         from dmr_tui.store.transfer.hub.name import parse_source
         from dmr_tui.store.transfer.pull import pull
 
+        if is_guide(name):
+            await asyncio.to_thread(adopt_guide, self._store)
+            yield TransferProgress("success", "Model pulled successfully")
+            return
         reference = parse_source(name, default_registry=self._settings.default_registry)
 
         def job(report: Report, cancelled: threading.Event) -> None:
@@ -286,8 +295,19 @@ class LocalRunner:
         files = _loose_file(name) or self._stored_files(name)
         return files, overlay(self._profiles.get(files.id), profile)
 
+    def _find_runnable(self, name: str) -> StoredModel:
+        """A model of the store; the built-in one enters it when it is asked for."""
+        try:
+            return self._store.find(name)
+        except ModelNotFoundError:
+            from dmr_tui.guide import adopt_guide, is_guide
+
+            if not is_guide(name):
+                raise
+            return adopt_guide(self._store)
+
     def _stored_files(self, name: str) -> ModelFiles:
-        found = self._store.find(name)
+        found = self._find_runnable(name)
         bundle = self._store.bundle(found)
         return ModelFiles(
             id=found.id,
@@ -297,6 +317,13 @@ class LocalRunner:
             chat_template=bundle.chat_template,
             context_size=bundle.context_size,
         )
+
+
+def _connect(url: str) -> Client:
+    """A client for a llama-server; it speaks as a runner does."""
+    from dmr_tui.runner.remote import RemoteRunner
+
+    return RemoteRunner(url)
 
 
 def _loose_file(name: str) -> ModelFiles | None:

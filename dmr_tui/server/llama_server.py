@@ -56,7 +56,7 @@ class LlamaServer:
         """Every path, as llama-server has them and below the engine's name."""
         return [
             route
-            for prefix in ("", "/engines/llama.cpp")
+            for prefix in ("", "/engines", "/engines/llama.cpp")
             for route in (
                 Route(f"{prefix}/tokenize", self.tokenize, methods=["POST"]),
                 Route(f"{prefix}/detokenize", self.detokenize, methods=["POST"]),

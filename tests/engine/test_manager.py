@@ -129,7 +129,7 @@ async def test_one_load_at_a_time(manager: EngineManager, tiny: ModelFiles, copy
 
 
 async def test_a_client_that_leaves_does_not_end_the_load(
-    manager: EngineManager, tiny: ModelFiles
+    manager: EngineManager, tiny: ModelFiles, tmp_path: Path
 ) -> None:
     async with aclosing(manager.generate(tiny, complete("Hello"), Profile())) as events:
         assert isinstance(await anext(events), Loading)
@@ -138,7 +138,7 @@ async def test_a_client_that_leaves_does_not_end_the_load(
     (model,) = manager.running()
     assert model.state == "ready"
     # The same worker that the first client began to load: the log holds one start.
-    log = (manager._logs / "tiny.log").read_text()
+    log = (tmp_path / "logs" / "tiny.log").read_text()
     assert log.count("print_info: file format") == 1
 
 

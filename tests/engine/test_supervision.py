@@ -17,6 +17,7 @@ from dmr_tui.engine.files import ModelFiles
 from dmr_tui.engine.manager import EngineManager
 from dmr_tui.engine.profile import Profile
 from dmr_tui.engine.watchdog import LOG_LIMIT, Watchdog, rotate
+from dmr_tui.engine.worker import Worker
 from dmr_tui.errors import EngineError, InsufficientMemoryError
 from tests.engine.asking import ANY, ENDLESS, ask, ask_until_text, complete, worker_of
 
@@ -114,10 +115,11 @@ async def test_a_stuck_worker_is_ended_and_replaced(
     process.suspend()
     # The watchdog of a running worker looks rarely: this one's next look comes at once.
     monkeypatch.setattr(watchdog, "SILENCE", 0.05)
-    slot = manager._slots[tiny.id]
-    slot.worker._guard.cancel()
-    assert slot.worker._process is not None
-    slot.worker._guard = asyncio.create_task(slot.worker._watch(slot.worker._process))
+    worker = manager._slots[tiny.id].worker
+    assert isinstance(worker, Worker)
+    worker._guard.cancel()
+    assert worker._process is not None
+    worker._guard = asyncio.create_task(worker._watch(worker._process))
     with pytest.raises(EngineError, match=r"the worker was stuck: it said nothing for 0\.05 s"):
         await asking
     monkeypatch.undo()
@@ -129,9 +131,10 @@ async def test_an_idle_worker_is_left_alone(
 ) -> None:
     monkeypatch.setattr(watchdog, "SILENCE", 0.0)
     await manager.load(tiny, ANY)
-    slot = manager._slots[tiny.id]
-    assert not slot.worker._watchdog.stuck
-    assert not slot.worker._guard.done()
+    worker = manager._slots[tiny.id].worker
+    assert isinstance(worker, Worker)
+    assert not worker._watchdog.stuck
+    assert not worker._guard.done()
 
 
 @linux

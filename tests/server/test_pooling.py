@@ -38,7 +38,7 @@ from tests.support.gguf_maker import write_tiny_bert
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-EMBED, RANK, CHAT = "ai/embed", "ai/rank", "ai/chat"
+EMBED, RANK, CHAT, SET = "ai/embed", "ai/rank", "ai/chat", "ai/set"
 WIDTH = 64
 
 
@@ -51,7 +51,8 @@ async def local(
     store = Store(paths.models)
     mean = write_tiny_bert(home / "embed.gguf")
     rank = write_tiny_bert(home / "rank.gguf", pooling=PoolingType.RANK)
-    for name, file in ((EMBED, mean), (RANK, rank), (CHAT, tiny_gguf)):
+    other = write_tiny_bert(home / "set.gguf", seed=8)
+    for name, file in ((EMBED, mean), (RANK, rank), (CHAT, tiny_gguf), (SET, other)):
         package_gguf(store, file, parse_reference(name))
     runner = LocalRunner.open(paths, Settings(threads=1))
     yield runner
@@ -264,14 +265,14 @@ async def test_a_remote_failure_is_the_local_one(url: str) -> None:
 
 async def test_settings_of_a_model(url: str, client: httpx.AsyncClient, local: LocalRunner) -> None:
     remote = RemoteRunner(url)
-    assert await remote.profile(EMBED) == Profile()
-    stored = Profile(256, 90.0, 1, 0, Sampling(top_k=3))
-    await remote.configure(EMBED, stored)
-    assert await remote.profile(EMBED) == await local.profile(EMBED) == stored
-    (row,) = (await client.get("/engines/_configure", params={"model": EMBED})).json()
+    assert await remote.profile(SET) == Profile()
+    stored = Profile(256, 90.0, 1, 0, Sampling(top_k=3), backend="llama.cpp")
+    await remote.configure(SET, stored)
+    assert await remote.profile(SET) == await local.profile(SET) == stored
+    (row,) = (await client.get("/engines/_configure", params={"model": SET})).json()
     assert row["Backend"] == "llama.cpp"
-    assert row["Model"] == "docker.io/ai/embed:latest"
-    assert row["ModelID"] == (await local.model(EMBED)).id
+    assert row["Model"] == "docker.io/ai/set:latest"
+    assert row["ModelID"] == (await local.model(SET)).id
     assert row["Config"]["context-size"] == 256
     # Without a name: the models that have settings.
     assert (await client.get("/engines/_configure")).json() == [row]

@@ -8,23 +8,21 @@ claimed, so that a failure of an import is told and not just seen.
 
 from __future__ import annotations
 
-import ctypes
 import importlib
-import signal
-import sys
 import threading
 
 from dmr_tui.engine.llamacpp.pipe import ParentPipe
 from dmr_tui.engine.protocol import Load, LoadFailed
+from dmr_tui.engine.tether import die_with_parent
 from dmr_tui.errors import EngineError
 
-_PR_SET_PDEATHSIG = 1
 _BEFORE_THE_FIRST_CHAT = "dmr_tui.engine.llamacpp.prompt"
 
 
 def main() -> None:
     """Serve until the parent closes the pipe."""
-    _die_with_parent()
+    # Should the pipe's end not do it first.
+    die_with_parent()
     pipe = ParentPipe()
     load = pipe.inbox.get()
     if not isinstance(load, Load):
@@ -51,12 +49,6 @@ def _serve(load: Load, pipe: ParentPipe) -> None:
         pipe.send(LoadFailed(error.message))
         raise SystemExit(1) from error
     service.run()
-
-
-def _die_with_parent() -> None:
-    """Have the kernel end this process with its parent, should the pipe's end not do it first."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,241 @@
+"""llama.cpp's own server as a second engine: spawned for a model, spoken to over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import tempfile
+from asyncio.subprocess import Process
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from pathlib import Path
+from typing import Protocol
+
+import psutil
+
+from dmr_tui.engine.context import DEFAULT_CONTEXT, choose_context_size
+from dmr_tui.engine.files import ModelFiles
+from dmr_tui.engine.last_words import Death, Postmortem
+from dmr_tui.engine.protocol import Load, Loaded
+from dmr_tui.engine.questions import A, PropsQuestion, Question
+from dmr_tui.engine.request import Event, GenerateRequest
+from dmr_tui.engine.spawn import log_file, spawn_server
+from dmr_tui.engine.watchdog import rotate
+from dmr_tui.errors import DmrError, EngineError, UnavailableError
+
+NAME = "llama-server"
+PREFIX = "/engines"
+"""Below which the server puts its routes: where a runner's are."""
+
+_ALL_LAYERS = 999
+_POLL = 0.05
+"""Seconds between two looks at whether the model is there."""
+
+_PATIENCE = 2.0
+"""Seconds from the friendly signal to the other one, and for a death to be noticed."""
+
+
+class Client(Protocol):
+    """Who speaks HTTP to a server: a remote runner does."""
+
+    def generate(self, model: str, request: GenerateRequest) -> AsyncGenerator[Event, None]:
+        """Answer a request."""
+        ...
+
+    async def ask(self, model: str, question: Question[A]) -> A:
+        """The reply to a question."""
+        ...
+
+    async def close(self) -> None:
+        """Release what it holds."""
+        ...
+
+
+Connect = Callable[[str], Client]
+
+
+def find_server(configured: str) -> Path | None:
+    """The program: what was configured, a file or the folder it is in, or else from PATH."""
+    if not configured:
+        found = shutil.which(NAME)
+        return Path(found) if found else None
+    path = Path(configured).expanduser()
+    program = path / NAME if path.is_dir() else path
+    return program if os.access(program, os.X_OK) and program.is_file() else None
+
+
+class LlamaServer:
+    """One llama-server with one model, on a socket in a folder that only this user can open.
+
+    Each request has a connection of its own: llama-server closes one after a stream without saying
+    so, and who reuses it gets an empty answer now and then.
+    """
+
+    def __init__(
+        self, program: Path, files: ModelFiles, load: Load, logs: Path, connect: Connect
+    ) -> None:
+        """Prepare; nothing runs yet.
+
+        Args:
+            program: llama-server.
+            files: the model.
+            load: how to load it.
+            logs: folder for the server's log.
+            connect: makes a client for the URL of a server.
+        """
+        self.name = NAME
+        self.load = load
+        self.ended = asyncio.Event()
+        self.crashed = False
+        self.facts: Loaded | None = None
+        self._program = program
+        self._files = files
+        self._log = log_file(logs, files.name)
+        self._connect = connect
+        self._process: Process | None = None
+        self._client: Client | None = None
+        self._stopping = False
+        self._death = Death("")
+
+    @property
+    def pid(self) -> int:
+        """See `Backend.pid`."""
+        return 0 if self._process is None else self._process.pid
+
+    @property
+    def memory(self) -> int:
+        """See `Backend.memory`."""
+        if self._process is None or self.ended.is_set():
+            return 0
+        try:
+            return int(psutil.Process(self.pid).memory_info().rss)
+        except psutil.NoSuchProcess:
+            return 0
+
+    async def start(self, on_progress: Callable[[float], None]) -> None:
+        """See `Backend.start`; llama-server does not tell how far it is."""
+        folder = Path(tempfile.mkdtemp(prefix="dmr-"))
+        socket = folder / "llama.sock"
+        self._log.parent.mkdir(parents=True, exist_ok=True)
+        rotate(self._log)
+        postmortem = Postmortem(self._log)
+        try:
+            self._process = await spawn_server(
+                [str(self._program), *self._options(socket)], self._log
+            )
+        except OSError as error:
+            shutil.rmtree(folder)
+            raise self._load_error(f"{self._program} cannot be started: {error}") from error
+        self._burial = asyncio.create_task(self._bury(self._process, postmortem, folder))
+        self._client = self._connect(f"unix://{socket}")
+        try:
+            self.facts = await self._ready(self._client)
+        finally:
+            if self.facts is None:
+                await self.stop()
+
+    async def generate(self, request: GenerateRequest) -> AsyncGenerator[Event, None]:
+        """See `Backend.generate`."""
+        client = self._living()
+        try:
+            async with aclosing(client.generate(self._files.name, request)) as events:
+                async for event in events:
+                    yield event
+        except UnavailableError as error:
+            raise await self._explained(error) from error
+
+    async def ask(self, question: Question[A]) -> A:
+        """See `Backend.ask`."""
+        client = self._living()
+        try:
+            return await client.ask(self._files.name, question)
+        except UnavailableError as error:
+            raise await self._explained(error) from error
+
+    async def stop(self) -> None:
+        """See `Backend.stop`."""
+        if self._process is None:
+            return
+        self._stopping = True
+        if not self.ended.is_set():
+            self._process.terminate()
+            if not await self._is_dead():
+                self._process.kill()
+                await self.ended.wait()
+        if self._client is not None:
+            client, self._client = self._client, None
+            await client.close()
+
+    def _options(self, socket: Path) -> list[str]:
+        load = self.load
+        tokens = choose_context_size(
+            profile=load.profile_context,
+            package=load.package_context,
+            settings=load.settings_context,
+            trained=load.most_context or DEFAULT_CONTEXT,
+        )
+        if load.most_context is not None:
+            tokens = min(tokens, load.most_context)
+        layers = _ALL_LAYERS if load.gpu_layers < 0 else load.gpu_layers
+        options = [
+            *("--model", load.gguf, "--host", str(socket), "--api-prefix", PREFIX),
+            *("--ctx-size", str(tokens), "--threads", str(load.threads)),
+            *("--n-gpu-layers", str(layers), "--jinja", "--no-webui"),
+        ]
+        if self._files.mmproj is not None:
+            options += ["--mmproj", str(self._files.mmproj)]
+        if load.chat_template is not None:
+            options += ["--chat-template-file", load.chat_template]
+        return options
+
+    async def _ready(self, client: Client) -> Loaded:
+        """Wait until the server has its model."""
+        while not self.ended.is_set():
+            try:
+                props = await client.ask(self._files.name, PropsQuestion())
+            except UnavailableError:
+                await asyncio.sleep(_POLL)
+                continue
+            except DmrError as error:
+                raise self._load_error(error.message) from error
+            return Loaded(
+                description=props.description or NAME,
+                context_size=props.context_size,
+                trained_context=0,
+                layers=0,
+                gpu_layers=max(self.load.gpu_layers, 0),
+            )
+        raise self._load_error(self._death.cause)
+
+    async def _bury(self, process: Process, postmortem: Postmortem, folder: Path) -> None:
+        status = await process.wait()
+        self.crashed = not self._stopping
+        self._death = postmortem.examine(status, stuck=False)
+        shutil.rmtree(folder, ignore_errors=True)
+        self.ended.set()
+
+    def _living(self) -> Client:
+        if self._client is None or self.ended.is_set():
+            raise self._death_notice()
+        return self._client
+
+    async def _explained(self, error: DmrError) -> DmrError:
+        """Why the server does not answer: it is dead, or the client's own error."""
+        return self._death_notice() if await self._is_dead() else error
+
+    async def _is_dead(self) -> bool:
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                await self.ended.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def _load_error(self, reason: str) -> EngineError:
+        return EngineError(f"cannot load {self._files.gguf}: {reason}", f"its log: {self._log}")
+
+    def _death_notice(self) -> DmrError:
+        if self._stopping:
+            return UnavailableError(f"{self._files.name} was unloaded")
+        return EngineError(f"{self._files.gguf}: {self._death.cause}", f"its log: {self._log}")

@@ -1,0 +1,207 @@
+"""llama-server as second engine: a stand-in program, real processes and sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+
+from dmr_tui.engine.files import ModelFiles
+from dmr_tui.engine.llama_server import find_server
+from dmr_tui.engine.manager import EngineManager
+from dmr_tui.engine.profile import Profile
+from dmr_tui.engine.questions import PropsQuestion
+from dmr_tui.engine.request import Delta
+from dmr_tui.errors import ConflictError, EngineError, InvalidRequestError, UnavailableError
+from dmr_tui.runner.remote import RemoteRunner
+from dmr_tui.settings import Settings
+from tests.engine.asking import ANY, ask, chat, worker_of
+from tests.support import llama_server
+
+CHOSEN = Profile(backend="llama-server")
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Path:
+    return llama_server.write(tmp_path)
+
+
+@pytest.fixture
+async def manager(tmp_path: Path, program: Path) -> AsyncIterator[EngineManager]:
+    """A manager that has both engines."""
+    made = EngineManager(
+        settings=Settings(threads=1, llama_server=str(program)),
+        logs=tmp_path / "logs",
+        connect=RemoteRunner,
+    )
+    yield made
+    await made.close()
+
+
+def socket_of(process: psutil.Process) -> Path:
+    line = process.cmdline()
+    return Path(line[line.index("--host") + 1])
+
+
+async def test_a_profile_chooses_it(manager: EngineManager, tiny: ModelFiles) -> None:
+    answer = await ask(manager, tiny, chat("Hello"), CHOSEN)
+    assert answer.text == "You said: Hello"
+    assert answer.finished.usage.prompt_tokens == 7
+    (model,) = manager.running()
+    assert (model.backend, model.state, model.mode) == ("llama-server", "ready", "completion")
+    assert model.context_size == llama_server.CONTEXT_SIZE
+    assert model.memory > 1_000_000
+    assert (await manager.ask(tiny, PropsQuestion(), CHOSEN)).sequences == 4
+    # It suits whoever does not care, and not whoever wants the other one.
+    assert (await ask(manager, tiny, chat("Hello"), ANY)).text == "You said: Hello"
+    process, socket = worker_of(manager, tiny), socket_of(worker_of(manager, tiny))
+    assert socket.parent.stat().st_mode & 0o777 == 0o700
+    await manager.load(tiny, Profile(backend="llama.cpp"))
+    assert [model.backend for model in manager.running()] == ["llama.cpp"]
+    assert not process.is_running()
+    assert not socket.parent.exists()
+
+
+async def test_every_answer_is_whole_although_connections_are_closed(
+    manager: EngineManager, tiny: ModelFiles
+) -> None:
+    for number in range(60):
+        assert (await ask(manager, tiny, chat(f"{number}"), CHOSEN)).text == f"You said: {number}"
+
+
+async def test_its_options(
+    manager: EngineManager, tiny: ModelFiles, tmp_path: Path, program: Path
+) -> None:
+    template = tmp_path / "x.jinja"
+    files = replace(tiny, mmproj=tmp_path / "mmproj.gguf", chat_template=template)
+    # Models with images go to it unasked.
+    await manager.load(files, Profile(context_size=1024, gpu_layers=3))
+    line = worker_of(manager, files).cmdline()
+    given = dict(itertools.pairwise(line))
+    assert str(program) in line
+    assert given["--model"] == str(tiny.gguf)
+    assert given["--ctx-size"] == "1024"
+    assert given["--n-gpu-layers"] == "3"
+    assert given["--threads"] == "1"
+    assert given["--mmproj"] == str(files.mmproj)
+    assert given["--chat-template-file"] == str(template)
+    log = (tmp_path / "logs" / "tiny.log").read_text()
+    assert "I options --model" in log
+
+
+async def test_who_leaves_frees_it(
+    manager: EngineManager, tiny: ModelFiles, tmp_path: Path
+) -> None:
+    async with aclosing(manager.generate(tiny, chat("endless"), CHOSEN)) as events:
+        async for event in events:
+            if isinstance(event, Delta):
+                break
+    log = tmp_path / "logs" / "tiny.log"
+    while "the client left" not in log.read_text():
+        await asyncio.sleep(0.01)
+    assert not manager.in_use(tiny.id)
+
+
+async def test_its_death_is_told_and_it_is_replaced(
+    manager: EngineManager, tiny: ModelFiles
+) -> None:
+    with pytest.raises(EngineError, match=r"the worker died: killed by signal 6 \(SIGABRT\)"):
+        await ask(manager, tiny, chat("die"), CHOSEN)
+    assert manager.running() == []
+    assert (await ask(manager, tiny, chat("Hello"), CHOSEN)).text == "You said: Hello"
+
+
+async def test_a_load_that_fails_gives_its_reason(manager: EngineManager, tmp_path: Path) -> None:
+    (tmp_path / "x.gguf").write_bytes(b"garbage")
+    files = ModelFiles("x", "x", tmp_path / "x.gguf")
+    with pytest.raises(EngineError, match=r"cannot load .*x\.gguf: .* invalid magic characters"):
+        await manager.load(files, CHOSEN)
+
+
+async def test_unloading_ends_a_stream(manager: EngineManager, tiny: ModelFiles) -> None:
+    async with aclosing(manager.generate(tiny, chat("endless"), CHOSEN)) as events:
+        async for event in events:
+            if isinstance(event, Delta):
+                break
+        closing = asyncio.create_task(manager.close())
+        with pytest.raises(UnavailableError, match="tiny was unloaded"):
+            async for _ in events:
+                pass
+        await closing
+
+
+async def test_it_takes_what_the_built_in_engine_dies_of(
+    manager: EngineManager, tiny: ModelFiles
+) -> None:
+    load = asyncio.create_task(manager.load(tiny, ANY))
+    while not (manager.running() and manager.running()[0].pid):
+        await asyncio.sleep(0)
+    os.kill(manager.running()[0].pid, signal.SIGSEGV)
+    await load
+    assert [model.backend for model in manager.running()] == ["llama-server"]
+
+
+async def test_a_choice_that_cannot_be_had(tmp_path: Path, tiny: ModelFiles) -> None:
+    alone = EngineManager(settings=Settings(llama_server=str(tmp_path)), logs=tmp_path)
+    with pytest.raises(EngineError, match="llama-server is not installed"):
+        await alone.load(tiny, CHOSEN)
+    with pytest.raises(InvalidRequestError, match="no engine 'vulkan'"):
+        await alone.load(tiny, Profile(backend="vulkan"))
+    assert "llama-server" not in alone.backends()
+
+
+async def test_who_answers_does_not_change_engines(
+    manager: EngineManager, tiny: ModelFiles
+) -> None:
+    async with aclosing(manager.generate(tiny, chat("endless"), CHOSEN)) as events:
+        async for event in events:
+            if isinstance(event, Delta):
+                break
+        with pytest.raises(ConflictError):
+            await manager.load(tiny, Profile(backend="llama.cpp"))
+
+
+def test_where_it_is_found(
+    tmp_path: Path, program: Path, monkeypatch: pytest.MonkeyPatch, manager: EngineManager
+) -> None:
+    assert find_server(str(program)) == find_server(str(tmp_path)) == program
+    assert manager.backends()["llama-server"] == f"Installed: {program}"
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert find_server("") == program
+    program.chmod(0o644)
+    assert find_server("") is None
+    assert find_server(str(program)) is None
+    assert find_server(str(tmp_path / "none")) is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel ends it")
+def test_it_ends_with_its_parent(tiny: ModelFiles, program: Path, tmp_path: Path) -> None:
+    code = """
+import asyncio, sys
+from pathlib import Path
+from dmr_tui.engine.spawn import spawn_server
+async def main(log, *command):
+    process = await spawn_server(list(command), Path(log))
+    print(process.pid, flush=True)
+    await asyncio.Event().wait()
+asyncio.run(main(*sys.argv[1:]))
+"""
+    command = [sys.executable, "-c", code, str(tmp_path / "log"), "/bin/sleep", "600"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        child = psutil.Process(int(parent.stdout.readline()))
+        while child.name() != "sleep":
+            pass
+        parent.kill()
+    psutil.wait_procs([child], timeout=30)
+    assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE

@@ -21,7 +21,7 @@ from dmr_tui.engine.request import (
 )
 from dmr_tui.engine.text.answer import MarkedReader, PlainReader, Reader
 from dmr_tui.engine.text.grammar import charset
-from dmr_tui.engine.text.grammar.compile import any_object, satisfying, write
+from dmr_tui.engine.text.grammar.compile import any_object, check_grammar, satisfying, write
 from dmr_tui.engine.text.grammar.gbnf import (
     EMPTY,
     Characters,
@@ -113,6 +113,7 @@ def plan_completion(form: AnswerFormat | None) -> AnswerPlan:
     if form is None:
         return AnswerPlan(PlainReader)
     if isinstance(form, GrammarAnswer):
+        check_grammar(form.grammar)
         return AnswerPlan(PlainReader, form.grammar)
     grammar = Grammar()
     return AnswerPlan(PlainReader, write(grammar, _json(form, grammar), param="response_format"))
@@ -132,6 +133,7 @@ def plan_chat(request: ChatRequest, template: str, prompt: str) -> AnswerPlan:
     plan = _plan_harmony if is_harmony(template) else _plan_marked
     made = plan(request, template, prompt)
     if isinstance(request.format, GrammarAnswer):
+        check_grammar(request.format.grammar)
         return replace(made, grammar=request.format.grammar)
     return made
 

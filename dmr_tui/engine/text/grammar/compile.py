@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from dmr_tui.engine.text.grammar.gbnf import Grammar, Node
@@ -12,6 +13,30 @@ from dmr_tui.errors import InvalidRequestError
 
 MAX_BYTES = 4 * 1024 * 1024
 """Longest text of a grammar."""
+
+MAX_NESTING = 500
+"""Most parentheses in each other: llama.cpp's parser recurses, up to the end of its stack."""
+
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"|\[(?:[^\]\\]|\\.)*\]', re.DOTALL)
+"""Texts and classes of characters, in which a parenthesis is none."""
+
+
+def check_grammar(text: str) -> None:
+    """Check what llama.cpp's parser does not survive; whether it is a grammar, that one tells.
+
+    Raises:
+        InvalidRequestError: the grammar is too long, or nests too deep.
+    """
+    if len(text) > MAX_BYTES:
+        raise InvalidRequestError("grammar: it is too long", param="grammar")
+    depth = deepest = 0
+    for sign in _QUOTED.sub("", text):
+        depth += (sign == "(") - (sign == ")")
+        deepest = max(deepest, depth)
+    if deepest > MAX_NESTING:
+        raise InvalidRequestError(
+            f"grammar: parentheses nest deeper than {MAX_NESTING}", param="grammar"
+        )
 
 
 def any_object(grammar: Grammar) -> Node:

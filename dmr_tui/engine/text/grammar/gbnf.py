@@ -147,15 +147,13 @@ class Grammar:
     def _ending_rules(self) -> set[str]:
         """Rules that match some text of finite length."""
         ending: set[str] = set()
-        while True:
-            more = {
-                name
-                for name, node in self.rules.items()
-                if name not in ending and _ends(node, ending)
-            }
-            if not more:
-                return ending
-            ending |= more
+        known = -1
+        while known < len(ending):
+            known = len(ending)
+            for name, node in self.rules.items():
+                if name not in ending and _ends(node, ending):
+                    ending.add(name)
+        return ending
 
 
 def _ends(node: Node, ending: set[str]) -> bool:

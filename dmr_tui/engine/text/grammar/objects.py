@@ -44,7 +44,8 @@ def object_of(
     """
     comma = chain(",", json.space)
     other = chain(other_key([each.name for each in properties]), ":", json.space)
-    another = NEVER if additional == NEVER else chain(other, additional)
+    # Rules of their own keep what is repeated small, and the whole linear in the properties.
+    another = NEVER if additional == NEVER else grammar.add("other", chain(other, additional))
     # From the last property to the first: what may follow once a member has been written.
     after = repeat(chain(comma, another), 0)
     begin = optional(chain(another, after))
@@ -53,7 +54,7 @@ def object_of(
         if each.value == NEVER and not each.required:
             continue
         here = chain(member, after)
-        begin = here if each.required else choice(here, begin)
+        begin = here if each.required else grammar.add(f"from-{each.name}", choice(here, begin))
         following = chain(comma, member)
         after = chain(following if each.required else optional(following), after)
         after = grammar.add(f"after-{each.name}", after) if after != EMPTY else EMPTY

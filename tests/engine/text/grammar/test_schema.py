@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft7Validator, Draft202012Validator
 
-from dmr_tui.engine.text.grammar.compile import any_object, satisfying, write
+from dmr_tui.engine.text.grammar.compile import any_object, check_grammar, satisfying, write
 from dmr_tui.engine.text.grammar.gbnf import Grammar, chain
 from dmr_tui.engine.text.grammar.until import until
 from dmr_tui.errors import InvalidRequestError
@@ -277,6 +277,27 @@ def test_a_schema_that_nests_too_deep_is_refused() -> None:
         schema = {"type": "array", "items": schema}
     with pytest.raises(InvalidRequestError, match="too deep"):
         compiled(schema)
+
+
+def test_many_properties_are_no_burden(writer: RandomWriter) -> None:
+    names = [f"property{number}" for number in range(1000)]
+    grammar = compiled({"properties": dict.fromkeys(names, True), "additionalProperties": True})
+    assert len(grammar) < 1000 * len(names)
+    assert writer.accepts(grammar, '{"property7": 1, "property999": 2, "property1000": 3}')
+    assert not writer.accepts(grammar, '{"property7": 1, "property7": 2}')
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("root ::= " + "(" * 501 + '"a"' + ")" * 501, "nest"),
+        ("root ::= " + " " * 5_000_000, "long"),
+    ],
+)
+def test_a_grammar_that_would_end_the_parser_is_refused(text: str, says: str) -> None:
+    with pytest.raises(InvalidRequestError, match=says):
+        check_grammar(text)
+    check_grammar('root ::= "' + "(" * 501 + '" [(]' + "(" * 100 + '"a"' + ")" * 100)
 
 
 def test_any_object_is_any_object(writer: RandomWriter) -> None:

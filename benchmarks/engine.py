@@ -39,7 +39,17 @@ _BURN = "while True: pass"
 _SPIN = {"GOMP_SPINCOUNT": "300000"}
 """What libgomp does when nobody says anything."""
 
-Figures = defaultdict[str, list[float]]
+
+class Figures(defaultdict[str, list[float]]):
+    """What was measured in each round, by name; told as it comes."""
+
+    def __init__(self) -> None:
+        super().__init__(list)
+
+    def note(self, name: str, value: float) -> None:
+        """Add one figure."""
+        print(f"  {name}: {value:.4g}", file=sys.stderr)
+        self[name].append(value)
 
 
 def main() -> None:
@@ -47,33 +57,33 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--alone", action="store_true", help="leave the other servers out")
     parser.add_argument("--json", type=Path, default=_BUILD / "bench-engine.json")
     asked = parser.parse_args()
-    figures = measure(asked.threads, asked.rounds)
+    figures = measure(asked.threads, asked.rounds, alone=asked.alone)
     medians = {name: median(values) for name, values in figures.items()}
     print(report(medians))
     facts = {"machine": platform.processor(), "cpus": os.cpu_count(), "threads": asked.threads}
     asked.json.write_text(json.dumps({**facts, "medians": medians, "rounds": figures}, indent=1))
 
 
-def measure(threads: int, rounds: int) -> Figures:
+def measure(threads: int, rounds: int, *, alone: bool) -> Figures:
     """All figures of all rounds, by name."""
     model = _model()
-    peers = prepare_peers(_BUILD)
+    peers = {} if alone else prepare_peers(_BUILD)
     folder = scratch()
     servers = [ours(model, threads, folder / "home")]
     if "llama_cpp.server" in peers:
         servers.append(llama_cpp_server(peers["llama_cpp.server"], model, threads))
     if "xllamacpp" in peers:
         servers.append(xllamacpp_server(peers["xllamacpp"], model, threads))
-    figures: Figures = defaultdict(list)
+    figures = Figures()
     with _running(servers, folder):
         for number in range(rounds):
             print(f"round {number + 1} of {rounds}", file=sys.stderr)
             _bare(model, threads, figures)
             for streams in _STREAMS:
                 for server in servers:
-                    print(f"  {server.name}, {streams} streams", file=sys.stderr)
                     asyncio.run(_burst(server, streams, figures))
             for server in servers:
                 asyncio.run(_chats(server, figures))
@@ -89,35 +99,35 @@ async def _burst(server: Server, streams: int, figures: Figures) -> None:
     cpu = server.cpu_seconds() - cpu
     await client.close()
     name = f"{server.name} {streams}"
-    figures[f"{name} tok/s"].append(burst.tokens_per_second)
-    figures[f"{name} first p50 ms"].append(burst.first_p50 * 1e3)
-    figures[f"{name} first p95 ms"].append(burst.first_p95 * 1e3)
-    figures[f"{name} cpu ms/tok"].append(cpu / burst.tokens * 1e3)
+    figures.note(f"{name} tok/s", burst.tokens_per_second)
+    figures.note(f"{name} first p50 ms", burst.first_p50 * 1e3)
+    figures.note(f"{name} first p95 ms", burst.first_p95 * 1e3)
+    figures.note(f"{name} cpu ms/tok", cpu / burst.tokens * 1e3)
 
 
 async def _chats(server: Server, figures: Figures) -> None:
     client = Client(server.url, server.model)
     known, unknown = await client.two_chats()
     await client.close()
-    figures[f"{server.name} 5th turn ms"].append(known * 1e3)
-    figures[f"{server.name} 5th turn without reuse ms"].append(unknown * 1e3)
+    figures.note(f"{server.name} 5th turn ms", known * 1e3)
+    figures.note(f"{server.name} 5th turn without reuse ms", unknown * 1e3)
 
 
 async def _gaps(server: Server, figures: Figures) -> None:
     client = Client(server.url, server.model)
     alone, meanwhile = await client.gaps()
     await client.close()
-    figures["dmr gap p95 alone ms"].append(alone * 1e3)
-    figures["dmr gap p95 beside a long prompt ms"].append(meanwhile * 1e3)
+    figures.note("dmr gap p95 alone ms", alone * 1e3)
+    figures.note("dmr gap p95 beside a long prompt ms", meanwhile * 1e3)
 
 
 def _bare(model: Path, threads: int, figures: Figures) -> None:
     decode, steps = (_alone(kind, model, threads) for kind in ("decode", "steps"))
-    figures["bare 1 tok/s"].append(decode["tokens_per_second"])
-    figures["bare 1 cpu ms/tok"].append(decode["cpu_ms"])
+    figures.note("bare 1 tok/s", decode["tokens_per_second"])
+    figures.note("bare 1 cpu ms/tok", decode["cpu_ms"])
     for count, step in steps.items():
-        figures[f"python share of a step {count}"].append(step["share"])
-        figures[f"python us per step {count}"].append(step["python_us"])
+        figures.note(f"python share of a step {count}", step["share"])
+        figures.note(f"python us per step {count}", step["python_us"])
 
 
 def _alone(kind: str, model: Path, threads: int) -> dict[str, Any]:
@@ -132,11 +142,11 @@ def _contention(model: Path, threads: int, folder: Path, figures: Figures) -> No
     for name, environment in (("ours", {}), ("default", _SPIN)):
         server = ours(model, threads, folder / "home", **environment)
         with _running([server], folder):
-            asyncio.run(_burst(server, 1, defaultdict(list)))
+            asyncio.run(_burst(server, 1, Figures()))
             burners = [
                 subprocess.Popen([sys.executable, "-c", _BURN]) for _ in range(os.cpu_count() or 1)
             ]
-            seen: Figures = defaultdict(list)
+            seen = Figures()
             try:
                 asyncio.run(_burst(server, 1, seen))
             finally:
@@ -151,7 +161,7 @@ def _running(servers: list[Server], folder: Path) -> Iterator[None]:
     try:
         for server in servers:
             server.start(folder / f"{server.name}.log")
-            asyncio.run(_burst(server, 1, defaultdict(list)))
+            asyncio.run(_burst(server, 1, Figures()))
         yield
     finally:
         for server in servers:

@@ -126,6 +126,20 @@ def test_a_full_queue_refuses(tiny_gguf: Path) -> None:
     assert isinstance(to_error(refused[0].code, "full"), BusyError)
 
 
+def test_a_long_silence_is_broken(tiny_gguf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    service, pipe = started(tiny_gguf)
+    long = complete([5] * 500, max_tokens=1)
+    monkeypatch.setattr("dmr_tui.engine.llamacpp.service._HEARTBEAT", 0.0)
+    pipe.inbox.put(Generate(1, long))
+    pipe.sent.clear()
+    monkeypatch.setattr(service._batcher, "step", list)
+    service.turn()
+    assert pipe.sent == [Step([])]
+    monkeypatch.setattr("dmr_tui.engine.llamacpp.service._HEARTBEAT", 60.0)
+    service.turn()
+    assert pipe.sent == [Step([])]
+
+
 def ends(step: Step) -> set[int]:
     """The requests that a step finished."""
     return {number for number, event in step.events if isinstance(event, Finished)}

@@ -98,7 +98,7 @@ class Turn:
         self._sessions = sessions
         self._saving: asyncio.TimerHandle | None = None
         self._clock = clock
-        self._asked = self._started = clock()
+        self._asked = self._ready = clock()
         self._first: float | None = None
         self._last = self._asked
         self._ended: float | None = None
@@ -118,7 +118,7 @@ class Turn:
         Raises:
             DmrError: as `Runner.generate` and `attach` say.
         """
-        self._asked = self._started = self._clock()
+        self._asked = self._ready = self._clock()
         attached = await asyncio.to_thread(attach, "" if self._again else self.prompt, self._folder)
         self.files = attached.files
         conversation = self._conversation
@@ -171,8 +171,8 @@ class Turn:
         match event:
             case Loading():
                 self.loading = event.fraction
+                self._ready = now
             case Started():
-                self._started = now
                 self._prompt_tokens = event.prompt_tokens
                 self._cached_tokens = event.cached_tokens
                 calibrate(self._conversation, event.prompt_tokens)
@@ -237,7 +237,7 @@ class Turn:
     def stats(self) -> TurnStats:
         """Counts and speeds as of now: the engine's own once it has finished."""
         until = self._ended if self._ended is not None else self._clock()
-        first = None if self._first is None else self._first - self._started
+        first = None if self._first is None else self._first - self._ready
         usage = self._usage or Usage(
             self._prompt_tokens,
             self._tokens,

@@ -43,6 +43,8 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "pull": Entry("transfers", "Download a model"),
         "push": Entry("transfers", "Upload a model to its registry"),
         "search": Entry("search", "Look for models on Docker Hub and Hugging Face"),
+        "login": Entry("login", "Log in to a registry"),
+        "logout": Entry("login", "Log out of a registry"),
         "list": Entry("models", "List the models on this machine"),
         "inspect": Entry("models", "Show all facts of a model as JSON"),
         "show": Entry("models", "Show what a model is"),

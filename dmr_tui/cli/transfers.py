@@ -16,7 +16,7 @@ def pull_command(model: str) -> None:
     """Download a model.
 
     A download that was interrupted goes on where it stopped. Proxies are taken from HTTPS_PROXY,
-    credentials from docker login.
+    credentials from docker login and dmr login.
     """
     print(with_runner(lambda runner: show_transfer(runner.pull(model))))
 

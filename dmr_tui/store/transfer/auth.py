@@ -133,7 +133,7 @@ class Authorizer:
         offered = {challenge.scheme: challenge.parameters for challenge in challenges}
         with self._lock:
             if bearer := offered.get("bearer"):
-                scopes = _merge([self._scope, *bearer.get("scope", "").split()])
+                scopes = _merge([*self._scope.split(), *bearer.get("scope", "").split()])
                 realm = self._trusted(bearer.get("realm", ""))
                 self._request = _Request(realm, bearer.get("service", ""), scopes)
                 return self._token(self._request, stale=sent) != sent
@@ -149,7 +149,7 @@ class Authorizer:
             what: what was asked for, if that is known, e.g. `ai/smollm2`.
         """
         target = f" for {what}" if what else ""
-        login = f"docker login {self._registry}"
+        login = f"dmr login {self._registry}"
         if credentials := self.credentials:
             whose = f"the login of {credentials.username}" if credentials.username else "the login"
             return UnauthorizedError(

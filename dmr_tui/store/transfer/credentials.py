@@ -96,12 +96,11 @@ def find_credentials(
         default_registry: the one that the environment's name and password belong to.
         environ: the environment.
     """
-    if _host(registry) == _host(default_registry):
+    if host_of_key(registry) == host_of_key(default_registry):
         for username, password in _FROM_ENVIRONMENT:
             if environ.get(username) and environ.get(password):
                 return Credentials(environ[username], environ[password])
-    folder = environ.get("DOCKER_CONFIG")
-    file = (Path(folder) if folder else Path.home() / ".docker") / "config.json"
+    file = config_file(environ)
     try:
         config = msgspec.json.decode(file.read_bytes(), type=_Config)
     except FileNotFoundError:
@@ -115,7 +114,13 @@ def find_credentials(
     return stored if stored or (stored.trouble and not filed) else filed
 
 
-def _host(key: str) -> str:
+def config_file(environ: Mapping[str, str] = os.environ) -> Path:
+    """Where Docker keeps its config."""
+    folder = environ.get("DOCKER_CONFIG")
+    return (Path(folder) if folder else Path.home() / ".docker") / "config.json"
+
+
+def host_of_key(key: str) -> str:
     """The host that a key of the config means: Docker has written addresses and plain hosts."""
     host = re.sub(r"^https?://", "", key.strip().lower()).partition("/")[0]
     return DOCKER_HUB if host in _HUB_HOSTS else host
@@ -125,8 +130,8 @@ def _entry(entries: Mapping[str, T], registry: str) -> T | None:
     """The entry of a registry; the exact key before one that means the same host."""
     if registry in entries:
         return entries[registry]
-    wanted = _host(registry)
-    return next((value for key, value in entries.items() if _host(key) == wanted), None)
+    wanted = host_of_key(registry)
+    return next((value for key, value in entries.items() if host_of_key(key) == wanted), None)
 
 
 def _from_file(entry: _Auth | None, file: Path) -> Credentials:
@@ -148,27 +153,57 @@ def _known(username: str, secret: str, identity_token: str = "") -> Credentials:
     return Credentials(username, secret, identity_token)
 
 
-def _ask(helper: str, registry: str) -> Credentials:
-    """Ask a credential helper (https://github.com/docker/docker-credential-helpers)."""
-    program = f"docker-credential-{helper}"
+class HelperError(Exception):
+    """A credential helper failed; says why in a line."""
+
+
+def run_helper(helper: str, verb: str, data: bytes) -> bytes | None:
+    """Have a credential helper do something.
+
+    Args:
+        helper: its name, without `docker-credential-`.
+        verb: `get`, `store` or `erase`.
+        data: what it reads.
+
+    Returns:
+        What it says; None when it knows nothing of that registry.
+
+    Raises:
+        HelperError: it is not there, or fails.
+    """
     if _HELPER_NAME.fullmatch(helper) is None:
-        return Credentials(trouble=f"{helper!r} is no name of a credential helper")
-    server = HUB_KEY if _host(registry) == DOCKER_HUB else registry
+        raise HelperError(f"{helper!r} is no name of a credential helper")
+    program = f"docker-credential-{helper}"
     try:
         done = subprocess.run(
-            [program, "get"], input=server.encode(), capture_output=True, timeout=_HELPER_TIME
+            [program, verb], input=data, capture_output=True, timeout=_HELPER_TIME
         )
     except FileNotFoundError:
-        return Credentials(trouble=f"the credential helper {program} is not installed")
+        raise HelperError(f"the credential helper {program} is not installed") from None
     except (OSError, subprocess.TimeoutExpired) as error:
-        return Credentials(trouble=f"the credential helper {program} failed: {error}")
+        raise HelperError(f"the credential helper {program} failed: {error}") from error
+    if done.returncode == 0:
+        return done.stdout
     said = (done.stdout or done.stderr).decode(errors="replace").strip()
-    if done.returncode != 0:
-        if "not found" in said.lower():
-            return Credentials()
-        return Credentials(trouble=f"the credential helper {program} failed: {said[:200]}")
+    if "not found" in said.lower():
+        return None
+    raise HelperError(f"the credential helper {program} failed: {said[:200]}")
+
+
+def key_of(registry: str) -> str:
+    """What Docker calls a registry in its config and to its helpers."""
+    return HUB_KEY if host_of_key(registry) == DOCKER_HUB else registry
+
+
+def _ask(helper: str, registry: str) -> Credentials:
+    """Ask a credential helper (https://github.com/docker/docker-credential-helpers)."""
     try:
-        answer = msgspec.json.decode(done.stdout, type=_HelperAnswer)
+        said = run_helper(helper, "get", key_of(registry).encode())
+        if said is None:
+            return Credentials()
+        answer = msgspec.json.decode(said, type=_HelperAnswer)
+    except HelperError as error:
+        return Credentials(trouble=str(error))
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return Credentials(trouble=f"the credential helper {program} gave no JSON")
+        return Credentials(trouble=f"the credential helper docker-credential-{helper} gave no JSON")
     return _known(answer.username, answer.secret)

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 from oras import defaults
 from oras.container import Container
@@ -163,7 +163,8 @@ class Repository:
 
     def mount(self, digest: str, repository: str) -> bool:
         """Have a blob that another repository of the same registry holds; False: it cannot be."""
-        url = f"{self._urls.upload_blob_url()}?mount={quote(digest, safe=':')}&from={quote(repository)}"
+        query = urlencode({"mount": digest, "from": repository}, safe=":/")
+        url = f"{self._urls.upload_blob_url()}?{query}"
         response = self._send("POST", url, {"Content-Length": "0"})
         self._wire.discard(response)
         # 202 is an upload that was begun instead; the registry forgets it by itself.

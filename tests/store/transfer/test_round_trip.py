@@ -105,7 +105,7 @@ def test_a_wrong_password_is_refused(
     log_in(live.docker_config(password="wrong"))
     with pytest.raises(UnauthorizedError, match="refused the login of alice") as caught:
         transfers.pull(f"{live.address}/team/tiny")
-    assert f"docker login {live.address}" in str(caught.value.hint)
+    assert f"dmr login {live.address}" in str(caught.value.hint)
 
 
 def test_without_a_login_a_basic_registry_asks_for_one(

@@ -11,13 +11,14 @@ from dmr_tui.settings import parse_duration
 
 
 class Configuration(Struct, frozen=True, rename="kebab", omit_defaults=True):
-    """The settings; `threads`, `gpu-layers`, `sampling` and `backend` are this program's own."""
+    """The settings; All but `context-size` and `keep_alive` is this program's own."""
 
     context_size: int | None = None
     threads: int | None = None
     gpu_layers: int | None = None
     sampling: Sampling | None = None
     backend: str | None = None
+    context_shift: bool | None = None
     keep_alive: str | float | None = field(default=None, name="keep_alive")
 
 
@@ -40,6 +41,7 @@ def to_configuration(profile: Profile) -> Configuration:
         gpu_layers=profile.gpu_layers,
         sampling=profile.sampling if msgspec.to_builtins(profile.sampling) else None,
         backend=profile.backend,
+        context_shift=profile.context_shift,
         keep_alive=None if alive is None else "-1" if alive < 0 else f"{alive:g}s",
     )
 
@@ -58,4 +60,5 @@ def to_profile(configuration: Configuration) -> Profile:
         gpu_layers=configuration.gpu_layers,
         sampling=configuration.sampling or Sampling(),
         backend=configuration.backend,
+        context_shift=configuration.context_shift,
     )

@@ -266,7 +266,7 @@ async def test_a_remote_failure_is_the_local_one(url: str) -> None:
 async def test_settings_of_a_model(url: str, client: httpx.AsyncClient, local: LocalRunner) -> None:
     remote = RemoteRunner(url)
     assert await remote.profile(SET) == Profile()
-    stored = Profile(256, 90.0, 1, 0, Sampling(top_k=3), backend="llama.cpp")
+    stored = Profile(256, 90.0, 1, 0, Sampling(top_k=3), backend="llama.cpp", context_shift=True)
     await remote.configure(SET, stored)
     assert await remote.profile(SET) == await local.profile(SET) == stored
     (row,) = (await client.get("/engines/_configure", params={"model": SET})).json()

@@ -11,7 +11,7 @@ from dmr_tui.settings import parse_duration
 
 
 class Configuration(Struct, frozen=True, rename="kebab", omit_defaults=True):
-    """The settings; All but `context-size` and `keep_alive` is this program's own."""
+    """The settings; all but `context-size` and `keep_alive` are this program's own."""
 
     context_size: int | None = None
     threads: int | None = None

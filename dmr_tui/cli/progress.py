@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import itertools
 import sys
+import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, closing
+from datetime import timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol
 
 from dmr_tui.cli.output import size_text, talk
+from dmr_tui.store.transfer.meter import Meter
 from dmr_tui.store.transfer.progress import TransferProgress
 
 if TYPE_CHECKING:
@@ -46,39 +49,40 @@ class _Display(Protocol):
 
 
 class _Bars:
-    """One bar for each layer, as Docker shows them, with speed and time left."""
+    """One bar for each layer, as Docker shows them, and one for all, with speed and time left."""
 
     def __init__(self) -> None:
         from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            DownloadColumn,
-            Progress,
-            TextColumn,
-            TimeRemainingColumn,
-            TransferSpeedColumn,
-        )
+        from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
         self._progress: Progress = Progress(
             TextColumn("{task.description}"),
             TextColumn("{task.fields[state]:<13}"),
             BarColumn(),
             DownloadColumn(),
-            TransferSpeedColumn(),
-            TimeRemainingColumn(),
+            TextColumn("{task.fields[pace]}"),
             console=Console(stderr=True),
         )
         self._layers: dict[str, TaskID] = {}
+        self._meter = Meter()
+        self._whole = self._progress.add_task("Total", total=None, state="", pace="")
         self._progress.start()
 
     def update(self, line: TransferProgress) -> None:
         layer = line.layer
         if layer.id not in self._layers:
             self._layers[layer.id] = self._progress.add_task(
-                _short(layer.id), total=layer.size or None, state="Waiting"
+                _short(layer.id), total=layer.size or None, state="Waiting", pace=""
             )
         self._progress.update(
             self._layers[layer.id], completed=layer.current, state=_state(line), total=layer.size
+        )
+        self._meter.note(line, time.monotonic())
+        self._progress.update(
+            self._whole,
+            completed=self._meter.done,
+            total=self._meter.total or None,
+            pace=_pace(self._meter),
         )
 
     def say(self, text: str) -> None:
@@ -110,6 +114,15 @@ class _Lines:
 
     def close(self) -> None:
         """Nothing is held."""
+
+
+def _pace(meter: Meter) -> str:
+    """How fast, and how long still: `52.10MB/s, 0:01:12 left`."""
+    if not meter.speed:
+        return ""
+    left = meter.seconds_left
+    rest = "" if left is None else f", {timedelta(seconds=int(left))} left"
+    return f"{size_text(meter.speed)}/s{rest}"
 
 
 def _short(layer_id: str) -> str:

@@ -44,7 +44,9 @@ def test_bars_and_waits_on_a_terminal() -> None:
     with Terminal([sys.executable, "-c", PROGRAM], cwd=ROOT, columns=100) as terminal:
         terminal.wait_for(r"^abababababab Waiting .* 0\.0/1\.0 MB")
         terminal.wait_for(r"^cdcdcdcdcdcd Downloading .* 0\.5/2\.0 MB")
+        terminal.wait_for(r"^Total .* 0\.5/3\.0 MB")
         terminal.type("\r")
+        terminal.wait_for(r"^Total .* 3\.0/3\.0 MB .*MB/s, 0:00:00 left")
         terminal.wait_for(r"^abababababab Pull complete .*1\.0/1\.0 MB")
         terminal.wait_for(r"^cdcdcdcdcdcd Pull complete")
         terminal.wait_for(r"^Warning: mind the \[gap\]$")

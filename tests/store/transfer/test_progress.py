@@ -11,6 +11,7 @@ import pytest
 
 from dmr_tui.errors import StoppedError
 from dmr_tui.store.transfer import progress
+from dmr_tui.store.transfer.meter import Meter
 from dmr_tui.store.transfer.progress import LayerProgress, Reporter, TransferProgress
 from dmr_tui.store.transfer.retry import Persistence, TransientError
 
@@ -110,3 +111,33 @@ def test_retry_after_is_a_number_or_a_date(retry_after: str, gives_up: bool) -> 
             attempts.failed(error)
     else:
         attempts.failed(error)
+
+
+def line(digest: str, size: int, current: int, total: int = 1000) -> TransferProgress:
+    return TransferProgress("progress", "", total, LayerProgress(digest, size, current))
+
+
+def test_a_meter_tells_the_speed_of_what_comes_and_not_of_what_was_there() -> None:
+    meter = Meter()
+    meter.note(line("a", 600, 200), 10.0)
+    assert (meter.done, meter.total, meter.speed, meter.seconds_left) == (200, 1000, 0.0, None)
+    meter.note(line("a", 600, 400), 12.0)
+    assert (meter.speed, meter.seconds_left) == (100.0, 6.0)
+    meter.note(line("b", 400, 300), 12.0)
+    assert (meter.done, meter.speed, meter.seconds_left) == (700, 100.0, 3.0)
+    meter.note(line("b", 400, 400), 14.0)
+    assert meter.speed == 75.0
+
+
+def test_a_meter_forgets_the_past_and_bears_a_new_beginning() -> None:
+    meter = Meter()
+    for second in range(20):
+        meter.note(line("a", 1000, 10 * second), float(second))
+    for second in range(20, 40):
+        meter.note(line("a", 1000, 190), float(second))
+    assert meter.speed == 0.0
+    assert meter.seconds_left is None
+    meter.note(line("a", 1000, 0), 41.0)
+    assert meter.speed == 0.0
+    meter.note(TransferProgress("warning", "no layer"), 41.5)
+    assert meter.done == 0

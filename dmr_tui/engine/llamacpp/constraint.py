@@ -159,7 +159,7 @@ class Constraint:
         self._sampler = self._ban = None
 
     def _is_text(self, token: int) -> bool:
-        """The token's bytes continue valid UTF-8: the grammar itself takes overlong forms."""
+        """The token's bytes continue valid UTF-8: the grammar itself takes surrogates, too."""
         before = self._decoder.getstate()
         try:
             self._decoder.decode(self._vocabulary.text(token))

@@ -102,7 +102,7 @@ class ToolParser:
         if reading.silent:
             return []
         if reading.calls and all(call.name in self._names for call in reading.calls):
-            self._space, self._called = "", True
+            self._called = True
             return list(reading.calls)
         return self._say(text)
 

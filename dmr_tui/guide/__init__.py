@@ -20,6 +20,9 @@ from dmr_tui.store.store import Store, StoredModel
 GUIDE = "dmr/guide"
 """What people call it."""
 
+TEMPERATURE = 0.0
+"""How freely it should draw its tokens: not at all, for it knows one answer to each question."""
+
 _WEIGHTS = "guide.gguf"
 _REFERENCE = parse_reference(GUIDE)
 # A package holds its files' times. An installed file has that of the installation, so this one is

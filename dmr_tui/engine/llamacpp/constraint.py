@@ -19,6 +19,9 @@ from dmr_tui.engine.llamacpp.model import Vocabulary
 from dmr_tui.engine.llamacpp.native import llama
 from dmr_tui.errors import InvalidRequestError
 
+_FOUR_BYTES = 0xF0
+"""Characters that begin with this byte or a higher one have four of them, in UTF-8."""
+
 
 class Candidates:
     """The tokens that could come next, with their logits, as llama.cpp's samplers take them."""
@@ -163,6 +166,11 @@ class Constraint:
         before = self._decoder.getstate()
         try:
             self._decoder.decode(self._vocabulary.text(token))
+            pending = self._decoder.getstate()[0]
+            if len(pending) > 1:
+                # Its second byte decides whether there can be such a character.
+                length = 3 if pending[0] < _FOUR_BYTES else 4
+                pending.ljust(length, b"\x80").decode("utf-8")
         except UnicodeDecodeError:
             return False
         finally:

@@ -13,6 +13,7 @@ import asyncio
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
 from collections import defaultdict
@@ -29,7 +30,6 @@ from benchmarks.peers import (
     llama_cpp_server,
     ours,
     prepare_peers,
-    scratch,
     xllamacpp_server,
 )
 
@@ -71,8 +71,10 @@ def measure(threads: int, rounds: int, *, alone: bool) -> Figures:
     """All figures of all rounds, by name."""
     model = _model()
     peers = {} if alone else prepare_peers(_BUILD)
-    folder = scratch()
-    servers = [ours(model, threads, folder / "home")]
+    folder = _BUILD / "bench"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    servers = [ours(model, threads, folder.absolute() / "home")]
     if "llama_cpp.server" in peers:
         servers.append(llama_cpp_server(peers["llama_cpp.server"], model, threads))
     if "xllamacpp" in peers:
@@ -140,7 +142,7 @@ def _alone(kind: str, model: Path, threads: int) -> dict[str, Any]:
 def _contention(model: Path, threads: int, folder: Path, figures: Figures) -> None:
     """One stream beside a busy process for each core; waiting as we do, and as OpenMP does."""
     for name, environment in (("ours", {}), ("default", _SPIN)):
-        server = ours(model, threads, folder / "home", **environment)
+        server = ours(model, threads, folder.absolute() / "home", **environment)
         with _running([server], folder):
             asyncio.run(_burst(server, 1, Figures()))
             burners = [

@@ -12,7 +12,6 @@ import socket
 import subprocess
 import sys
 import sysconfig
-import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -151,11 +150,6 @@ def xllamacpp_server(python: Path, model: Path, threads: int) -> Server:
     port = _free_port()
     command = [str(python), "-c", _XLLAMACPP, str(model), str(threads), str(port)]
     return Server("xllamacpp", f"http://127.0.0.1:{port}/v1", "bench", command)
-
-
-def scratch() -> Path:
-    """A folder for stores and logs."""
-    return Path(tempfile.mkdtemp(prefix="dmr-bench-"))
 
 
 def _imports(python: Path, module: str) -> bool:

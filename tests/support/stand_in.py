@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -209,8 +210,8 @@ def stand_in() -> Iterator[StandIn]:
 
 
 @contextmanager
-def serving(server: Kind) -> Iterator[Kind]:
-    """Run a stand-in of any kind for as long as the block lasts."""
+def serving(server: Kind, tls: ssl.SSLContext | None = None) -> Iterator[Kind]:
+    """Run a stand-in of any kind for as long as the block lasts, over TLS if need be."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -218,7 +219,7 @@ def serving(server: Kind) -> Iterator[Kind]:
         def handle_one_request(self) -> None:
             try:
                 super().handle_one_request()
-            except (BrokenPipeError, ConnectionResetError):
+            except (BrokenPipeError, ConnectionResetError, ssl.SSLError):
                 self.close_connection = True
 
         def _serve(self) -> None:
@@ -235,6 +236,8 @@ def serving(server: Kind) -> Iterator[Kind]:
         daemon_threads = True
 
     http = Server(("127.0.0.1", 0), Handler)
+    if tls is not None:
+        http.socket = tls.wrap_socket(http.socket, server_side=True, do_handshake_on_connect=False)
     server.host = f"127.0.0.1:{http.server_address[1]}"
     thread = Thread(target=http.serve_forever, args=(0.05,), daemon=True)
     thread.start()

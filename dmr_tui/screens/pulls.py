@@ -54,6 +54,11 @@ class Pull:
         return min(self.done / self.total, 1.0) if self.total else 0.0
 
     @property
+    def arrived(self) -> bool:
+        """Whether the model is there."""
+        return self.state == "done"
+
+    @property
     def seconds_left(self) -> float | None:
         """Time until all layers are here, at the present rate."""
         return (self.total - self.done) / self.rate if self.rate and self.total else None

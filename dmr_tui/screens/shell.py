@@ -19,6 +19,7 @@ from dmr_tui.screens.workspace import Workspace
 from dmr_tui.widgets.figures import short_size
 from dmr_tui.widgets.header import Header
 from dmr_tui.widgets.keybar import Hint, KeyBar
+from dmr_tui.widgets.printable import printable
 from dmr_tui.widgets.statusbar import StatusBar
 
 _SAMPLING_SECONDS = 1.0
@@ -178,7 +179,7 @@ class ShellScreen(Screen[None]):
 def report(app: App[None], error: BaseException | None) -> None:
     """Tell the user of a failure that no code expected."""
     app.notify(
-        f"{type(error).__name__}: {error}",
+        printable(f"{type(error).__name__}: {error}"),
         title="Something unexpected went wrong",
         severity="error",
         markup=False,

@@ -16,8 +16,10 @@ from dmr_tui.screens.endpoint import EndpointSwitch
 from dmr_tui.screens.library import Library
 from dmr_tui.screens.pulls import Pulls
 from dmr_tui.settings import Settings
+from dmr_tui.widgets.printable import printable
 
 if TYPE_CHECKING:
+    from dmr_tui.chat.sessions import Sessions
     from dmr_tui.runner.base import Runner, RunnerStatus
     from dmr_tui.system.sampler import Machine, Reading
 
@@ -95,6 +97,7 @@ class Workspace:
         self._changed = changed
         self._open_runner = open_runner or self._default_runner
         self._runner: Runner | None = None
+        self._sessions: Sessions | None = None
         self._meter = meter
 
     @property
@@ -115,9 +118,18 @@ class Workspace:
         """Whether there is a runner."""
         return self._runner is not None
 
+    @property
+    def sessions(self) -> Sessions:
+        """The saved chats; nothing is read before they are asked for."""
+        if self._sessions is None:
+            from dmr_tui.chat.sessions import Sessions  # not before the first frame
+
+            self._sessions = Sessions(self.paths.chats)
+        return self._sessions
+
     def say(self, text: str, severity: Severity = "information") -> None:
         """Put a result, a question or a failure into the status bar."""
-        self.notice = Notice(text, severity)
+        self.notice = Notice(printable(text), severity)
         self._changed()
 
     def fail(self, error: DmrError) -> None:
@@ -125,9 +137,15 @@ class Workspace:
         self.say(f"{error.message}  {error.hint}" if error.hint else error.message, "error")
 
     async def open(self) -> None:
-        """Find or make the runner and read its models; a failure is kept in `failure`."""
+        """Find or make the runner, in place of one that is gone, and read its models.
+
+        A failure is kept in `failure`.
+        """
         self.failure = None
         self._changed()
+        if self._runner is not None:
+            await self._runner.close()
+            self._runner = self.status = None
         try:
             runner = await self._open_runner()
         except DmrError as error:
@@ -145,11 +163,13 @@ class Workspace:
         self._changed()
 
     async def close(self) -> None:
-        """Stop pulls, endpoint and runner, in this order."""
+        """Stop pulls, endpoint and runner, in this order, and finish saving."""
         await self.pulls.close()
         await self.endpoint.stop()
         if self._runner is not None:
             await self._runner.close()
+        if self._sessions is not None:
+            await self._sessions.close()
 
     async def sample(self) -> Reading:
         """How busy the machine is now."""

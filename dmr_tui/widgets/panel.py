@@ -6,6 +6,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from dmr_tui.errors import DmrError
+from dmr_tui.widgets.printable import printable
 
 
 class ErrorPanel(Static):
@@ -24,6 +25,7 @@ class ErrorPanel(Static):
 
 def explain(error: DmrError, remedy: str = "") -> Content:
     """The message and, in lines of their own, what to do."""
-    lines = [Content(error.message)]
-    lines += [Content.styled(text, "$text-muted") for text in (error.hint, remedy) if text]
+    lines = [Content(printable(error.message))]
+    hints = [printable(text) for text in (error.hint, remedy) if text]
+    lines += [Content.styled(hint, "$text-muted") for hint in hints]
     return Content("\n").join(lines)

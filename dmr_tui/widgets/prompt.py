@@ -56,10 +56,16 @@ class PromptArea(TextArea):
         self.text = ""
         return text
 
-    def put(self, text: str) -> None:
-        """Put a text into the box, the cursor behind it."""
+    def put(self, text: str, cursor: int | None = None) -> None:
+        """Put a text into the box.
+
+        Args:
+            text: all of it.
+            cursor: characters before the cursor; None: it stands at the end.
+        """
         self.text = text
-        self.move_cursor(self.document.end)
+        before = text if cursor is None else text[:cursor]
+        self.move_cursor((before.count("\n"), len(before.rpartition("\n")[2])))
 
     # The keys of actions overtake letters that are still in this widget's queue: in a burst
     # ("hello" and enter in one packet) enter would come first. So both wait for their turn.

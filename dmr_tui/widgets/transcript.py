@@ -16,6 +16,7 @@ from textual.widget import Widget
 from dmr_tui.actions import bindings
 from dmr_tui.widgets.markdown import Document, Row
 from dmr_tui.widgets.markdown.rows import indented
+from dmr_tui.widgets.printable import printable
 
 _INDENT = 2
 _THOUGHTS_IN_VIEW = 4
@@ -188,7 +189,7 @@ class _PlainDocument(Document):
 
     def __init__(self, text: str) -> None:
         super().__init__()
-        self.text = text
+        self.text = printable(text)
 
     def rows(self, width: int) -> list[Row]:
         return [

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from dmr_tui.app import DmrApp
 from dmr_tui.engine.profile import Profile, RunningModel
@@ -22,7 +22,7 @@ from dmr_tui.engine.request import (
 )
 from dmr_tui.errors import DmrError, ModelNotFoundError
 from dmr_tui.paths import Paths
-from dmr_tui.runner.base import DiskUsage, Model, Removed, RunnerStatus
+from dmr_tui.runner.base import Model, Removed, Runner, RunnerStatus
 from dmr_tui.screens.workspace import Clocks
 from dmr_tui.settings import Settings
 from dmr_tui.store.manifest import ModelConfig
@@ -83,7 +83,7 @@ SEVEN = (
 
 
 class StageRunner:
-    """A `Runner` on a stage.
+    """The part of a `Runner` that the screens use, on a stage.
 
     An answer waits for the test to `say` something and to `finish` it, a pull for `progress` and
     `arrive`; `fail` breaks either off. `pace` makes it play by itself, for a look at the screen.
@@ -182,19 +182,11 @@ class StageRunner:
         layers += [("application/vnd.docker.ai.license", 11_358)]
         return {"layers": [{"mediaType": kind, "size": size} for kind, size in layers]}
 
-    async def tag(self, source: str, target: str) -> str:
-        self.calls.append(("tag", source, target))
-        return target
-
     async def remove(self, name: str, *, force: bool = False) -> list[Removed]:
         self.calls.append(("remove", name))
         found = self._find(name)
         self.stored.remove(found)
         return [Removed(deleted=found.id)]
-
-    async def purge(self, *, force: bool = False) -> None:
-        self.calls.append(("purge", force))
-        self.stored.clear()
 
     async def pull(self, name: str) -> AsyncGenerator[TransferProgress, None]:
         self.calls.append(("pull", name))
@@ -211,23 +203,6 @@ class StageRunner:
             if line.type == "success":
                 self.stored += self._arriving or [model(name)]
                 return
-
-    async def push(self, name: str) -> AsyncGenerator[TransferProgress, None]:
-        self.calls.append(("push", name))
-        yield TransferProgress("success", "", mode="push")
-
-    async def export(self, name: str) -> AsyncGenerator[bytes, None]:
-        self._find(name)
-        yield b""
-
-    async def load_archive(self, chunks: AsyncIterable[bytes]) -> str:
-        return ""
-
-    async def repackage(self, source: str, target: str, *, context_size: int | None = None) -> str:
-        return target
-
-    async def disk_usage(self) -> DiskUsage:
-        return DiskUsage(models=0)
 
     async def generate(
         self, model: str, request: GenerateRequest, *, profile: Profile | None = None
@@ -321,11 +296,23 @@ def stage(
     gpus: bool = True,
     clock: StageClock | None = None,
     port: int = 0,
+    opened: Callable[[], Awaitable[None]] | None = None,
 ) -> DmrApp:
-    """The program on a staged runner, machine and clock; its endpoint takes a free port."""
+    """The program on a staged runner, machine and clock.
 
-    async def open_runner() -> StageRunner:
-        return runner
+    Args:
+        runner: answers.
+        home: holds the program's folders.
+        gpus: the machine has one.
+        clock: where the time is from.
+        port: of the endpoint; 0: a free one.
+        opened: waited for before the runner is there; what it raises is raised.
+    """
+
+    async def open_runner() -> Runner:
+        if opened is not None:
+            await opened()
+        return cast("Runner", runner)
 
     clock = clock or StageClock()
     paths = Paths(data=home / "data", config=home / "config", state=home / "state")

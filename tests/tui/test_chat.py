@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -120,7 +121,7 @@ async def test_an_error_in_mid_answer_keeps_the_answer(runner: StageRunner, tmp_
         await ask(pilot, "one")
         runner.say("as far as it ca")
         runner.fail(EngineError("the worker died of signal 9"))
-        await see(pilot, "as far as it ca", "the worker died of signal 9")
+        await see(pilot, "as far as it ca", "the worker died of signal 9", "is kept")
         assert prompt(pilot).text == ""
 
 
@@ -149,21 +150,18 @@ async def test_a_queued_message_can_be_taken_back(runner: StageRunner, tmp_path:
 
 
 async def test_a_message_waits_for_the_runner(tmp_path: Path) -> None:
+    there = asyncio.Event()
+
+    async def opened() -> None:
+        await there.wait()
+
     runner = StageRunner(SEVEN)
-    app = stage(runner, tmp_path)
-    opened: list[bool] = []
-
-    async def open_runner() -> StageRunner:
-        await until(pilot, lambda: opened)
-        return runner
-
-    app.workspace._open_runner = open_runner
-    async with app.run_test(size=LARGE) as pilot:
+    async with stage(runner, tmp_path, opened=opened).run_test(size=LARGE) as pilot:
         await pilot.press("3")
         await see(pilot, "[3 Chat]", "◐ starting")
         await ask(pilot, "early")
         await see(pilot, "“early” waits for the runner")
-        opened.append(True)
+        there.set()
         await until(pilot, lambda: runner.asked)
 
 

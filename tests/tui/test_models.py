@@ -19,18 +19,17 @@ def names(pilot: Pilot[None]) -> list[str]:
 
 
 async def test_the_first_frame_comes_before_the_runner(tmp_path: Path) -> None:
-    app = stage(StageRunner(), tmp_path)
-    asked = []
+    shown: list[str] = []
 
-    async def never() -> StageRunner:
-        asked.append(screen_text(app))
+    async def opened() -> None:
+        shown.append(screen_text(app))
         raise UnavailableError("nobody there")
 
-    app.workspace._open_runner = never
+    app = stage(StageRunner(), tmp_path, opened=opened)
     async with app.run_test(size=SMALL) as pilot:
-        await until(pilot, lambda: asked)
-        assert "[1 Models]" in asked[0]
-        assert "Opening the model store" in asked[0]
+        await until(pilot, lambda: shown)
+        assert "[1 Models]" in shown[0]
+        assert "Opening the model store" in shown[0]
 
 
 async def test_the_table_shows_what_is_stored_and_what_is_loaded(
@@ -232,16 +231,13 @@ async def test_the_first_pull_can_be_cancelled_where_it_was_begun(tmp_path: Path
 
 
 async def test_no_runner_is_a_panel_with_a_way_out(tmp_path: Path) -> None:
-    runner = StageRunner(SEVEN)
-    app = stage(runner, tmp_path)
     failures = [UnavailableError("http://nowhere does not answer", "start it there")]
 
-    async def open_runner() -> StageRunner:
+    async def opened() -> None:
         if failures:
             raise failures.pop()
-        return runner
 
-    app.workspace._open_runner = open_runner
+    app = stage(StageRunner(SEVEN), tmp_path, opened=opened)
     async with app.run_test(size=SMALL) as pilot:
         await see(pilot, "http://nowhere does not answer", "start it there", "r tries again")
         assert "× no runner" in screen_text(app).splitlines()[0]

@@ -9,10 +9,10 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input
 
+from dmr_tui.chat.commands import Suggestion
 from dmr_tui.engine.request import ReasoningDelta
 from dmr_tui.errors import EngineError, UnavailableError
-from dmr_tui.runner.base import Runner
-from tests.tui.conftest import LARGE, SMALL, gone, see, type_in
+from tests.tui.conftest import LARGE, SMALL, gone, see, type_in, until
 from tests.tui.snapshots import FOLDER, compare
 from tests.tui.stage import SEVEN, StageClock, StageRunner, stage
 
@@ -81,7 +81,9 @@ class Scene:
         await self.new_chat()
         await type_in(self.pilot, QUESTION)
         await self.pilot.press("enter")
-        await see(self.pilot, "reading …")
+        await see(self.pilot, "reading …", "1 turn")
+        await until(self.pilot, lambda: self.runner.asked)
+        await self.pilot.pause()
         self.clock.seconds = 0.31
         self.runner.say(ANSWER[:20])
         await see(self.pilot, "1 token so far")
@@ -153,8 +155,12 @@ EMPTY = ("models-empty", "chat-waiting")
 @pytest.fixture(autouse=True)
 def _commands(monkeypatch: pytest.MonkeyPatch) -> None:
     """A picture of the list of commands does not change with each of them."""
-    listed = [("/set", "change how the model answers"), ("/show", "show the model and what is set")]
-    monkeypatch.setattr("dmr_tui.screens.chat.composer.completions", lambda line: listed)
+    words = [("/set", "change how the model answers"), ("/show", "show the model and what is set")]
+
+    async def listed(before: str, context: object) -> list[Suggestion]:
+        return [Suggestion(word, 0, summary) for word, summary in words]
+
+    monkeypatch.setattr("dmr_tui.screens.chat.screen.suggest", listed)
 
 
 @pytest.mark.parametrize("picture", PICTURES)
@@ -163,14 +169,13 @@ async def test_picture(picture: str, tmp_path: Path) -> None:
     if runner.stored:
         runner.run(SEVEN[0])
     clock = StageClock()
-    app = stage(runner, tmp_path, clock=clock)
+
+    async def nobody() -> None:
+        raise UnavailableError("http://127.0.0.1:12434 does not answer", "start it: dmr serve")
+
+    opened = nobody if picture == "models-error" else None
+    app = stage(runner, tmp_path, clock=clock, opened=opened)
     play, app.theme = PICTURES[picture]
-    if picture == "models-error":
-
-        async def nobody() -> Runner:
-            raise UnavailableError("http://127.0.0.1:12434 does not answer", "start it: dmr serve")
-
-        app.workspace._open_runner = nobody
     async with app.run_test(size=LARGE) as pilot:
         await play(Scene(pilot, runner, clock))
         for size, cells in (("120x36", LARGE), ("80x24", SMALL)):

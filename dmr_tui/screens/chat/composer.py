@@ -1,19 +1,35 @@
-"""Where a message is written: the prompt, and above it what a command may go on with."""
+"""Where a message is written: the prompt, and above it what may come next in it."""
 
 from __future__ import annotations
 
-from textual import on
+from collections.abc import Awaitable, Callable, Sequence
+
+from textual import on, work
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.widgets import OptionList, TextArea
+from textual.worker import Worker, WorkerState
 
-from dmr_tui.chat.commands import completions
+from dmr_tui.chat.commands import Suggestion
+from dmr_tui.screens.shell import report
 from dmr_tui.widgets.completion import Completion
 from dmr_tui.widgets.prompt import PromptArea
 
+Suggest = Callable[[str], Awaitable[list[Suggestion]]]
+
 
 class Composer(Vertical):
-    """The prompt and its completions."""
+    """The prompt and what is suggested for it: commands after `/`, files after `@`."""
+
+    def __init__(self, suggest: Suggest) -> None:
+        """A prompt.
+
+        Args:
+            suggest: what may come after a text.
+        """
+        super().__init__(id="composer")
+        self._suggest = suggest
+        self._offered: Sequence[Suggestion] = ()
 
     def compose(self) -> ComposeResult:
         """The list is above the prompt and hidden while it is empty."""
@@ -22,7 +38,7 @@ class Composer(Vertical):
 
     def on_mount(self) -> None:
         """Say what the keys do."""
-        self.query_one(PromptArea).border_title = "⏎ send · ^j new line · / commands"
+        self.prompt.border_title = "⏎ send · ^j new line · / commands · @ file"
         self._offer([])
 
     @property
@@ -36,27 +52,44 @@ class Composer(Vertical):
         self.prompt.put(f"{text}\n{typed}" if typed.strip() else text)
 
     def close_completions(self) -> bool:
-        """Hide the completions; whether there were any."""
-        shown = bool(self.query_one(Completion).display)
+        """Hide the suggestions; whether there were any."""
+        shown = bool(self._offered)
         self._offer([])
         return shown
 
     @on(TextArea.Changed)
     def _typed(self) -> None:
-        text = self.prompt.text
-        offered = completions(text) if text.startswith("/") and "\n" not in text else []
-        if [word for word, _ in offered] == [text.split(" ")[-1]]:
-            offered = []
-        self._offer(offered)
+        before = self._before()
+        if before.startswith("/") or "@" in before:
+            self._look_up(before)
+        else:
+            self._offer([])
 
-    def _offer(self, offered: list[tuple[str, str]]) -> None:
-        self.query_one(Completion).show(offered)
+    @work(group="suggest", exclusive=True, exit_on_error=False)
+    async def _look_up(self, before: str) -> None:
+        offered = await self._suggest(before)
+        if self._before() == before:
+            complete = [before[each.start :] for each in offered] == [s.text for s in offered]
+            self._offer([] if complete else offered)
+
+    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
+        """See `ShellScreen.on_worker_state_changed`."""
+        if event.state is WorkerState.ERROR:
+            report(self.app, event.worker.error)
+
+    def _before(self) -> str:
+        """The text up to the cursor."""
+        return self.prompt.get_text_range((0, 0), self.prompt.cursor_location)
+
+    def _offer(self, offered: Sequence[Suggestion]) -> None:
+        self._offered = offered
+        self.query_one(Completion).show([(each.text, each.summary) for each in offered])
         self.prompt.completing = bool(offered)
 
     @on(PromptArea.Submitted)
     def _submitted(self, event: PromptArea.Submitted) -> None:
-        completion = self.query_one(Completion)
-        if completion.display and completion.chosen != event.text.split(" ")[-1]:
+        chosen = self._chosen()
+        if chosen is not None and not self._before().endswith(chosen.text):
             # The key takes what is highlighted; the screen does not hear of it.
             event.stop()
             self._complete()
@@ -68,7 +101,14 @@ class Composer(Vertical):
     @on(PromptArea.Completed)
     @on(OptionList.OptionSelected)
     def _complete(self) -> None:
-        words = self.prompt.text.split(" ")
-        chosen = self.query_one(Completion).chosen
-        self.prompt.put(" ".join([*words[:-1], chosen]) + " ")
+        chosen = self._chosen()
+        if chosen is not None:
+            before = self._before()
+            rest = self.prompt.text[len(before) :]
+            written = before[: chosen.start] + chosen.text + ("" if chosen.more else " ")
+            self.prompt.put(written + rest, cursor=len(written))
         self.prompt.focus()
+
+    def _chosen(self) -> Suggestion | None:
+        chosen = self.query_one(Completion).chosen
+        return next((each for each in self._offered if each.text == chosen), None)

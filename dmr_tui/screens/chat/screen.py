@@ -2,39 +2,37 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable
 from contextlib import aclosing
 from dataclasses import dataclass
 
 from textual import events, on, work
-from textual.containers import Vertical
-from textual.content import Content
 from textual.message import Message
 from textual.widget import Widget
-from textual.widgets import Static
 from textual.worker import Worker
 
 from dmr_tui.actions import Action, actions, bindings
-from dmr_tui.chat.commands import ChatContext, Outcome, execute, is_command
+from dmr_tui.chat.commands import ChatContext, Outcome, Suggestion, execute, is_command, suggest
 from dmr_tui.chat.conversation import Conversation
-from dmr_tui.chat.turn import Turn, TurnStats
+from dmr_tui.chat.stats import TurnStats
+from dmr_tui.chat.turn import Turn
 from dmr_tui.errors import DmrError
 from dmr_tui.screens.chat.composer import Composer
+from dmr_tui.screens.chat.conversation import ConversationView
+from dmr_tui.screens.chat.foot import Foot, Standing
 from dmr_tui.screens.chat.opening import opening
-from dmr_tui.screens.chat.talk import Foot, Talk
+from dmr_tui.screens.chat.outbox import Outbox
+from dmr_tui.screens.chat.talk import Talk
 from dmr_tui.screens.library import familiar_name
 from dmr_tui.screens.messages import ShowModels
 from dmr_tui.screens.shell import ShellScreen
 from dmr_tui.screens.workspace import Workspace
-from dmr_tui.widgets.figures import clock
-from dmr_tui.widgets.panel import ErrorPanel
 from dmr_tui.widgets.prompt import PromptArea
-from dmr_tui.widgets.transcript import Transcript, TurnView
+from dmr_tui.widgets.transcript import Transcript
 
 _FLUSH_SECONDS = 0.1
-_PREVIEW = 20
 _BACK_IN_PROMPT = "Your message is in the prompt again."
+_KEPT = "What came of the answer is kept; the next message goes on from it."
 
 
 class ChatScreen(ShellScreen):
@@ -52,63 +50,71 @@ class ChatScreen(ShellScreen):
         talk: Talk
         failure: DmrError | None
 
-    def __init__(self, workspace: Workspace, model: str = "") -> None:
-        """A new conversation.
-
-        Args:
-            workspace: what the screens share.
-            model: whom to talk to; empty: one that is in memory, else the first one.
-        """
+    def __init__(self, workspace: Workspace) -> None:
+        """A new conversation, with a model that is in memory or else the first one."""
         super().__init__(workspace)
-        self._conversation = Conversation(model)
+        self._conversation = Conversation("")
+        self._chat: ChatContext | None = None
         self._talk: Talk | None = None
         self._answering: Worker[None] | None = None
-        self._queue: list[str] = []
+        self._outbox = Outbox(workspace)
         self._stats: TurnStats | None = None
-        self._thoughts_shown = False
+        self._turns = 0
 
     def body(self) -> Iterable[Widget]:
-        """Transcript, completions, prompt and what is measured."""
-        with Vertical(id="conversation"), Transcript(id="transcript"):
-            yield Static(id="opening")
-        yield Composer(id="composer")
+        """Conversation, prompt, and what is measured."""
+        yield ConversationView()
+        yield Composer(self._suggest)
         yield Foot()
 
     def on_mount(self) -> None:
         """Begin to show answers as they come."""
         super().on_mount()
-        self.watch(self._transcript, "paused", self._paused_changed, init=False)
+        self.watch(self._view.transcript, "paused", self._paused_changed, init=False)
         self._flushing = self.set_interval(_FLUSH_SECONDS, self._flush, pause=True)
 
     @property
-    def _transcript(self) -> Transcript:
-        return self.query_one(Transcript)
+    def _view(self) -> ConversationView:
+        return self.query_one(ConversationView)
 
     @property
     def _composer(self) -> Composer:
         return self.query_one(Composer)
 
-    # Whom to talk to.
+    def _place(self) -> ChatContext:
+        """What a command or a question acts on.
 
-    def use_model(self, name: str) -> None:
-        """Talk to this model from now on; what was said stays."""
-        if name != self._conversation.model:
-            before, self._conversation.model = self._conversation.model, name
-            if before and self._conversation.turns:
-                self.workspace.say(f"{name} goes on with the conversation.")
-        self.refresh_all()
-        self._send_next()
+        Raises:
+            DmrError: there is no runner (yet).
+        """
+        runner = self.workspace.runner
+        if self._chat is None:
+            shortcuts, sessions = _shortcuts(), self.workspace.sessions
+            self._chat = ChatContext(self._conversation, runner, shortcuts, sessions)
+        self._chat.runner = runner
+        return self._chat
+
+    # Whom to talk to.
 
     @property
     def model(self) -> str:
         """Whom it talks to; empty while there is nobody."""
         return self._conversation.model
 
+    def use_model(self, name: str) -> None:
+        """Talk to this model from now on; what was said stays."""
+        if name != self.model:
+            before, self._conversation.model = self.model, name
+            if before and self._conversation.turns:
+                self.workspace.say(f"{name} goes on with the conversation.")
+        self.refresh_all()
+        self._send_next()
+
     def _choose_model(self) -> None:
-        library = self.workspace.library
-        if not self.model and library.entries:
-            entries = sorted(library.entries, key=lambda entry: entry.running is None)
-            self._conversation.model = entries[0].name
+        entries = self.workspace.library.entries
+        if not self.model and entries:
+            loaded = sorted(entries, key=lambda entry: entry.running is None)
+            self._conversation.model = loaded[0].name
 
     # What is shown.
 
@@ -121,14 +127,12 @@ class ChatScreen(ShellScreen):
     def show_workspace(self) -> None:
         """Show whom one talks to and what a message waits for."""
         self._choose_model()
-        turns = sum(turn.role == "user" for turn in self._conversation.turns)
-        box = self.query_one("#conversation")
+        self._turns = turns = len(self._conversation.questions)
         said = f"{turns} turn{'s' if turns != 1 else ''}" if turns else "New chat"
-        box.border_title = f"{said} · {self.model}" if self.model else "Chat"
-        empty = self.query_one("#opening", Static)
-        empty.display = len(self._transcript.children) == 1
-        if empty.display:
-            empty.update(opening(self.workspace, self.model, self.size.width))
+        view = self._view
+        view.border_title = f"{said} · {self.model}" if self.model else "Chat"
+        if view.is_empty:
+            view.show_opening(opening(self.workspace, self.model, self.size.width))
         self._show_foot()
 
     def _paused_changed(self) -> None:
@@ -138,107 +142,103 @@ class ChatScreen(ShellScreen):
     def _show_foot(self) -> None:
         entry = self.workspace.library.find(self.model) if self.model else None
         running = entry.running if entry else None
-        stats = self._talk.turn.stats() if self._talk else self._stats
-        self.query_one(Foot).show(
-            waiting=self._waiting_for(),
-            stats=stats,
+        self.query_one(Foot).standing = Standing(
+            waiting=self._outbox.waits_for(self.model, answering=self._talk is not None),
+            stats=self._talk.turn.stats() if self._talk else self._stats,
             window=running.context_size if running else 0,
-            paused=self._transcript.paused,
+            paused=self._view.transcript.paused,
         )
-
-    def _waiting_for(self) -> str:
-        if not self._queue:
-            return ""
-        line = self._queue[0].replace("\n", " ")
-        message = f"“{line[:_PREVIEW]}…”" if len(line) > _PREVIEW else f"“{line}”"
-        if self._talk:
-            return f"{message} is sent when the answer ends · esc takes it back"
-        pull = self.workspace.pulls.find(self.model)
-        if pull is not None:
-            left = f", {clock(pull.seconds_left)} left" if pull.seconds_left is not None else ""
-            return f"{message} waits for {pull.name}: {pull.fraction:.0%}{left} · esc takes it back"
-        return f"{message} waits for the runner · esc takes it back"
 
     def hint(self, action: Action) -> str | None:
         """Stop only while there is something to stop."""
         match action.id:
             case "chat.stop":
-                if self._talk:
-                    return "Stop"
-                if self._queue:
-                    return "Take back"
-                return None
+                waiting = "Take back" if self._outbox else None
+                return "Stop" if self._talk else waiting
             case "chat.new" | "transcript.copy_answer":
                 return action.title if self._conversation.turns else None
             case "chat.follow":
-                return action.title if self._transcript.paused else None
+                return action.title if self._view.transcript.paused else None
             case "app.toggle_endpoint":
                 return None
         return action.title
 
     def hint_scopes(self) -> tuple[str, ...]:
-        """The prompt has the focus, so its keys count too."""
-        return ("transcript" if self._transcript.has_focus else "prompt", "chat")
+        """Those of the prompt or of the conversation, whichever has the focus."""
+        return ("transcript" if self._view.transcript.has_focus else "prompt", "chat")
 
     # Asking.
+
+    async def _suggest(self, before: str) -> list[Suggestion]:
+        try:
+            context = self._place()
+        except DmrError:
+            return []  # The header says that there is no runner.
+        return await suggest(before, context)
 
     @on(PromptArea.Submitted)
     def _submitted(self, event: PromptArea.Submitted) -> None:
         text = event.text.strip()
         if not text:
+            self._outbox.replaces = None
             return
         self._composer.prompt.take()
         if is_command(text):
+            self._outbox.replaces = None
             self._run_command(text)
         else:
-            self._queue.append(text)
+            self._outbox.put(text)
             self._send_next()
             self.refresh_all()
 
     @work(group="command", exit_on_error=False)
     async def _run_command(self, line: str) -> None:
         try:
-            context = ChatContext(self._conversation, self.workspace.runner, _shortcuts())
+            context = self._place()
         except DmrError as error:
-            self._show_outcome(line, Outcome(error.message, error=True))
+            self._view.show_outcome(line, Outcome(error.message, error=True))
             return
         outcome = await execute(line, context)
-        if outcome.leave:
-            self.post_message(ShowModels())
-            return
-        if outcome.cleared:
-            self._clear()
-        elif outcome.text:
-            self._show_outcome(line, outcome)
-        self._conversation.model = familiar_name(self._conversation.model)
+        context.conversation.model = familiar_name(context.conversation.model)
+        if outcome.redraw or outcome.cleared or context.conversation is not self._conversation:
+            self._show_conversation(context.conversation)
+        if outcome.text and not outcome.cleared:
+            self._view.show_outcome(line, outcome)
+        self._obey(outcome, context)
         self.refresh_all()
 
-    def _show_outcome(self, line: str, outcome: Outcome) -> None:
-        style = "$text-error" if outcome.error else "$text-muted"
-        text = Content.styled(f"{line}\n", "bold") + Content.styled(outcome.text, style)
-        self._add(Static(text, classes="outcome"))
+    def _obey(self, outcome: Outcome, context: ChatContext) -> None:
+        """Do what a command wants done, besides showing what it says."""
+        if outcome.copy:
+            self.app.copy_to_clipboard(outcome.copy)
+        if outcome.put:
+            self._composer.prompt.put(outcome.put)
+            self._outbox.replaces = outcome.replaces
+        if outcome.again is not None and not self._talk:
+            monotonic = self.workspace.clocks.monotonic
+            self._view.show_until(self._conversation, outcome.again, with_it=True)
+            self._begin(context.turn(again=outcome.again, clock=monotonic), again=True)
+        if outcome.leave:
+            self.post_message(ShowModels())
+
+    def _show_conversation(self, conversation: Conversation) -> None:
+        self._conversation = conversation
+        self._stats = next((n.stats for n in reversed(conversation.answers) if n.stats), None)
+        self._view.show_path(conversation.path)
 
     def _send_next(self) -> None:
         """Put the first message that waits to the model, if it can answer now."""
-        workspace = self.workspace
-        if not self._queue or self._talk or not workspace.ready or not self.model:
+        if self._talk or not self._outbox.can_go(self.model):
             return
-        if workspace.pulls.find(self.model) or not workspace.library.loaded:
-            return
-        self._ask(self._queue.pop(0))
+        text, replaces = self._outbox.take()
+        if replaces is not None:
+            self._view.show_until(self._conversation, replaces)
+        monotonic = self.workspace.clocks.monotonic
+        self._begin(self._place().turn(text, replaces=replaces, clock=monotonic))
 
-    def _ask(self, text: str) -> None:
-        clocks = self.workspace.clocks
-        turn = Turn(self._conversation, self.workspace.runner, text, clock=clocks.monotonic)
-        when = time.strftime("%H:%M", time.localtime(clocks.now()))
-        question = TurnView("you", when, style="$text-accent")
-        question.show_plain(text)
-        answer = TurnView(self.model, when)
-        answer.unfold(self._thoughts_shown)
-        self._talk = Talk(turn, question, answer)
-        self._add(question, answer)
-        self._transcript.follow()
-        self._talk.show()
+    def _begin(self, turn: Turn, *, again: bool = False) -> None:
+        now = self.workspace.clocks.now()
+        self._talk = self._view.begin(turn, self.model, now, again=again)
         self._flushing.resume()
         self._answering = self._answer(self._talk)
         self.refresh_all()
@@ -260,23 +260,27 @@ class ChatScreen(ShellScreen):
         if self._talk is not None:
             self._talk.show()
             self._show_foot()
+            # A question joins the conversation only when its files have been read.
+            if len(self._conversation.questions) != self._turns:
+                self.refresh_all()
 
     @on(Answered)
     async def _answered(self, event: Answered) -> None:
-        talk = event.talk
+        turn = event.talk.turn
         self._flushing.pause()
         self._talk, self._answering = None, None
-        self._stats = talk.turn.stats()
-        if talk.turn.text or talk.turn.reasoning or talk.turn.reason:
-            talk.show(finished=True)
+        self._stats = turn.stats()
+        kept = turn.answer is not None
+        if kept:
+            event.talk.show(finished=True)
         else:
-            # Nothing came, so the question is taken back; it must not be lost.
-            await talk.question.remove()
-            await talk.answer.remove()
-            self._composer.give_back(talk.turn.prompt)
+            await self._view.withdraw(event.talk)
+            self._composer.give_back(turn.prompt)
         if event.failure is not None:
-            self._add(ErrorPanel(event.failure, _BACK_IN_PROMPT))
+            self._view.show_failure(event.failure, _KEPT if kept else _BACK_IN_PROMPT)
             self._hold_queue()
+        if turn.left_out:
+            self.workspace.say(f"{turn.left_out} earlier messages no longer fit and are not sent.")
         if self.workspace.ready:
             await self.workspace.library.refresh_running(self.workspace.runner)
         self._send_next()
@@ -284,44 +288,29 @@ class ChatScreen(ShellScreen):
 
     def _hold_queue(self) -> None:
         """After a failure nothing is sent by itself."""
-        while self._queue:
-            self._composer.give_back(self._queue.pop())
+        while self._outbox:
+            self._composer.give_back(self._outbox.take_back())
 
     def _give_up_waiting(self) -> None:
         """A pull that a message waits for has failed or was cancelled."""
-        if not self._queue or self._talk:
-            return
-        if self.workspace.pulls.find(self.model) or self.workspace.library.find(self.model):
-            return
-        ended = [pull for pull in self.workspace.pulls.all if pull.name == self.model]
-        if ended and ended[0].state != "done":
+        pull = None if self._talk else self._outbox.broken_pull(self.model)
+        if pull is not None:
             self._hold_queue()
-            if ended[0].failure is not None:
-                self._add(ErrorPanel(ended[0].failure, _BACK_IN_PROMPT))
-
-    def _add(self, *widgets: Widget) -> None:
-        self._transcript.mount(*widgets)
-        self.query_one("#opening").display = False
+            if pull.failure is not None:
+                self._view.show_failure(pull.failure, _BACK_IN_PROMPT)
 
     # Actions.
 
     def action_stop(self) -> None:
-        """Close the completions, take a waiting message back, or stop the answer."""
+        """Close what is suggested, take a waiting message back, or stop the answer."""
         if self._composer.close_completions():
             return
-        if self._queue:
-            self._composer.give_back(self._queue.pop())
+        if self._outbox:
+            self._composer.give_back(self._outbox.take_back())
             self.refresh_all()
-        elif self._answering is not None:
-            self._answering.cancel()
-        elif self._transcript.has_focus:
-            self._write()
-        else:
-            self._transcript.focus()
-
-    @on(Transcript.WritingWanted)
-    def _write(self) -> None:
-        self._composer.prompt.focus()
+        elif not self.interrupt():
+            transcript = self._view.transcript
+            (self._composer.prompt if transcript.has_focus else transcript).focus()
 
     def interrupt(self) -> bool:
         """Stop the answer, if there is one."""
@@ -330,47 +319,40 @@ class ChatScreen(ShellScreen):
         self._answering.cancel()
         return True
 
+    @on(Transcript.WritingWanted)
+    def _write(self) -> None:
+        self._composer.prompt.focus()
+
     def action_new(self) -> None:
-        """Forget what was said and begin again."""
-        if self._answering is not None:
-            self._answering.cancel()
+        """Begin a new conversation; the last one stays saved."""
+        self.interrupt()
         self._conversation.clear()
-        self._clear()
+        self._show_conversation(self._conversation)
         self._write()
         self.refresh_all()
 
-    def _clear(self) -> None:
-        self._stats = None
-        self._transcript.query("TurnView, ErrorPanel, .outcome").remove()
-        self.call_after_refresh(self.refresh_all)
-
     def action_show_thoughts(self) -> None:
         """Show or fold the thoughts of all answers."""
-        self._thoughts_shown = not self._thoughts_shown
-        for view in self.query(TurnView):
-            view.unfold(self._thoughts_shown)
-        self.workspace.say(
-            "Thoughts are shown." if self._thoughts_shown else "Thoughts are folded."
-        )
+        shown = self._view.toggle_thoughts()
+        self.workspace.say(f"Thoughts are {'shown' if shown else 'folded'}.")
 
     def action_copy_answer(self) -> None:
         """Copy the last answer as Markdown."""
-        answers = [turn for turn in self._conversation.turns if turn.role == "assistant"]
-        if answers:
-            self.app.copy_to_clipboard(str(answers[-1].content))
+        for answer in self._conversation.answers[-1:]:
+            self.app.copy_to_clipboard(answer.text)
             self.workspace.say("Copied the last answer as Markdown.")
 
     def action_page_up(self) -> None:
         """Look back."""
-        self._transcript.scroll_page_up(animate=False)
+        self._view.transcript.scroll_page_up(animate=False)
 
     def action_page_down(self) -> None:
         """Towards the end."""
-        self._transcript.scroll_page_down(animate=False)
+        self._view.transcript.scroll_page_down(animate=False)
 
     def action_follow(self) -> None:
         """To the end, and stay there."""
-        self._transcript.follow()
+        self._view.transcript.follow()
 
     @on(PromptArea.Left)
     def _left(self) -> None:
@@ -385,6 +367,6 @@ class ChatScreen(ShellScreen):
 
 
 def _shortcuts() -> str:
-    rows = [(action.key, action.help) for action in actions("prompt", "chat")]
+    rows = [(action.key, action.help) for action in actions("prompt", "chat") if action.keys]
     width = max(len(key) for key, _ in rows)
     return "\n".join(f"  {key:<{width}}  {text}" for key, text in rows)

@@ -11,6 +11,7 @@ from textual.content import Content
 from dmr_tui.screens.library import Entry
 from dmr_tui.screens.pulls import Pull
 from dmr_tui.widgets.figures import age, clock, short_size, tokens
+from dmr_tui.widgets.printable import printable
 from dmr_tui.widgets.table import Column
 
 Row = Entry | Pull
@@ -84,7 +85,7 @@ def _fact(field: str) -> Callable[[Row], Content]:
     def cell(row: Row) -> Content:
         if isinstance(row, Pull):
             return Content("")
-        return _or_nothing(str(getattr(row.model.config, field)).replace(" ", ""))
+        return _or_nothing(printable(str(getattr(row.model.config, field))).replace(" ", ""))
 
     return cell
 

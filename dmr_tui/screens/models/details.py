@@ -14,6 +14,7 @@ from dmr_tui.screens.models.columns import Row, short_name
 from dmr_tui.screens.pull_view import pull_content
 from dmr_tui.screens.pulls import Pull
 from dmr_tui.widgets.figures import clock, grouped, long_size
+from dmr_tui.widgets.printable import printable
 
 _LABEL = 13
 _TALL = 6
@@ -52,7 +53,7 @@ def _short(entry: Entry) -> Content:
     facts = [config.architecture, config.parameters, config.quantization, config.format]
     lines = [
         Content.styled(entry.name, "bold")
-        + Content.styled("".join(f" · {fact}" for fact in facts if fact), "$text-muted"),
+        + Content.styled(printable("".join(f" · {fact}" for fact in facts if fact)), "$text-muted"),
         Content(_memory(entry)),
         Content.styled(", ".join(entry.model.tags) or entry.model.id, "$text-muted"),
     ]
@@ -85,7 +86,7 @@ def _full(entry: Entry, manifest: Mapping[str, Any] | None) -> Content:
 
 def _fact(label: str, value: str) -> Content:
     left = Content.styled(f"{label:<{_LABEL}}", "$text-muted") if label else Content("")
-    return Content("  ") + left + Content(value)
+    return Content("  ") + left + Content(printable(value))
 
 
 def _metadata(gguf: Mapping[str, str], architecture: str) -> list[tuple[str, str]]:

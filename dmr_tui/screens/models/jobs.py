@@ -65,12 +65,12 @@ async def pull(workspace: Workspace, name: str) -> None:
 
 
 async def reload(workspace: Workspace) -> None:
-    """Read the models again, or look for a runner again."""
-    if not workspace.ready:
+    """Read the models again; where the runner has gone away, look for one again."""
+    if workspace.ready and workspace.library.failure is None:
+        await workspace.library.refresh(workspace.runner)
+    else:
         await workspace.open()
-        return
-    await workspace.library.refresh(workspace.runner)
-    failure = workspace.library.failure
+    failure = workspace.failure or workspace.library.failure
     if failure is not None:
         workspace.fail(failure)
     else:

@@ -6,6 +6,7 @@ from markdown_it.tree import SyntaxTreeNode
 
 from dmr_tui.widgets.markdown.pieces import Piece, is_loose, item_pieces, parse, pieces
 from dmr_tui.widgets.markdown.rows import Row, lay_out
+from dmr_tui.widgets.printable import printable
 
 _LISTS = ("bullet_list", "ordered_list")
 
@@ -25,6 +26,7 @@ class Document:
             indent: empty cells at the start of every row.
         """
         self.text = ""
+        """What is shown: the text without control characters."""
         self._indent = indent
         self._settled: list[Piece] = []
         self._growing: list[Piece] = []
@@ -49,7 +51,7 @@ class Document:
             finished: nothing will follow. Everything is read once more as a whole, because a late
                 line can change how earlier ones are meant (a link's target, a loose list).
         """
-        self.text = text.replace("\r\n", "\n").replace("\r", "\n")
+        self.text = printable(text.replace("\r\n", "\n").replace("\r", "\n"))
         if finished:
             self._settled, self._growing = pieces(parse(self.text), highlight=True, gap=False), []
             self._cut = len(self.text)

@@ -12,16 +12,13 @@ import tempfile
 from importlib.resources import as_file, files
 from pathlib import Path
 
-from dmr_tui.errors import InvalidRequestError, ModelNotFoundError
+from dmr_tui.errors import InvalidRequestError
 from dmr_tui.store.package import package_gguf
 from dmr_tui.store.reference import parse_reference
 from dmr_tui.store.store import Store, StoredModel
 
 GUIDE = "dmr/guide"
 """What people call it."""
-
-TEMPERATURE = 0.0
-"""How freely it should draw its tokens: not at all, for it knows one answer to each question."""
 
 _WEIGHTS = "guide.gguf"
 _REFERENCE = parse_reference(GUIDE)
@@ -39,18 +36,6 @@ def is_guide(name: str) -> bool:
         return parse_reference(name) == _REFERENCE
     except InvalidRequestError:
         return False
-
-
-def ensure_guide(store: Store) -> StoredModel:
-    """The built-in model in a store, put there if it is missing.
-
-    Raises:
-        StoreError: the disk is full or the store cannot be written.
-    """
-    try:
-        return store.find(str(_REFERENCE))
-    except ModelNotFoundError:
-        return adopt_guide(store)
 
 
 def adopt_guide(store: Store) -> StoredModel:

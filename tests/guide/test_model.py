@@ -16,7 +16,7 @@ from guide.intents import intents
 from guide.skills import beyond
 from guide.tokenizer import Tokenizer
 
-from dmr_tui.guide import GUIDE, adopt_guide, ensure_guide, is_guide
+from dmr_tui.guide import GUIDE, adopt_guide, is_guide
 from dmr_tui.store.gguf import read_header
 from dmr_tui.store.store import Store
 
@@ -120,18 +120,17 @@ def test_its_name(name: str, meant: bool) -> None:
 
 def test_a_store_adopts_it_once(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    first = ensure_guide(store)
+    first = adopt_guide(store)
     assert store.find(GUIDE) == first
     assert first.tags == ("docker.io/dmr/guide:latest",)
     assert store.bundle(first).gguf.read_bytes() == SHIPPED.read_bytes()
-    assert ensure_guide(store) == first
+    assert adopt_guide(store) == first
     assert len(store.models()) == 1
 
 
 def test_removed_it_comes_back_with_the_same_id(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    first = ensure_guide(store)
+    first = adopt_guide(store)
     store.remove(GUIDE)
     assert not store.models()
-    assert ensure_guide(store).id == first.id
     assert adopt_guide(store).id == first.id

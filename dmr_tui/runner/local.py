@@ -16,7 +16,7 @@ from dmr_tui import __version__
 from dmr_tui.engine.files import ModelFiles
 from dmr_tui.engine.profile import Profile, RunningModel
 from dmr_tui.engine.questions import A, Question
-from dmr_tui.engine.request import Event, GenerateRequest
+from dmr_tui.engine.request import Event, GenerateRequest, Sampling
 from dmr_tui.errors import ConflictError, InvalidRequestError, ModelNotFoundError
 from dmr_tui.paths import Paths
 from dmr_tui.runner.archives import read, written
@@ -124,12 +124,12 @@ class LocalRunner:
 
     async def pull(self, name: str) -> AsyncGenerator[TransferProgress, None]:
         """See `Runner.pull`; the built-in model comes from the program itself."""
-        from dmr_tui.guide import adopt_guide, is_guide
+        from dmr_tui.guide import is_guide
         from dmr_tui.store.transfer.hub.name import parse_source
         from dmr_tui.store.transfer.pull import pull
 
         if is_guide(name):
-            await asyncio.to_thread(adopt_guide, self._store)
+            await asyncio.to_thread(self._adopt_guide)
             yield TransferProgress("success", "Model pulled successfully")
             return
         reference = parse_source(name, default_registry=self._settings.default_registry)
@@ -300,11 +300,20 @@ class LocalRunner:
         try:
             return self._store.find(name)
         except ModelNotFoundError:
-            from dmr_tui.guide import adopt_guide, is_guide
+            from dmr_tui.guide import is_guide
 
             if not is_guide(name):
                 raise
-            return adopt_guide(self._store)
+            return self._adopt_guide()
+
+    def _adopt_guide(self) -> StoredModel:
+        from dmr_tui.guide import adopt_guide
+
+        found = adopt_guide(self._store)
+        if self._profiles.get(found.id) == Profile():
+            # It knows each answer by heart: the likeliest words are the right ones.
+            self._profiles.set(found.id, Profile(sampling=Sampling(temperature=0.0)))
+        return found
 
     def _stored_files(self, name: str) -> ModelFiles:
         found = self._find_runnable(name)

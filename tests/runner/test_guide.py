@@ -28,6 +28,7 @@ async def test_it_is_loaded_from_an_empty_store(runner: LocalRunner) -> None:
     (model,) = await runner.models()
     assert model.tags == ["docker.io/dmr/guide:latest"]
     assert [running.id for running in await runner.running()] == [model.id]
+    assert (await runner.profile("dmr/guide")).sampling.temperature == 0
 
 
 async def test_removed_it_is_gone_until_it_is_pulled(runner: LocalRunner) -> None:

@@ -13,6 +13,7 @@ from time import perf_counter
 from typing import TypeAlias
 
 from dmr_tui.engine.llamacpp.context import Context
+from dmr_tui.engine.llamacpp.crew import Crew
 from dmr_tui.engine.llamacpp.memory import Memory
 from dmr_tui.engine.llamacpp.model import Vocabulary
 from dmr_tui.engine.llamacpp.pace import Pace
@@ -44,6 +45,7 @@ class Batcher:
         self._context = context
         self._vocabulary = vocabulary
         self._pace = pace or Pace()
+        self._crew = Crew(context.threads)
         self._memory = Memory(context)
         self._waiting: deque[Sequence] = deque()
         self._running: list[Sequence] = []
@@ -85,16 +87,22 @@ class Batcher:
         """
         self._admit()
         happenings = list(self._begin())
-        flowing = any(sequence.generated for sequence in self._running)
+        flowing = sum(sequence.generated > 0 for sequence in self._running)
         parts = self._fill(flowing)
         tokens = sum(part.tokens for part in parts)
         self._memory.make_room(tokens)
+        # Prompts are work enough for all threads, answers not always.
+        self._context.use_threads(
+            self._crew.threads if tokens == len(parts) else self._context.threads
+        )
         started = perf_counter()
         if not self._context.decode():
             return happenings + list(self._give_way())
+        seconds = perf_counter() - started
+        if tokens == len(parts):
+            self._crew.note(tokens, seconds)
         if flowing:
-            read = sum(part.tokens for part in parts if part.tokens > 1)
-            self._pace.note(read, perf_counter() - started)
+            self._pace.note(sum(part.tokens for part in parts if part.tokens > 1), seconds)
         for part in parts:
             part.sequence.computed += part.tokens
             self._memory.grow(part.sequence.slot, part.tokens)
@@ -120,14 +128,20 @@ class Batcher:
                     for event in sequence.begin(shared):
                         yield sequence.request, event
 
-    def _fill(self, flowing: bool) -> list[_Part]:
-        """Fill the batch: first the running answers, then as much of the prompts as is right."""
+    def _fill(self, flowing: int) -> list[_Part]:
+        """Fill the batch: first the running answers, then as much of the prompts as is right.
+
+        Args:
+            flowing: how many answers have begun to be heard.
+        """
         batch = self._context.batch
         batch.clear()
         begun = [sequence for sequence in self._running if sequence.begun]
         parts = [self._put(sequence, 1) for sequence in begun if sequence.pending == 1]
         reading = [sequence for sequence in begun if sequence.pending > 1]
-        room = min(batch.room, self._pace.chunk) if flowing else batch.room
+        room = batch.room
+        if flowing:
+            room = min(room, self._pace.chunk(len(reading), flowing))
         shares = share_out(room, [sequence.pending for sequence in reading])
         for sequence, count in zip(reading, shares, strict=True):
             if count:

@@ -61,6 +61,7 @@ class Context:
             raise EngineError("this model cannot generate text: it keeps no state")
         self.size = int(llama.llama_n_ctx(self.handle))
         """Tokens that all sequences together can hold."""
+        self.threads = threads
         self.sequences = sequences
         self.vocabulary = model.vocabulary
         self.window = model.window
@@ -79,6 +80,10 @@ class Context:
         if code == _NO_ROOM:
             return False
         raise EngineError(f"the computation failed (llama_decode gave {code})")
+
+    def use_threads(self, count: int) -> None:
+        """Have the next passes computed by so many threads, at most those that it was made with."""
+        llama.llama_set_n_threads(self.handle, count, count)
 
     def forget(self, sequence: int) -> None:
         """Free the KV memory of a sequence."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 STRETCH = 2.0
-"""How many times as long a pass may take while others' prompts are read."""
+"""How many times as long a pass may take while somebody's prompt is read."""
 
 FIRST_CHUNK = 64
 SMALLEST_CHUNK = 8
@@ -23,12 +23,20 @@ class Pace:
         self._token = 0.0
         """Seconds that each token of a prompt adds."""
 
-    @property
-    def chunk(self) -> int:
-        """Prompt tokens for a pass in which answers run."""
+    def chunk(self, reading: int = 1, answering: int = 1) -> int:
+        """Prompt tokens for a pass in which answers run.
+
+        Where more wait for their first word than for their next one, they get their share of the
+        time.
+
+        Args:
+            reading: prompts that are being read.
+            answering: answers that run, at least 1.
+        """
+        stretch = max(STRETCH - 1, reading / answering)
         if not (self._plain and self._token):
-            return FIRST_CHUNK
-        return max(SMALLEST_CHUNK, int((STRETCH - 1) * self._plain / self._token))
+            return int(FIRST_CHUNK * stretch)
+        return max(SMALLEST_CHUNK, int(stretch * self._plain / self._token))
 
     def note(self, prompt_tokens: int, seconds: float) -> None:
         """Learn from a pass in which answers ran.

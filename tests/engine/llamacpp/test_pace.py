@@ -12,39 +12,46 @@ def settled(plain: float, token: float, *, rounds: int = 60) -> Pace:
     pace = Pace()
     for _ in range(rounds):
         pace.note(0, plain)
-        pace.note(pace.chunk, plain + pace.chunk * token)
+        pace.note(pace.chunk(), plain + pace.chunk() * token)
     return pace
 
 
 def test_nothing_is_known_at_first() -> None:
     pace = Pace()
-    assert pace.chunk == FIRST_CHUNK
+    assert pace.chunk() == FIRST_CHUNK
     pace.note(64, 1.0)
-    assert pace.chunk == FIRST_CHUNK
+    assert pace.chunk() == FIRST_CHUNK
 
 
 @pytest.mark.parametrize(("plain", "token"), [(0.005, 0.0001), (0.030, 0.0005), (0.1, 0.002)])
 def test_a_pass_is_stretched_so_much_and_no_more(plain: float, token: float) -> None:
-    chunk = settled(plain, token).chunk
+    chunk = settled(plain, token).chunk()
     assert (plain + chunk * token) / plain == pytest.approx(STRETCH, rel=0.05)
 
 
 def test_a_prompt_always_moves() -> None:
-    assert settled(0.001, 0.01).chunk == SMALLEST_CHUNK
+    assert settled(0.001, 0.01).chunk() == SMALLEST_CHUNK
 
 
 def test_one_pass_that_was_held_up_changes_little() -> None:
     pace = settled(0.010, 0.0002)
-    before = pace.chunk
+    before = pace.chunk()
     pace.note(before, 3.0)
-    assert pace.chunk > before * 0.7
+    assert pace.chunk() > before * 0.7
     pace.note(0, 3.0)
-    assert pace.chunk < before * 1.3
+    assert pace.chunk() < before * 1.3
 
 
 def test_a_slower_machine_gets_smaller_parts() -> None:
     pace = settled(0.010, 0.0002)
-    before = pace.chunk
+    before = pace.chunk()
     for _ in range(60):
-        pace.note(pace.chunk, 0.010 + pace.chunk * 0.001)
-    assert pace.chunk < before / 3
+        pace.note(pace.chunk(), 0.010 + pace.chunk() * 0.001)
+    assert pace.chunk() < before / 3
+
+
+def test_many_newcomers_get_their_share_of_the_time() -> None:
+    pace = settled(0.010, 0.0002)
+    assert pace.chunk(15, 1) == pytest.approx(15 * pace.chunk(1, 1), rel=0.05)
+    assert pace.chunk(1, 15) == pace.chunk(1, 1)
+    assert Pace().chunk(4, 2) == 2 * FIRST_CHUNK

@@ -68,7 +68,7 @@ class Handler(BaseHTTPRequestHandler):
             usage = {"prompt_tokens": 7, "completion_tokens": len(words), "total_tokens": 10}
             self._event({"choices": [], "usage": usage})
             self.wfile.write(b"data: [DONE]\n\n")
-        except BrokenPipeError:
+        except ConnectionError:  # broken pipe or reset: it depends on who was quicker
             print("the client left", file=sys.stderr, flush=True)
         self.close_connection = True
 

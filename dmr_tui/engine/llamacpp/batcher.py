@@ -91,15 +91,13 @@ class Batcher:
         parts = self._fill(flowing)
         tokens = sum(part.tokens for part in parts)
         self._memory.make_room(tokens)
-        # Prompts are work enough for all threads, answers not always.
-        self._context.use_threads(
-            self._crew.threads if tokens == len(parts) else self._context.threads
-        )
+        # Prompts alone are work enough for all threads, answers not always.
+        self._context.use_threads(self._crew.threads if flowing else self._context.threads)
         started = perf_counter()
         if not self._context.decode():
             return happenings + list(self._give_way())
         seconds = perf_counter() - started
-        if tokens == len(parts):
+        if flowing and tokens == len(parts):
             self._crew.note(tokens, seconds)
         if flowing:
             self._pace.note(sum(part.tokens for part in parts if part.tokens > 1), seconds)

@@ -99,11 +99,11 @@ def test_a_killed_worker_is_told_and_the_next_message_is_answered(tmux: Tmux) ->
     tmux.keys("Enter")
     tmux.wait_for(r"Chat with my/random")
     tmux.keys("Tell me something", "Enter")
-    tmux.wait_for(r"tokens so far")
+    tmux.wait_for(r"esc Stop")
     (worker,) = [p for p in tmux.descendants() if "llamacpp" in " ".join(p.cmdline())]
     worker.kill()
     tmux.wait_for(r"SIGKILL")
     tmux.keys("And again", "Enter")
-    tmux.wait_for(r"tokens so far")
+    tmux.wait_for(r"esc Stop")
     tmux.keys("C-q")
     tmux.wait_for(r"left with 0")

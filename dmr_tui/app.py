@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import importlib
+from functools import partial
 from typing import ClassVar, cast
 
 from textual import on, work
@@ -25,6 +27,13 @@ from dmr_tui.widgets.themes import THEMES
 _QUIT_SECONDS = 3.0
 _WIDTHS = [(0, "-narrow"), (100, "-wide")]
 _HEIGHTS = [(0, "-short"), (30, "-tall")]
+_SCREENS = {
+    "get": "GetScreen",
+    "chat": "ChatScreen",
+    "monitor": "MonitorScreen",
+    "logs": "LogsScreen",
+}
+"""The screens that are made when they are first shown, by their mode."""
 
 
 class DmrApp(App[None]):
@@ -75,7 +84,8 @@ class DmrApp(App[None]):
         self._previous = ""
         self._told = True
         self._asked_to_quit = -_QUIT_SECONDS
-        self.add_mode("chat", self._make_chat)
+        for mode in _SCREENS:
+            self.add_mode(mode, partial(self._make_screen, mode))
         for theme in THEMES:
             self.register_theme(theme)
         # Before the sheets are read: to set a theme afterwards is to read them again.
@@ -105,11 +115,12 @@ class DmrApp(App[None]):
         self._shells["models"] = ModelsScreen(self.workspace)
         return self._shells["models"]
 
-    def _make_chat(self) -> ShellScreen:
-        from dmr_tui.screens.chat.screen import ChatScreen  # not before it is needed
-
-        self._shells["chat"] = ChatScreen(self.workspace)
-        return self._shells["chat"]
+    def _make_screen(self, mode: str) -> ShellScreen:
+        # Not imported before it is needed: the first frame comes sooner.
+        module = importlib.import_module(f"dmr_tui.screens.{mode}.screen")
+        screen: ShellScreen = getattr(module, _SCREENS[mode])(self.workspace)
+        self._shells[mode] = screen
+        return screen
 
     def _workspace_changed(self) -> None:
         """Tell the screens, once for all changes of one turn of the loop."""
@@ -132,6 +143,18 @@ class DmrApp(App[None]):
     async def action_show_models(self) -> None:
         """Go to the models."""
         await self._show("models")
+
+    async def action_show_get(self) -> None:
+        """Go to where models are found."""
+        await self._show("get")
+
+    async def action_show_monitor(self) -> None:
+        """Go to what runs."""
+        await self._show("monitor")
+
+    async def action_show_logs(self) -> None:
+        """Go to requests and logs."""
+        await self._show("logs")
 
     async def action_show_chat(self) -> None:
         """Go to the chat."""

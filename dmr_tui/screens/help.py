@@ -11,17 +11,19 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from dmr_tui.actions import actions, display_key
+from dmr_tui.actions import MODES, actions, display_key
 
 _TITLES = {
     "models": "Models",
+    "get": "Get",
+    "monitor": "Monitor",
+    "logs": "Logs and requests",
     "list": "Lists",
     "prompt": "Writing",
     "transcript": "Looking back",
     "chat": "Chat",
     "app": "Everywhere",
 }
-_SCOPES = {"models": ("models", "list", "app"), "chat": ("prompt", "chat", "transcript", "app")}
 _KEYS = 16
 
 
@@ -41,7 +43,7 @@ class HelpScreen(ModalScreen[None]):
         with VerticalScroll(id="help") as box:
             box.border_title = f"Help · {_TITLES[self._mode]}"
             box.border_subtitle = "esc closes · ↑↓ scrolls"
-            for scope in _SCOPES[self._mode]:
+            for scope in (*MODES[self._mode], "app"):
                 yield Static(_section(scope), classes="section")
 
 

@@ -7,10 +7,9 @@ from functools import partial
 
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 
-from dmr_tui.actions import ACTIONS, Action
+from dmr_tui.actions import ACTIONS, MODES, Action
 from dmr_tui.screens.messages import OpenChat
 from dmr_tui.screens.shell import ShellScreen
-from dmr_tui.widgets.header import MODES
 
 
 class Actions(Provider):

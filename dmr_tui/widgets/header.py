@@ -5,11 +5,8 @@ from __future__ import annotations
 from textual.content import Content
 from textual.reactive import reactive
 
-from dmr_tui.actions import find_action
+from dmr_tui.actions import MODES, find_action
 from dmr_tui.widgets.line import Line, Part
-
-MODES = {"models": "app.show_models", "chat": "app.show_chat"}
-"""The screens that exist and the actions that show them, in the order of the tabs."""
 
 
 class Header(Line):
@@ -27,8 +24,8 @@ class Header(Line):
         """The program's name and the tabs."""
         gap = "  " if width >= 100 else " "
         parts = [Part(Content.styled(" dmr ", "bold $primary")), Part(Content(gap[1:]))]
-        for mode, action_id in MODES.items():
-            action = find_action(action_id)
+        for mode in MODES:
+            action = find_action(f"app.show_{mode}")
             label = f"{action.key} {action.title}"
             if mode == self._mode:
                 shown = Content.styled(f"[{label}]", "bold $foreground")

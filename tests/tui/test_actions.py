@@ -6,9 +6,12 @@ from pathlib import Path
 import pytest
 from textual.widgets import TextArea
 
-from dmr_tui.actions import ACTIONS, SCOPES, actions, bindings, display_key
+from dmr_tui.actions import ACTIONS, MODES, SCOPES, actions, bindings, display_key
 from dmr_tui.screens.chat.screen import ChatScreen
+from dmr_tui.screens.get.screen import GetScreen
+from dmr_tui.screens.logs.screen import LogsScreen
 from dmr_tui.screens.models.screen import ModelsScreen
+from dmr_tui.screens.monitor.screen import MonitorScreen
 from dmr_tui.widgets.prompt import PromptArea
 from dmr_tui.widgets.table import Table
 from dmr_tui.widgets.transcript import Transcript
@@ -20,13 +23,16 @@ NODES = {
     "chat": ChatScreen,
     "transcript": Transcript,
     "prompt": PromptArea,
+    "get": GetScreen,
+    "monitor": MonitorScreen,
+    "logs": LogsScreen,
 }
 
 
 def test_ids_are_unique_and_in_a_known_scope() -> None:
     counted = Counter(action.id for action in ACTIONS)
     assert [name for name, count in counted.items() if count > 1] == []
-    assert {action.scope for action in ACTIONS} == set(SCOPES)
+    assert {action.scope for action in ACTIONS} <= set(SCOPES)
 
 
 @pytest.mark.parametrize("action", ACTIONS, ids=lambda action: action.id)
@@ -42,7 +48,11 @@ def test_every_action_exists_and_says_what_it_does(action, tmp_path: Path) -> No
 
 @pytest.mark.parametrize(
     "together",
-    [("app", "models", "list"), ("app", "chat", "prompt"), ("app", "chat", "transcript")],
+    [
+        *(("app", *scopes) for mode, scopes in MODES.items() if mode != "chat"),
+        ("app", "chat", "prompt"),
+        ("app", "chat", "transcript"),
+    ],
 )
 def test_no_key_means_two_things_at_once(together: tuple[str, ...]) -> None:
     # The arrow keys of a list and the enter key belong to the widget with the focus by design.

@@ -1,0 +1,7 @@
+"""Monitor."""
+
+from __future__ import annotations
+
+from tests.tui.scenes.scene import Picture
+
+PICTURES: dict[str, Picture] = {}

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from typing import Protocol
 
+from dmr_tui.engine.activity import Activity
 from dmr_tui.engine.protocol import Load, Loaded
 from dmr_tui.engine.questions import A, Question
 from dmr_tui.engine.request import Event, GenerateRequest
@@ -24,6 +25,8 @@ class Backend(Protocol):
     """It died without a word about why, and nobody had ended it."""
     facts: Loaded | None
     """What is known of the model; None until it is loaded."""
+    activity: Activity | None
+    """What it last told of its work, if it does."""
 
     @property
     def pid(self) -> int:

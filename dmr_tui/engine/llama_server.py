@@ -14,6 +14,7 @@ from typing import Protocol
 
 import psutil
 
+from dmr_tui.engine.activity import Activity
 from dmr_tui.engine.context import DEFAULT_CONTEXT, choose_context_size
 from dmr_tui.engine.files import ModelFiles
 from dmr_tui.engine.last_words import Death, Postmortem
@@ -89,6 +90,7 @@ class LlamaServer:
         self.ended = asyncio.Event()
         self.crashed = False
         self.facts: Loaded | None = None
+        self.activity: Activity | None = None
         self._program = program
         self._files = files
         self._log = log_file(logs, files.name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from dmr_tui.engine.activity import Activity
 from dmr_tui.engine.request import Sampling
 
 
@@ -45,3 +46,13 @@ class RunningModel(Struct, frozen=True):
     """Resident bytes of the worker."""
     gpu_layers: int
     pid: int
+    layers: int = 0
+    """All of the model's, without its output, which `gpu_layers` counts too; 0: not known."""
+    slots: int = 0
+    """Requests that are answered at a time; 0: not known."""
+    planned: int = 0
+    """Bytes that the memory plan expected, main memory and GPU together; 0: not planned."""
+    progress: float | None = None
+    """Share of the weights that has been read; None unless it is loading."""
+    activity: Activity | None = None
+    """What its worker last told of its work; None: nothing yet, or the engine does not count."""

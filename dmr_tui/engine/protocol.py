@@ -12,6 +12,7 @@ from typing import TypeAlias
 import msgspec
 from msgspec import Struct
 
+from dmr_tui.engine.activity import Activity
 from dmr_tui.engine.questions import AnyQuestion, AnyReply
 from dmr_tui.engine.request import Event, GenerateRequest
 
@@ -75,6 +76,8 @@ class Loaded(Struct, frozen=True, tag="loaded"):
     gpu_layers: int
     mode: str = "completion"
     """What the model is for: `completion`, `embedding` or `reranking`."""
+    slots: int = 0
+    """Requests at a time; 0: not known."""
 
 
 class LoadFailed(Struct, frozen=True, tag="load_failed"):
@@ -107,7 +110,7 @@ class Failed(Struct, frozen=True, tag="failed"):
     param: str | None = None
 
 
-FromWorker: TypeAlias = LoadProgress | Loaded | LoadFailed | Step | Reply | Failed
+FromWorker: TypeAlias = LoadProgress | Loaded | LoadFailed | Step | Reply | Failed | Activity
 
 _encoder = msgspec.msgpack.Encoder()
 _to_worker: msgspec.msgpack.Decoder[ToWorker] = msgspec.msgpack.Decoder(ToWorker)

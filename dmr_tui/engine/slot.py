@@ -136,7 +136,7 @@ class Slot:
 
     def describe(self) -> RunningModel:
         """The line of `ps`."""
-        facts = self.worker.facts
+        facts, plan = self.worker.facts, self.verdict
         state = "unloading" if self.leaving else "loading" if facts is None else "ready"
         return RunningModel(
             id=self.files.id,
@@ -151,6 +151,11 @@ class Slot:
             memory=self.worker.memory,
             gpu_layers=0 if facts is None else facts.gpu_layers,
             pid=self.worker.pid,
+            layers=0 if facts is None else facts.layers,
+            slots=0 if facts is None else facts.slots,
+            planned=0 if plan is None or not plan.fits else plan.host.total + plan.device.total,
+            progress=self._fraction if state == "loading" else None,
+            activity=self.worker.activity,
         )
 
     def _loaded(self, task: asyncio.Task[None]) -> None:

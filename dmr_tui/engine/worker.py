@@ -13,6 +13,7 @@ from typing import TypeAlias, cast
 
 import psutil
 
+from dmr_tui.engine.activity import Activity
 from dmr_tui.engine.files import ModelFiles
 from dmr_tui.engine.last_words import Death, Postmortem
 from dmr_tui.engine.protocol import (
@@ -78,6 +79,8 @@ class Worker:
         """It died without a word about why, and nobody had ended it."""
         self.facts: Loaded | None = None
         """What the worker said of its model; None until it is loaded."""
+        self.activity: Activity | None = None
+        """What it last told of its work."""
         self._files = files
         self._log = log_file(logs, files.name)
         self._process: Process | None = None
@@ -220,6 +223,8 @@ class Worker:
                 elif isinstance(message, Loaded):
                     self.facts = message
                     _settle(outcome, None)
+                elif isinstance(message, Activity):
+                    self.activity = message
                 elif isinstance(message, LoadFailed):
                     self._told = True
                     _settle(outcome, self._load_error(message.reason))

@@ -17,6 +17,7 @@ from urllib.parse import quote
 import msgspec
 from msgspec import Struct
 
+from dmr_tui.engine.activity import Activity
 from dmr_tui.engine.profile import Profile, RunningModel
 from dmr_tui.engine.questions import A, Question
 from dmr_tui.engine.request import Event, GenerateRequest
@@ -75,6 +76,11 @@ class _RunningBody(Struct, frozen=True):
     memory: int = 0
     gpu_layers: int = 0
     pid: int = 0
+    layers: int = 0
+    slots: int = 0
+    planned_memory: int = 0
+    progress: float | None = None
+    activity: Activity | None = None
 
 
 class _ProgressLine(Struct, frozen=True):
@@ -335,6 +341,11 @@ def _running(row: _RunningBody) -> RunningModel:
         memory=row.memory,
         gpu_layers=row.gpu_layers,
         pid=row.pid,
+        layers=row.layers,
+        slots=row.slots,
+        planned=row.planned_memory,
+        progress=row.progress,
+        activity=row.activity,
     )
 
 

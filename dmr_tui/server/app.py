@@ -20,6 +20,7 @@ from dmr_tui.server import errors
 from dmr_tui.server.body import json_response
 from dmr_tui.server.engines import Engines
 from dmr_tui.server.llama_server import LlamaServer
+from dmr_tui.server.metrics import Metrics
 from dmr_tui.server.models import Models
 from dmr_tui.server.openai import OpenAI
 from dmr_tui.server.pooling import Pooling
@@ -60,6 +61,7 @@ def create_app(
         *OpenAI(runner, closing).routes(),
         *Pooling(runner, closing).routes(),
         *LlamaServer(runner, closing).routes(),
+        *Metrics(runner).routes(),
     ]
     listener = settings.host if host is None else host
     app = Starlette(

@@ -134,4 +134,9 @@ def _describe(model: RunningModel) -> dict[str, Any]:
         "memory": model.memory,
         "gpu_layers": model.gpu_layers,
         "pid": model.pid,
+        "layers": model.layers,
+        "slots": model.slots,
+        "planned_memory": model.planned,
+        "progress": model.progress,
+        "activity": model.activity,
     }

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from dmr_tui.engine.activity import Activity
 from dmr_tui.engine.checks import check_request
 from dmr_tui.engine.profile import Profile, RunningModel
 from dmr_tui.engine.questions import A, AnyReply, Question
@@ -245,6 +246,10 @@ class FakeRunner:
             memory=99,
             gpu_layers=3,
             pid=77,
+            layers=16,
+            slots=16,
+            planned=98,
+            activity=Activity(busy=1, kv_used=1024, generated_tokens=400, first_token_p50=0.25),
         )
         busy = RunningModel(
             id="sha256:" + "ef" * 32,
@@ -259,6 +264,7 @@ class FakeRunner:
             memory=0,
             gpu_layers=0,
             pid=78,
+            progress=0.25,
         )
         return [idle, busy]
 

@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import TypeAlias
 
+from dmr_tui.engine.activity import Activity
 from dmr_tui.engine.llamacpp.context import Context
 from dmr_tui.engine.llamacpp.crew import Crew
 from dmr_tui.engine.llamacpp.memory import Memory
 from dmr_tui.engine.llamacpp.model import Vocabulary
 from dmr_tui.engine.llamacpp.pace import Pace
 from dmr_tui.engine.llamacpp.sequence import Sequence
+from dmr_tui.engine.llamacpp.tally import Tally
 from dmr_tui.engine.request import Event, FinishReason
 
 Happening: TypeAlias = tuple[int, Event]
@@ -46,6 +48,8 @@ class Batcher:
         self._vocabulary = vocabulary
         self._pace = pace or Pace()
         self._crew = Crew(context.threads)
+        self.tally = Tally()
+        """What has been done so far."""
         self._memory = Memory(context)
         self._waiting: deque[Sequence] = deque()
         self._running: list[Sequence] = []
@@ -60,6 +64,12 @@ class Batcher:
     def waiting(self) -> int:
         """How many sequences have no place yet."""
         return len(self._waiting)
+
+    def activity(self) -> Activity:
+        """What is being done, and what has been."""
+        return self.tally.report(
+            busy=len(self._running), waiting=len(self._waiting), kv_used=self._memory.held
+        )
 
     def add(self, sequence: Sequence) -> None:
         """Queue a sequence whose prompt fits into the context."""
@@ -101,11 +111,14 @@ class Batcher:
             self._crew.note(tokens, seconds)
         if flowing:
             self._pace.note(sum(part.tokens for part in parts if part.tokens > 1), seconds)
+        drawn = 0
         for part in parts:
             part.sequence.computed += part.tokens
             self._memory.grow(part.sequence.slot, part.tokens)
             if part.sequence.pending == 0:
+                drawn += 1
                 happenings += self._advance(part.sequence, part.index)
+        self.tally.passed(tokens - flowing, drawn, perf_counter() - started)
         return happenings
 
     def _admit(self) -> None:
@@ -123,6 +136,7 @@ class Batcher:
             if not sequence.begun:
                 shared = self._memory.begin(sequence.slot, sequence.tokens)
                 if shared is not None:
+                    self.tally.shared(shared)
                     for event in sequence.begin(shared):
                         yield sequence.request, event
 

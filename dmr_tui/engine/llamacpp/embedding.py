@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from dmr_tui.engine.context import POOLED_CONTEXT, POOLED_SEQUENCES, choose_context_size
 from dmr_tui.engine.llamacpp.clerk import Clerk
 from dmr_tui.engine.llamacpp.pooling import PoolingContext, unit
+from dmr_tui.engine.llamacpp.tally import Tally
 from dmr_tui.engine.protocol import (
     Cancel,
     Failed,
@@ -83,6 +84,7 @@ class EmbeddingService:
         self._context.compute([[self._vocabulary.bos or 0]])
         self._mode = model.mode
         self._jobs: list[_Job] = []
+        self._tally = Tally()
         self._spoke = 0.0
         self._rank_template = model.template("rerank")
         props = Props(
@@ -103,6 +105,7 @@ class EmbeddingService:
                 layers=model.layers,
                 gpu_layers=model.gpu_layers,
                 mode=model.mode,
+                slots=POOLED_SEQUENCES,
             )
         )
 
@@ -114,7 +117,7 @@ class EmbeddingService:
     def turn(self) -> None:
         """Hear what the parent says, waiting for it only when there is nothing to do; one pass."""
         if not self._jobs:
-            self._handle(self._pipe.inbox.get())
+            self._handle(self._next())
         while True:
             try:
                 self._handle(self._pipe.inbox.get_nowait())
@@ -122,6 +125,18 @@ class EmbeddingService:
                 break
         if self._jobs:
             self._step()
+
+    def _next(self) -> ToWorker:
+        """What the parent says next; meanwhile it is told what has been done, once."""
+        if self._tally.untold:
+            try:
+                return self._pipe.inbox.get(timeout=self._tally.seconds_left)
+            except Empty:
+                self._report()
+        return self._pipe.inbox.get()
+
+    def _report(self) -> None:
+        self._pipe.send(self._tally.report(busy=len(self._jobs), waiting=0, kv_used=0))
 
     def _handle(self, message: ToWorker) -> None:
         if isinstance(message, Query):
@@ -203,6 +218,7 @@ class EmbeddingService:
             else:
                 continue
             break
+        started = monotonic()
         try:
             vectors = self._context.compute([tokens for _, tokens in chosen])
             for (job, _), vector in zip(chosen, vectors, strict=True):
@@ -215,9 +231,12 @@ class EmbeddingService:
             for number in sorted(failed):
                 self._fail(number, error)
             return
+        self._tally.passed(self._context.size - room, 0, monotonic() - started)
         self._jobs = [job for job in self._jobs if job.waiting]
         for reply in replies:
             self._pipe.send(reply)
+        if not self._tally.seconds_left:
+            self._report()
         if monotonic() - self._spoke >= _HEARTBEAT:
             self._spoke = monotonic()
             self._pipe.send(Step([]))

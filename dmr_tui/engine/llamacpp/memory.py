@@ -65,6 +65,11 @@ class Memory:
         """How many finished sequences are remembered."""
         return len(self._kept)
 
+    @property
+    def held(self) -> int:
+        """Cells that the running sequences hold."""
+        return _cells(self._running.values())
+
     def fits(self, tokens: list[int]) -> bool:
         """Whether a sequence has room beside the running ones, as far as these are known."""
         running = self._running

@@ -10,6 +10,7 @@ import msgspec
 
 from dmr_tui.engine.llamacpp.likelihood import Likelihoods
 from dmr_tui.engine.llamacpp.sampling import Sampler
+from dmr_tui.engine.llamacpp.tally import Tally
 from dmr_tui.engine.request import (
     Delta,
     Event,
@@ -72,6 +73,7 @@ class Sequence:
         marks: frozenset[int] = frozenset(),
         thoughts: Thoughts | None = None,
         likelihoods: Likelihoods | None = None,
+        tally: Tally | None = None,
     ) -> None:
         """Begin.
 
@@ -84,6 +86,7 @@ class Sequence:
             marks: control tokens whose spelling belongs to the text.
             thoughts: when and how they are made to end.
             likelihoods: measures each token; from now on this object's to close.
+            tally: told how long the first token took.
         """
         self.request = request
         self.tokens = list(prompt)
@@ -105,7 +108,9 @@ class Sequence:
         self._likelihoods = likelihoods
         self._measured: list[TokenLogprobs] = []
         """Of tokens whose text has not been given yet."""
+        self._tally = tally or Tally()
         self._started = False
+        self._arrived = perf_counter()
         self._admitted: float | None = None
         self._first_token: float | None = None
 
@@ -167,6 +172,7 @@ class Sequence:
             self._measured.append(self._likelihoods.measure(index, token))
         if self._first_token is None:
             self._first_token = perf_counter()
+            self._tally.first_token(self._first_token - self._arrived)
         return token
 
     def say(self, piece: bytes) -> list[Event]:

@@ -77,6 +77,7 @@ class Service:
                 trained_context=self._model.trained_context,
                 layers=self._model.layers,
                 gpu_layers=self._model.gpu_layers,
+                slots=SEQUENCES,
             )
         )
 
@@ -88,10 +89,20 @@ class Service:
     def turn(self) -> None:
         """Hear what the parent says, waiting for it only when there is nothing to do; one step."""
         if self._batcher.idle:
-            self._handle(self._pipe.inbox.get())
+            self._handle(self._next())
         self._handle_waiting()
         if not self._batcher.idle:
             self._step()
+
+    def _next(self) -> ToWorker:
+        """What the parent says next; meanwhile it is told what has been done, once."""
+        tally = self._batcher.tally
+        if tally.untold:
+            try:
+                return self._pipe.inbox.get(timeout=tally.seconds_left)
+            except Empty:
+                self._pipe.send(self._batcher.activity())
+        return self._pipe.inbox.get()
 
     def _handle_waiting(self) -> None:
         while True:
@@ -153,6 +164,7 @@ class Service:
             likelihoods=None
             if request.logprobs is None
             else Likelihoods(self._context, self._candidates, request.logprobs),
+            tally=self._batcher.tally,
         )
 
     @cached_property
@@ -183,6 +195,8 @@ class Service:
         if events or now - self._spoke >= _HEARTBEAT:
             self._spoke = now
             self._pipe.send(Step(events))
+        if not self._batcher.tally.seconds_left:
+            self._pipe.send(self._batcher.activity())
 
     def _fail(self, request: int, error: DmrError) -> None:
         self._pipe.send(Failed(request, error.code, error.message, error.hint, error.param))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from queue import SimpleQueue
 
 import pytest
 
+from dmr_tui.engine.activity import Activity
 from dmr_tui.engine.context import QUEUE, SEQUENCES
+from dmr_tui.engine.llamacpp import tally
 from dmr_tui.engine.llamacpp.opening import open_service
 from dmr_tui.engine.llamacpp.pipe import ParentPipe
 from dmr_tui.engine.llamacpp.service import Service
@@ -33,9 +36,14 @@ class Pipe(ParentPipe):
     def __init__(self) -> None:
         self.inbox: SimpleQueue[ToWorker] = SimpleQueue()
         self.sent: list[FromWorker] = []
+        self.told: list[Activity] = []
+        """Apart, because it comes with the clock."""
 
     def send(self, message: FromWorker) -> None:
-        self.sent.append(message)
+        if isinstance(message, Activity):
+            self.told.append(message)
+        else:
+            self.sent.append(message)
 
 
 def started(tiny_gguf: Path) -> tuple[Service, Pipe]:
@@ -138,6 +146,35 @@ def test_a_long_silence_is_broken(tiny_gguf: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("dmr_tui.engine.llamacpp.service._HEARTBEAT", 60.0)
     service.turn()
     assert pipe.sent == [Step([])]
+
+
+def test_what_is_done_is_told_when_it_is_due_and_when_nothing_follows(
+    tiny_gguf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service, pipe = started(tiny_gguf)
+    monkeypatch.setattr(tally, "INTERVAL", 3600.0)
+    pipe.inbox.put(Generate(1, complete("Hello", max_tokens=100)))
+    for _ in range(5):
+        service.turn()
+    assert pipe.told == []
+    monkeypatch.setattr(tally, "INTERVAL", 0.0)
+    service.turn()
+    (busy,) = pipe.told
+    assert (busy.busy, busy.generated_tokens) == (1, 6)
+    monkeypatch.setattr(tally, "INTERVAL", 3600.0)
+    pipe.inbox.put(Cancel(1))
+    service.turn()
+    assert len(pipe.told) == 1
+    # Nothing to do: it is told before the next message is waited for.
+    monkeypatch.setattr(tally, "INTERVAL", 0.0)
+    threading.Timer(0.2, pipe.inbox.put, [Cancel(2)]).start()
+    service.turn()
+    idle = pipe.told[-1]
+    assert len(pipe.told) == 2
+    assert (idle.busy, idle.kv_used, idle.generated_tokens) == (0, 0, 6)
+    threading.Timer(0.1, pipe.inbox.put, [Cancel(3)]).start()
+    service.turn()
+    assert len(pipe.told) == 2
 
 
 def ends(step: Step) -> set[int]:

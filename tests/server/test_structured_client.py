@@ -24,7 +24,7 @@ from dmr_tui.settings import Settings
 from dmr_tui.store.package import package_gguf
 from dmr_tui.store.reference import parse_reference
 from dmr_tui.store.store import Store
-from tests.support.gguf_maker import CHATML, write_tiny_llama
+from tests.support.gguf_maker import CHATML, FIRST_MARK, write_tiny_llama
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -39,6 +39,9 @@ TEMPLATES = {
     "mistral": MISTRAL,
     "thinks": THINKING,
 }
+MARKS = ["<tool_call>", "</tool_call>", "[TOOL_CALLS]", "[ARGS]"]
+CALLING = {"hermes": FIRST_MARK, "mistral": FIRST_MARK + 2}
+"""The token with which the calls of a model begin."""
 ASKED: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Weather in Paris?"}]
 UNITS = {"enum": ["celsius", "fahrenheit"]}
 WEATHER: dict[str, Any] = {
@@ -75,7 +78,7 @@ async def client(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Asyn
     paths = Paths(home / "data", home / "config", home / "state")
     store = Store(paths.models)
     for name, template in TEMPLATES.items():
-        gguf = write_tiny_llama(home / f"{name}.gguf", chat_template=template)
+        gguf = write_tiny_llama(home / f"{name}.gguf", chat_template=template, marks=MARKS)
         package_gguf(store, gguf, parse_reference(name))
     runner = LocalRunner.open(paths, Settings(threads=1, context_size=1024))
     endpoint = Endpoint(runner, Settings(), port=0, paths=Paths(home, home, home))
@@ -241,6 +244,76 @@ async def test_the_named_tool_is_called_and_the_stream_helper_assembles_it(
     assert final.choices[0].finish_reason == "tool_calls"
     calls = called(final.choices[0].message.tool_calls)
     assert [name for name, _ in calls] == ["weather"]
+
+
+@pytest.mark.parametrize("model", CALLING)
+async def test_a_call_that_has_begun_is_held_to_its_tool_and_streamed_in_pieces(
+    client: AsyncOpenAI, model: str
+) -> None:
+    calls: dict[int, list[str]] = {}
+    for seed in range(3):
+        chunks = await client.chat.completions.create(
+            model=model,
+            messages=ASKED,
+            tools=TOOLS,
+            parallel_tool_calls=False,
+            max_tokens=300,
+            seed=seed,
+            stream=True,
+            temperature=1.5,
+            # The model cannot but begin a call; all that follows, the grammar makes it write.
+            logit_bias={str(CALLING[model]): 100},
+        )
+        choices = [choice async for chunk in chunks for choice in chunk.choices]
+        parts = [call for choice in choices for call in choice.delta.tool_calls or []]
+        assert choices[-1].finish_reason == "tool_calls"
+        assert {part.index for part in parts} == {0}
+        first, *others = [part.function for part in parts if part.function]
+        assert first.name in PARAMETERS
+        assert first.arguments == ""
+        assert not any(part.name for part in others)
+        pieces = [part.arguments or "" for part in others]
+        Draft202012Validator(PARAMETERS[first.name]).validate(json.loads("".join(pieces)))
+        calls[seed] = pieces
+    assert max(map(len, calls.values())) > 5
+
+
+async def test_a_call_that_is_cut_off_says_so(client: AsyncOpenAI) -> None:
+    answer = await client.chat.completions.create(
+        model="hermes",
+        messages=ASKED,
+        tools=TOOLS,
+        max_tokens=40,
+        seed=1,
+        logit_bias={str(CALLING["hermes"]): 100},
+        extra_body={"parallel_tool_calls": True},
+    )
+    choice = answer.choices[0]
+    assert choice.finish_reason in ("length", "tool_calls")
+    assert not choice.message.content
+    assert choice.message.tool_calls
+
+
+async def test_a_tool_whose_parameters_no_grammar_can_hold_is_called_all_the_same(
+    client: AsyncOpenAI,
+) -> None:
+    strange: ChatCompletionToolParam = {
+        "type": "function",
+        "function": {"name": "strange", "parameters": {"not": {"type": "null"}}},
+    }
+    answer = await client.chat.completions.create(
+        model="hermes",
+        messages=ASKED,
+        tools=[strange],
+        parallel_tool_calls=False,
+        max_tokens=400,
+        seed=3,
+        logit_bias={str(CALLING["hermes"]): 100},
+    )
+    (call,) = answer.choices[0].message.tool_calls or []
+    assert call.type == "function"
+    assert call.function.name == "strange"
+    assert call.function.arguments.startswith("{")
 
 
 async def test_results_of_calls_go_back_to_the_model(client: AsyncOpenAI) -> None:

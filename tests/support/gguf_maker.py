@@ -12,7 +12,7 @@ import argparse
 import collections
 import itertools
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -28,6 +28,8 @@ CHATML = (
 )
 CONTROL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 END_OF_TEXT, _, END_OF_TURN = range(3)
+FIRST_MARK = 1000
+"""The first of a test's own control tokens; tokens from here on are of no other use."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,7 @@ def write_tiny_llama(
     name: str = "random-tiny",
     chat_template: str | None = CHATML,
     extra: Mapping[str, int] | None = None,
+    marks: Sequence[str] = (),
 ) -> Path:
     """Write a llama model of random Q8_0 weights.
 
@@ -67,6 +70,7 @@ def write_tiny_llama(
         name: `general.name`.
         chat_template: Jinja text, or None for a model without one.
         extra: more metadata, such as the ids of special tokens.
+        marks: more control tokens, the first of which is `FIRST_MARK`.
 
     Returns:
         `out`.
@@ -77,7 +81,7 @@ def write_tiny_llama(
         writer.add_chat_template(chat_template)
     for key, value in (extra or {}).items():
         writer.add_uint32(key, value)
-    types = write_vocabulary(writer, shape.vocabulary)
+    types = write_vocabulary(writer, shape.vocabulary, marks)
     _write_tensors(writer, shape, np.random.default_rng(seed), types)
     _finish(writer)
     return out
@@ -199,7 +203,7 @@ def _write_header(writer: GGUFWriter, shape: Shape, name: str) -> None:
     writer.add_file_type(LlamaFileType.MOSTLY_Q8_0)
 
 
-def write_vocabulary(writer: GGUFWriter, size: int) -> list[int]:
+def write_vocabulary(writer: GGUFWriter, size: int, marks: Sequence[str] = ()) -> list[int]:
     merges = _learn_merges(min(size - 256 - len(CONTROL), 600))
     tokens = CONTROL + _byte_alphabet() + list(dict.fromkeys("".join(pair) for pair in merges))
     types = [int(TokenType.CONTROL)] * len(CONTROL)
@@ -207,6 +211,8 @@ def write_vocabulary(writer: GGUFWriter, size: int) -> list[int]:
     while len(tokens) < size:
         tokens.append(f"<pad{len(tokens)}>")
         types.append(int(TokenType.UNUSED))
+    for token, mark in enumerate(marks, FIRST_MARK):
+        tokens[token], types[token] = mark, int(TokenType.CONTROL)
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("gpt-2")
     writer.add_token_list(tokens)

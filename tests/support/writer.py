@@ -64,6 +64,14 @@ class RandomWriter:
         finally:
             constraint.close()
 
+    def follows(self, grammar: str, text: str) -> bool:
+        """Whether a grammar accepts how a text begins."""
+        constraint = Constraint(self.vocabulary, grammar, keep=frozenset())
+        try:
+            return constraint.follow(text)
+        finally:
+            constraint.close()
+
     def _allowed(self, constraint: Constraint) -> list[int]:
         """Tokens of which the grammar has nothing against; some may be no UTF-8."""
         self._candidates.fill(self._even)

@@ -144,6 +144,18 @@ class Constraint:
             return False
         return self._vocabulary.ends(token) or self._is_text(token)
 
+    def follow(self, text: str) -> bool:
+        """Go on with a text that has been written already.
+
+        Returns:
+            Whether the grammar allows it; if not, the constraint is of no use any more.
+        """
+        for token in self._vocabulary.spelling(text) or [-1]:
+            if token < 0 or not self.allows(token):
+                return False
+            self.accept(token)
+        return True
+
     def mask(self, candidates: Candidates) -> None:
         """Take out what is not allowed; what is left may still be no UTF-8."""
         candidates.apply(self._ban)

@@ -166,6 +166,25 @@ class Vocabulary:
                 return found
             room = -count
 
+    def spelling(self, text: str) -> list[int] | None:
+        """Tokens whose texts together are exactly this one; None when there are none.
+
+        Some tokenizers put a blank in front of a text that begins like a word: behind a line feed
+        there is no room for one.
+        """
+        raw = text.encode("utf-8", "replace")
+        for before in ("", "\n"):
+            left, found = raw, list[int]()
+            for token in reversed(self.encode(before + text)):
+                piece = self.text(token)
+                if not left or not left.endswith(piece):
+                    break
+                left = left.removesuffix(piece)
+                found.insert(0, token)
+            if not left:
+                return found
+        return None
+
     def separated(self, text: str) -> list[int]:
         """A text as the second one of a pair: after a separator, with its own end."""
         sep = int(llama.llama_vocab_sep(self._handle))

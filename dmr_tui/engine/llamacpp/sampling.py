@@ -63,6 +63,10 @@ class Sampler:
             self.accept(token)
         return token
 
+    def constrain(self, constraint: Constraint, candidates: Candidates) -> None:
+        """Hold the rest of the answer to something; see `__init__`."""
+        self._constraint, self._candidates = constraint, candidates
+
     def allows(self, token: int) -> bool:
         """Whether the answer may go on with a token that was not drawn."""
         return self._constraint is None or self._constraint.allows(token)

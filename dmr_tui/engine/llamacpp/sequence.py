@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from time import perf_counter
 
 import msgspec
@@ -74,6 +74,7 @@ class Sequence:
         thoughts: Thoughts | None = None,
         likelihoods: Likelihoods | None = None,
         tally: Tally | None = None,
+        hold_call: Callable[[str, Sampler], bool] | None = None,
     ) -> None:
         """Begin.
 
@@ -87,6 +88,8 @@ class Sequence:
             thoughts: when and how they are made to end.
             likelihoods: measures each token; from now on this object's to close.
             tally: told how long the first token took.
+            hold_call: holds the rest of the answer to the form of tool calls, the first of which
+                begins with a text; tells whether that was possible.
         """
         self.request = request
         self.tokens = list(prompt)
@@ -106,6 +109,7 @@ class Sequence:
         """Control tokens whose spelling belongs to the text."""
         self._thoughts = thoughts or Thoughts(None, [])
         self._likelihoods = likelihoods
+        self._hold_call = hold_call
         self._measured: list[TokenLogprobs] = []
         """Of tokens whose text has not been given yet."""
         self._tally = tally or Tally()
@@ -179,7 +183,12 @@ class Sequence:
         """Events for the text of the token that was drawn last."""
         if self._text.thinking:
             self._thoughts.spend()
-        return self._measure(self._text.feed(piece))
+        events = self._text.feed(piece)
+        if self._hold_call is not None:
+            opened = self._text.opened
+            if opened is not None:
+                self._text.hold(self._hold_call(opened, self._sampler))
+        return self._measure(events)
 
     @property
     def finish_reason(self) -> FinishReason | None:

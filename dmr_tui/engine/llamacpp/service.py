@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from queue import Empty
 from time import monotonic
@@ -32,10 +32,11 @@ from dmr_tui.engine.protocol import (
 )
 from dmr_tui.engine.questions import Props
 from dmr_tui.engine.text.answer import AnswerText
-from dmr_tui.errors import BusyError, DmrError, EngineError
+from dmr_tui.errors import BusyError, DmrError, EngineError, InvalidRequestError
 
 if TYPE_CHECKING:
     from dmr_tui.engine.llamacpp.prompt import PromptBuilder
+    from dmr_tui.engine.text.plan import AnswerPlan
 
 _HEARTBEAT = 5.0
 """Seconds after which a pass that gave nothing is told, too: the parent counts the silence."""
@@ -165,7 +166,25 @@ class Service:
             if request.logprobs is None
             else Likelihoods(self._context, self._candidates, request.logprobs),
             tally=self._batcher.tally,
+            hold_call=None if plan.call_grammar is None else partial(self._hold_call, plan, marks),
         )
+
+    def _hold_call(
+        self, plan: AnswerPlan, marks: frozenset[int], opened: str, sampler: Sampler
+    ) -> bool:
+        """Hold an answer to its tool calls; what cannot be held stays as it is."""
+        grammar = None if plan.call_grammar is None else plan.call_grammar()
+        if grammar is None:
+            return False
+        try:
+            constraint = Constraint(self._vocabulary, grammar, keep=marks)
+        except InvalidRequestError:
+            return False
+        if not constraint.follow(opened):
+            constraint.close()
+            return False
+        sampler.constrain(constraint, self._candidates)
+        return True
 
     @cached_property
     def _clerk(self) -> Clerk:

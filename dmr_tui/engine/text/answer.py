@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from dmr_tui.engine.request import Delta, Event, ReasoningDelta, ToolCallDelta
-from dmr_tui.engine.text.pieces import Call, Piece, Text, Thought
+from dmr_tui.engine.text.pieces import Call, More, Piece, Text, Thought
 from dmr_tui.engine.text.reasoning import ReasoningSplitter
 from dmr_tui.engine.text.stream import TextStream
 from dmr_tui.engine.text.tools.parser import ToolParser
@@ -26,6 +26,15 @@ class Reader(Protocol):
         """Whether what comes next is a thought, as far as is known."""
         ...
 
+    @property
+    def opened(self) -> str | None:
+        """A tool call that has begun and is not held to its form, from its marker on."""
+        ...
+
+    def hold(self, sure: bool) -> None:
+        """Note whether what has been `opened` is held to its form, now and to the answer's end."""
+        ...
+
     def feed(self, text: str) -> list[Piece]:
         """Take more text; gives what is now certain."""
         ...
@@ -39,6 +48,10 @@ class PlainReader:
     """Text is text."""
 
     thinking = False
+    opened = None
+
+    def hold(self, sure: bool) -> None:
+        """See `Reader.hold`."""
 
     def feed(self, text: str) -> list[Piece]:
         """See `Reader.feed`."""
@@ -60,6 +73,17 @@ class MarkedReader:
     def thinking(self) -> bool:
         """See `Reader.thinking`."""
         return self._splitter.thinking
+
+    @property
+    def opened(self) -> str | None:
+        """See `Reader.opened`."""
+        begun = None if self._tools is None else self._tools.opened
+        return None if begun is None else begun + self._splitter.undecided
+
+    def hold(self, sure: bool) -> None:
+        """See `Reader.hold`."""
+        if self._tools is not None:
+            self._tools.hold(sure)
 
     def feed(self, text: str) -> list[Piece]:
         """See `Reader.feed`."""
@@ -93,6 +117,8 @@ class AnswerText:
         self._stream = TextStream(stops)
         self._reader = reader
         self._calls = 0
+        self._broken = False
+        """The last call lacks its end."""
         self._silent = 0
         """Tokens whose text has not been given yet."""
 
@@ -113,8 +139,21 @@ class AnswerText:
 
     @property
     def called(self) -> bool:
-        """There was a tool call."""
-        return self._calls > 0
+        """There was a tool call, and the last one is whole."""
+        return self._calls > 0 and not self._broken
+
+    @property
+    def opened(self) -> str | None:
+        """A tool call that has begun and is not held to its form, from its marker on.
+
+        None also while the last character is not whole.
+        """
+        begun = self._reader.opened
+        return begun + self._stream.undecided if begun is not None and self._stream.whole else None
+
+    def hold(self, sure: bool) -> None:
+        """Note whether what has been `opened` is held to its form, now and to the answer's end."""
+        self._reader.hold(sure)
 
     def feed(self, piece: bytes) -> list[Event]:
         """Take the bytes of one token."""
@@ -134,11 +173,15 @@ class AnswerText:
                     events.append(Delta(text, self._spoken()))
                 case Thought(text):
                     events.append(ReasoningDelta(text, self._spoken()))
-                case Call(name, arguments):
+                case Call(name, arguments, whole):
                     events.append(ToolCallDelta(self._calls, _new_id(), name))
                     events.append(ToolCallDelta(self._calls, arguments=arguments))
                     self._calls += 1
-                    self._silent = 0
+                    self._broken, self._silent = not whole, 0
+                case More(arguments, last):
+                    if arguments:
+                        events.append(ToolCallDelta(self._calls - 1, arguments=arguments))
+                    self._broken, self._silent = not last, 0
         return events
 
     def _spoken(self) -> int:

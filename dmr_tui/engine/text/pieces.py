@@ -22,10 +22,21 @@ class Thought:
 
 @dataclass(frozen=True)
 class Call:
-    """A tool to be called; `arguments` is the text of a JSON object."""
+    """A tool to be called; `arguments` is the text of a JSON object, or how that begins."""
 
     name: str
     arguments: str
+    whole: bool = True
+    """Nothing is missing; else `More` follows."""
 
 
-Piece: TypeAlias = Text | Thought | Call
+@dataclass(frozen=True)
+class More:
+    """How the arguments of the last call go on."""
+
+    arguments: str
+    last: bool = False
+    """With this they are whole."""
+
+
+Piece: TypeAlias = Text | Thought | Call | More

@@ -40,8 +40,8 @@ from dmr_tui.engine.text.reasoning import (
     find_markers,
 )
 from dmr_tui.engine.text.tools import generic, harmony
-from dmr_tui.engine.text.tools.families import Form, find_format, is_harmony, knows_tools
-from dmr_tui.engine.text.tools.forced import forced_calls, forced_format, parameters
+from dmr_tui.engine.text.tools.families import GENERIC, Form, find_format, is_harmony, knows_tools
+from dmr_tui.engine.text.tools.forced import CallGrammar, forced_format, parameters
 from dmr_tui.engine.text.tools.parser import ToolParser
 
 
@@ -51,7 +51,8 @@ class AnswerPlan:
 
     Attributes:
         reader: makes what splits one answer into its pieces.
-        grammar: that it is held to, in GBNF.
+        grammar: that all of it is held to, in GBNF.
+        call_grammar: makes the one that it is held to from its first tool call on, if there is one.
         marks: texts of control tokens that belong to it.
         closing: text that ends the model's thoughts.
         budget: tokens of thoughts after which that is written; None: any number.
@@ -59,6 +60,7 @@ class AnswerPlan:
 
     reader: Callable[[], Reader]
     grammar: str | None = None
+    call_grammar: Callable[[], str | None] | None = None
     marks: tuple[str, ...] = ()
     closing: str = ""
     budget: int | None = None
@@ -134,7 +136,7 @@ def plan_chat(request: ChatRequest, template: str, prompt: str) -> AnswerPlan:
     made = plan(request, template, prompt)
     if isinstance(request.format, GrammarAnswer):
         check_grammar(request.format.grammar)
-        return replace(made, grammar=request.format.grammar)
+        return replace(made, grammar=request.format.grammar, call_grammar=None)
     return made
 
 
@@ -154,7 +156,7 @@ def _plan_marked(request: ChatRequest, template: str, prompt: str) -> AnswerPlan
     grammar = Grammar()
     body = None
     if held_to_form(request):
-        form = forced_format(form)
+        form = forced_format(form, tools)
         body = _forced(request, form, template, grammar)
     markers = find_markers(template)
     # A person's own grammar says what the whole answer is, thoughts included.
@@ -162,22 +164,31 @@ def _plan_marked(request: ChatRequest, template: str, prompt: str) -> AnswerPlan
     if body is not None:
         body = chain(_thoughts(request, markers, template, prompt, grammar), body)
 
+    sure = body is not None and not isinstance(request.format, GrammarAnswer)
+
     def reader() -> Reader:
-        parser = ToolParser(form, schemas) if tools else None
+        parser = ToolParser(form, schemas, sure=sure) if tools else None
         return MarkedReader(ReasoningSplitter(markers, inside=inside), parser)
+
+    def call_grammar() -> str | None:
+        rules = Grammar()
+        calls = CallGrammar(form, template, rules, strict=False)
+        parallel = request.parallel_tool_calls
+        return rules.text(calls.calls(tools, parallel=parallel, opened=True))
 
     return AnswerPlan(
         reader,
         None if body is None else write(grammar, body, param=_param(request)),
+        call_grammar if tools and body is None else None,
         (*markers.all(), *(form.marks if tools else ())),
         f"{markers.closing}\n\n",
         request.reasoning.budget,
     )
 
 
-def _plan_harmony(request: ChatRequest, _template: str, _prompt: str) -> AnswerPlan:
+def _plan_harmony(request: ChatRequest, template: str, _prompt: str) -> AnswerPlan:
     tools = offered(request)
-    text = None
+    text: str | None = None
     if held_to_form(request):
         grammar = Grammar()
         thoughts = chain(
@@ -187,7 +198,7 @@ def _plan_harmony(request: ChatRequest, _template: str, _prompt: str) -> AnswerP
         )
         options = [
             chain(
-                f"{harmony.CHANNEL}commentary to=functions.{tool.function.name} "
+                f"{harmony.CHANNEL}commentary {harmony.RECIPIENT}{tool.function.name} "
                 f"{harmony.CONSTRAIN}json{harmony.MESSAGE}",
                 satisfying(parameters(tool), grammar, param="tools"),
             )
@@ -199,8 +210,21 @@ def _plan_harmony(request: ChatRequest, _template: str, _prompt: str) -> AnswerP
         text = write(grammar, chain(optional(thoughts), choice(*options)), param=_param(request))
     names = frozenset(tool.function.name for tool in tools)
     closing = f"{harmony.END}{harmony.START}assistant{harmony.CHANNEL}final{harmony.MESSAGE}"
-    reader = partial(harmony.HarmonyParser, names)
-    return AnswerPlan(reader, text, harmony.MARKS, closing, request.reasoning.budget)
+    sure = text is not None and not isinstance(request.format, GrammarAnswer)
+
+    def call_grammar() -> str | None:
+        rules = Grammar()
+        calls = CallGrammar(GENERIC, template, rules, strict=False)
+        return rules.text(calls.harmony(tools))
+
+    return AnswerPlan(
+        partial(harmony.HarmonyParser, names, sure=sure),
+        text,
+        call_grammar if tools and text is None else None,
+        harmony.MARKS,
+        closing,
+        request.reasoning.budget,
+    )
 
 
 def must_call(request: ChatRequest) -> bool:
@@ -221,7 +245,8 @@ def _forced(request: ChatRequest, form: Form, template: str, grammar: Grammar) -
     tools = offered(request)
     if tools:
         parallel = request.parallel_tool_calls
-        options.append(forced_calls(form, template, tools, grammar, parallel=parallel))
+        calls = CallGrammar(form, template, grammar, strict=True)
+        options.append(calls.calls(tools, parallel=parallel))
     return choice(*options)
 
 

@@ -88,6 +88,11 @@ class ReasoningSplitter:
         begun = self._place is _Place.BEGINNING and self._inside
         return begun or self._place is _Place.THOUGHTS
 
+    @property
+    def undecided(self) -> str:
+        """The end of the text so far, which may become a marker."""
+        return self._held
+
     def feed(self, text: str) -> list[Piece]:
         """Take more text; gives what is now certain."""
         self._held += text

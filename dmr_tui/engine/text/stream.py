@@ -26,6 +26,11 @@ class TextStream:
         """The bytes so far end with the end of a character."""
         return not self._decoder.getstate()[0]
 
+    @property
+    def undecided(self) -> str:
+        """The end of the text so far, which may become a stop string."""
+        return self._held
+
     def feed(self, data: bytes) -> str:
         """Take the bytes of one token; gives the text that is now certain."""
         return self._take(self._decoder.decode(data))

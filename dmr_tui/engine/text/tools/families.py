@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 from dmr_tui.engine.text.tools.gemma import EscapedCalls, PythonCalls
 from dmr_tui.engine.text.tools.json_calls import JSONCalls, NamedCalls
+from dmr_tui.engine.text.tools.llama import LlamaCalls
 from dmr_tui.engine.text.tools.markup import MarkupCalls
 from dmr_tui.engine.text.tools.mistral import MistralCalls
 
@@ -17,7 +18,6 @@ _NAME = r"\s*([\w.:-]+)\s*"
 
 _BARE = ("{", "[", "```json\n{", "```json\n[")
 GENERIC = JSONCalls(_BARE, first_only=_BARE)
-LLAMA = JSONCalls(("<|python_tag|>", "{"), first_only=("{",))
 PHI = JSONCalls(("<|tool_call|>",), "<|/tool_call|>")
 FUNCTOOLS = JSONCalls(("functools",))
 COMMAND = JSONCalls(("<|START_ACTION|>",), "<|END_ACTION|>")
@@ -39,7 +39,9 @@ KIMI = NamedCalls(
 )
 GEMMA_4 = EscapedCalls("<|tool_call>", "<tool_call|>", '<|"|>', ("<|tool_response>",))
 
-Form: TypeAlias = JSONCalls | NamedCalls | MarkupCalls | PythonCalls | EscapedCalls | MistralCalls
+Form: TypeAlias = (
+    JSONCalls | NamedCalls | MarkupCalls | PythonCalls | EscapedCalls | MistralCalls | LlamaCalls
+)
 
 _BY_MARK: tuple[tuple[str, Form], ...] = (
     ("<｜tool▁call", DEEPSEEK),
@@ -52,8 +54,8 @@ _BY_MARK: tuple[tuple[str, Form], ...] = (
     ("<|tool_call|>", PHI),
     ("<|START_ACTION|>", COMMAND),
     ("functools[", FUNCTOOLS),
-    ("<|python_tag|>", LLAMA),
-    ("ipython", LLAMA),
+    ("<|python_tag|>", LlamaCalls()),
+    ("ipython", LlamaCalls()),
     ("tool_code", PythonCalls()),
 )
 """Formats by what a template contains, the surest sign first."""
@@ -82,5 +84,7 @@ def find_format(template: str, schemas: Mapping[str, Any]) -> Form:
         return GENERIC
     for mark, form in _BY_MARK:
         if mark in template:
-            return MarkupCalls(schemas) if isinstance(form, MarkupCalls) else form
+            if isinstance(form, MarkupCalls):
+                return MarkupCalls(schemas)
+            return LlamaCalls(frozenset(schemas)) if isinstance(form, LlamaCalls) else form
     return GENERIC

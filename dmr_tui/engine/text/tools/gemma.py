@@ -31,6 +31,10 @@ class PythonCalls:
     noise: tuple[str, ...] = ()
     marks: tuple[str, ...] = ()
 
+    def begun(self, text: str) -> list[Call]:
+        """See `ToolFormat.begun`: Python is told when it is whole."""
+        return []
+
     def read(self, text: str, *, final: bool) -> Reading | None:
         """See `ToolFormat.read`."""
         begin = len(self.openers[0])
@@ -92,6 +96,13 @@ class EscapedCalls:
         """See `ToolFormat.marks`."""
         return (self.opener, self.closer, self.quote, *self.noise)
 
+    def begun(self, text: str) -> list[Call]:
+        """See `ToolFormat.begun`: argument by argument."""
+        end = text.find(self.closer)
+        body = text[len(self.opener) : end if end >= 0 else len(text)]
+        call = _Notation(body.strip() if end >= 0 else body, self.quote).begun()
+        return [] if call is None else [call]
+
     def read(self, text: str, *, final: bool) -> Reading | None:
         """See `ToolFormat.read`."""
         begin = len(self.opener)
@@ -113,19 +124,36 @@ class _Notation:
         self._text = text
         self._quote = quote
         self._at = 0
+        self._name = ""
+        self._arguments: dict[str, Any] | None = None
+        """As far as they have been read; None: they have not begun."""
 
     def call(self) -> Call:
         """The whole text as a call."""
-        self._expect("call:")
-        name = self._until("{")
-        arguments = self._members()
+        call = self._read()
         if self._text[self._at :].strip():
             raise ValueError("more than a call")
-        return Call(name.strip(), json.dumps(arguments, ensure_ascii=False))
+        return call
 
-    def _members(self) -> dict[str, Any]:
+    def begun(self) -> Call | None:
+        """The call that a text begins with, without the argument that it may break off in."""
+        try:
+            return self._read()
+        except (ValueError, RecursionError):
+            if self._arguments is None:
+                return None
+            so_far = json.dumps(self._arguments, ensure_ascii=False)[:-1]
+            return Call(self._name, so_far, whole=False)
+
+    def _read(self) -> Call:
+        self._expect("call:")
+        self._name = self._until("{").strip()
+        self._arguments = {}
+        arguments = self._members(self._arguments)
+        return Call(self._name, json.dumps(arguments, ensure_ascii=False))
+
+    def _members(self, found: dict[str, Any]) -> dict[str, Any]:
         self._expect("{")
-        found: dict[str, Any] = {}
         while not self._take("}"):
             if found:
                 self._expect(",")
@@ -139,11 +167,11 @@ class _Notation:
             return self._quoted()
         self._space()
         if self._text.startswith("{", self._at):
-            return self._members()
+            return self._members({})
         if self._take("["):
             return self._items()
         ends = [self._text.find(sign, self._at) for sign in ",}]"]
-        end = min((at for at in ends if at >= 0), default=len(self._text))
+        end = min(at for at in ends if at >= 0)
         raw, self._at = self._text[self._at : end].strip(), end
         return json.loads(raw)
 

@@ -11,11 +11,12 @@ from __future__ import annotations
 import re
 
 from dmr_tui.engine.text.partial import first_marker, growing
-from dmr_tui.engine.text.pieces import Call, Piece, Text, Thought
-from dmr_tui.engine.text.tools.reading import parse_json
+from dmr_tui.engine.text.pieces import Call, More, Piece, Text, Thought
+from dmr_tui.engine.text.tools.reading import json_end, parse_json, skip_space
 
 START, CHANNEL, MESSAGE, CONSTRAIN = "<|start|>", "<|channel|>", "<|message|>", "<|constrain|>"
 END, CALL, RETURN = "<|end|>", "<|call|>", "<|return|>"
+RECIPIENT = "to=functions."
 MARKS = (START, CHANNEL, MESSAGE, CONSTRAIN, END, CALL, RETURN)
 
 _ENDS = (END, CALL, RETURN, START)
@@ -27,9 +28,19 @@ _BEGINNINGS = (CHANNEL, START, MESSAGE, "to=")
 class HarmonyParser:
     """Parses one answer, which begins in the header of a message. How it is cut is no matter."""
 
-    def __init__(self, names: frozenset[str]) -> None:
-        """Begin; `names` are those of the tools that were offered."""
+    def __init__(self, names: frozenset[str], *, sure: bool = False) -> None:
+        """Begin.
+
+        Args:
+            names: of the tools that were offered.
+            sure: all that the model writes is held to the format.
+        """
         self._names = names
+        self._sure = sure
+        self._asked = False
+        """It was tried to hold the present call to the format."""
+        self._given: Call | None = None
+        """What has been given of the present call."""
         self._held = ""
         self._in_header = True
         self._header = ""
@@ -40,6 +51,19 @@ class HarmonyParser:
     def thinking(self) -> bool:
         """Whether the text that comes next is a thought, as far as is known."""
         return not self._in_header and self._channel == "analysis" and self._tool is None
+
+    @property
+    def opened(self) -> str | None:
+        """A call that has begun and is not held to the format, from `RECIPIENT` on."""
+        if self._sure or self._asked:
+            return None
+        written = self._held if self._in_header else f"{self._header}{MESSAGE}{self._held}"
+        begin = written.find(RECIPIENT)
+        return None if begin < 0 else written[begin:]
+
+    def hold(self, sure: bool) -> None:
+        """Note whether what has been `opened` is held to the format, to the answer's end."""
+        self._sure, self._asked = sure, True
 
     def feed(self, text: str) -> list[Piece]:
         """Take more text; gives what is now certain."""
@@ -92,7 +116,7 @@ class HarmonyParser:
     def _read_body(self, *, final: bool) -> list[Piece]:
         found = first_marker(self._held, _ENDS)
         if found is None and self._tool is not None and not final:
-            return []
+            return self._begun(self._tool) if self._sure else []
         if found is None:
             keep = 0 if final else growing(self._held, _ENDS)
             cut = len(self._held) - keep
@@ -105,10 +129,27 @@ class HarmonyParser:
         self._in_header = ended
         return pieces
 
+    def _begun(self, tool: str) -> list[Piece]:
+        """What is new of a call whose message has not ended."""
+        begin = skip_space(self._held, 0)
+        if not self._held.startswith("{", begin):
+            return []
+        end = json_end(self._held, begin)
+        return self._tell(Call(tool, self._held[begin:end], whole=end is not None))
+
+    def _tell(self, call: Call) -> list[Piece]:
+        before, self._given = self._given, call
+        if before is None:
+            return [call]
+        more = call.arguments.removeprefix(before.arguments)
+        return [More(more, last=call.whole)] if call != before else []
+
     def _piece(self, text: str) -> list[Piece]:
         tool = self._tool
         if tool is not None and isinstance(parse_json(text), dict):
-            return [Call(tool, text.strip())]
-        if not text:
+            pieces = self._tell(Call(tool, text.strip()))
+            self._given, self._asked = None, False
+            return pieces
+        if not text or self._given is not None:
             return []
         return [Thought(text)] if self._channel == "analysis" else [Text(text)]

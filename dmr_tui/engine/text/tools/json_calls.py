@@ -6,7 +6,14 @@ import re
 from dataclasses import dataclass
 
 from dmr_tui.engine.text.pieces import Call
-from dmr_tui.engine.text.tools.reading import Reading, json_end, parse_json, skip_space, to_call
+from dmr_tui.engine.text.tools.reading import (
+    Reading,
+    begun_call,
+    json_end,
+    parse_json,
+    skip_space,
+    to_call,
+)
 
 _SEPARATORS = ",;"
 _FENCE = "```"
@@ -29,13 +36,37 @@ class JSONCalls:
         """See `ToolFormat.marks`."""
         return tuple(mark for mark in (*self.openers, self.closer, *self.noise) if mark)
 
+    def begun(self, text: str) -> list[Call]:
+        """See `ToolFormat.begun`."""
+        return begun_values(text, self._begin(opener_of(text, self.openers)))
+
     def read(self, text: str, *, final: bool) -> Reading | None:
         """See `ToolFormat.read`."""
         opener = opener_of(text, self.openers)
-        # Openers without a marker of their own end with what the value begins with.
-        begin = len(opener) - (opener in self.first_only)
         closer = _FENCE if opener.startswith(_FENCE) else self.closer
-        return read_values(text, begin, closer, final=final)
+        return read_values(text, self._begin(opener), closer, final=final)
+
+    def _begin(self, opener: str) -> int:
+        """Where the values begin: an opener without a marker of its own is part of the first."""
+        return len(opener) - (opener in self.first_only)
+
+
+def begun_values(text: str, begin: int) -> list[Call]:
+    """The calls in the JSON values from an index on, the last one as far as it has come."""
+    calls: list[Call] = []
+    at = skip_space(text, begin)
+    at = skip_space(text, at + (text[at : at + 1] == "["))
+    while text[at : at + 1] == "{":
+        call = begun_call(text, at)
+        if call is None:
+            break
+        calls.append(call)
+        end = json_end(text, at)
+        if end is None or end < 0:
+            break
+        at = skip_space(text, end)
+        at = skip_space(text, at + (text[at : at + 1] in tuple(_SEPARATORS)))
+    return calls
 
 
 def read_values(text: str, begin: int, closer: str, *, final: bool) -> Reading | None:
@@ -70,11 +101,27 @@ def read_values(text: str, begin: int, closer: str, *, final: bool) -> Reading |
 
 
 def _calls(text: str) -> list[Call]:
-    value = parse_json(text)
-    values = value if isinstance(value, list) else [value]
-    calls = [to_call(each) for each in values]
+    """The calls that a JSON value consists of; none when there is anything else in it."""
+    if parse_json(text) is None:
+        return []
+    calls = [to_call(each) for each in _objects(text)]
     known = [call for call in calls if call is not None]
     return known if len(known) == len(calls) else []
+
+
+def _objects(text: str) -> list[str]:
+    """The texts of the objects in a list, or of the one object."""
+    if not text.startswith("["):
+        return [text]
+    found, at = [], skip_space(text, 1)
+    while text[at] != "]":
+        end = json_end(text, at) if text[at] == "{" else None
+        if end is None:
+            return [""]
+        found.append(text[at:end])
+        at = skip_space(text, end)
+        at = skip_space(text, at + (text[at] == ","))
+    return found
 
 
 @dataclass(frozen=True)
@@ -93,6 +140,16 @@ class NamedCalls:
     def marks(self) -> tuple[str, ...]:
         """See `ToolFormat.marks`."""
         return (*self.openers, *self.closers, *self.noise)
+
+    def begun(self, text: str) -> list[Call]:
+        """See `ToolFormat.begun`."""
+        begin = len(opener_of(text, self.openers))
+        at = text.find("{", begin, begin + _HEADER)
+        header = None if at < 0 else self.header.fullmatch(text, begin, at)
+        if header is None:
+            return []
+        end = json_end(text, at)
+        return [Call(header[1], text[at:end], end is not None)]
 
     def read(self, text: str, *, final: bool) -> Reading | None:
         """See `ToolFormat.read`."""

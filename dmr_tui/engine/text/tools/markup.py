@@ -13,8 +13,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from dmr_tui.engine.text.partial import growing
 from dmr_tui.engine.text.pieces import Call
-from dmr_tui.engine.text.tools.json_calls import read_values
+from dmr_tui.engine.text.tools.json_calls import begun_values, read_values
 from dmr_tui.engine.text.tools.reading import Reading, json_end, parse_json, skip_space
 
 _OPEN, _CLOSE = "<tool_call>", "</tool_call>"
@@ -27,7 +28,11 @@ _NAME = 128
 
 
 class _More(Exception):
-    """The text ends too early."""
+    """The text ends too early; `begun` is the call as far as it has come, if it has."""
+
+    def __init__(self, begun: Call | None = None) -> None:
+        super().__init__()
+        self.begun = begun
 
 
 class _Wrong(Exception):
@@ -44,6 +49,19 @@ class MarkupCalls:
     first_only: tuple[str, ...] = ()
     noise: tuple[str, ...] = ()
     marks: tuple[str, ...] = (_OPEN, _CLOSE)
+
+    def begun(self, text: str) -> list[Call]:
+        """See `ToolFormat.begun`."""
+        outer = text.startswith(_OPEN)
+        at = skip_space(text, len(_OPEN) if outer else 0)
+        if outer and text[at : at + 1] in ("{", "["):
+            return begun_values(text, at)
+        try:
+            return [] if at >= len(text) else [self._call(text, at)[0]]
+        except _More as more:
+            return [] if more.begun is None else [more.begun]
+        except _Wrong:
+            return []
 
     def read(self, text: str, *, final: bool) -> Reading | None:
         """See `ToolFormat.read`."""
@@ -80,7 +98,7 @@ class MarkupCalls:
     def _json_arguments(self, text: str, name: str, at: int) -> tuple[Call, int]:
         end = json_end(text, at)
         if end is None:
-            raise _More
+            raise _More(Call(name, text[at:], whole=False))
         if end < 0 or parse_json(text[at:end]) is None:
             raise _Wrong
         after = skip_space(text, end)
@@ -94,36 +112,65 @@ class MarkupCalls:
         """Arguments as tags: up to `close`, or to what is no such tag."""
         opening, value_opening, value_closing = tags
         arguments: dict[str, Any] = {}
-        while True:
-            at = skip_space(text, at)
-            if close and _starts(text, at, close):
-                return _to_call(name, arguments), at + len(close)
-            if not close and _starts(text, at, _CLOSE):
-                return _to_call(name, arguments), at
-            if not _starts(text, at, opening):
-                raise _Wrong
-            key_end = _find(text, _KEY_END if value_opening else ">", at, _NAME)
-            key = text[at + len(opening) : key_end].strip()
-            at = key_end + len(_KEY_END if value_opening else ">")
-            if value_opening:
-                at = skip_space(text, at)
-                if not _starts(text, at, value_opening):
+        pending = ""
+        try:
+            while True:
+                at, pending = skip_space(text, at), ""
+                if close and _starts(text, at, close):
+                    return _to_call(name, arguments), at + len(close)
+                if not close and _starts(text, at, _CLOSE):
+                    return _to_call(name, arguments), at
+                if not _starts(text, at, opening):
                     raise _Wrong
-                at += len(value_opening)
-            end = _find(text, value_closing, at)
-            arguments[key] = self._value(name, key, text[at:end])
-            at = end + len(value_closing)
+                key_end = _find(text, _KEY_END if value_opening else ">", at, _NAME)
+                key = text[at + len(opening) : key_end].strip()
+                at = key_end + len(_KEY_END if value_opening else ">")
+                if value_opening:
+                    at = skip_space(text, at)
+                    if not _starts(text, at, value_opening):
+                        raise _Wrong
+                    at += len(value_opening)
+                pending = self._member(name, key, text[at:], value_closing, arguments)
+                end = _find(text, value_closing, at)
+                arguments[key] = self._value(name, key, text[at:end])
+                at = end + len(value_closing)
+        except _More as more:
+            so_far = json.dumps(arguments, ensure_ascii=False)[:-1] + pending
+            raise _More(Call(name, so_far, whole=False)) from more
+
+    def _member(
+        self, name: str, key: str, text: str, closing: str, before: Mapping[str, Any]
+    ) -> str:
+        """An argument whose value has not ended, as JSON without its end; nothing but text grows.
+
+        Args:
+            name: of the tool.
+            key: of the argument.
+            text: all that is known of the value.
+            closing: the tag that will end it.
+            before: the arguments in front of it.
+        """
+        if not self._is_text(name, key):
+            return ""
+        text = text.removeprefix("\n")
+        certain = text[: len(text) - growing(text, [closing, f"\n{closing}"])]
+        opening = f"{', ' if before else ''}{json.dumps(key, ensure_ascii=False)}: "
+        return opening + json.dumps(certain, ensure_ascii=False)[:-1]
 
     def _value(self, name: str, key: str, text: str) -> Any:
         text = text.removeprefix("\n").removesuffix("\n")
+        if self._is_text(name, key):
+            return text
+        value = parse_json(text.strip())
+        return text if value is None and text.strip() != "null" else value
+
+    def _is_text(self, name: str, key: str) -> bool:
+        """Whether an argument is text, and not JSON, by its tool's schema."""
         schema = self.schemas.get(name) or {}
         properties = schema.get("properties") if isinstance(schema, dict) else None
         known = properties.get(key) if isinstance(properties, dict) else None
         kind = known.get("type") if isinstance(known, dict) else None
-        if kind == "string" or (kind is None and known is not None and "enum" in known):
-            return text
-        value = parse_json(text.strip())
-        return text if value is None and text.strip() != "null" else value
+        return kind == "string" or (kind is None and known is not None and "enum" in known)
 
     def _outer_end(self, text: str, at: int, *, final: bool) -> int:
         after = skip_space(text, at)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from dmr_tui.engine.text.pieces import Call
 from dmr_tui.engine.text.tools.json_calls import JSONCalls, NamedCalls
 from dmr_tui.engine.text.tools.reading import Reading, skip_space
 
@@ -27,9 +28,17 @@ class MistralCalls:
     noise: tuple[str, ...] = ()
     marks: tuple[str, ...] = (_OPEN, "[ARGS]", "[CALL_ID]")
 
+    def begun(self, text: str) -> list[Call]:
+        """See `ToolFormat.begun`."""
+        return _form_of(text).begun(text)
+
     def read(self, text: str, *, final: bool) -> Reading | None:
         """See `ToolFormat.read`."""
-        at = skip_space(text, len(_OPEN))
-        if at == len(text) and not final:
+        if not final and skip_space(text, len(_OPEN)) == len(text):
             return None
-        return (_LIST if text[at : at + 1] in ("[", "{") else _NAMED).read(text, final=final)
+        return _form_of(text).read(text, final=final)
+
+
+def _form_of(text: str) -> JSONCalls | NamedCalls:
+    at = skip_space(text, len(_OPEN))
+    return _LIST if text[at : at + 1] in ("[", "{") else _NAMED

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from dmr_tui.engine.text.partial import first_marker, growing
-from dmr_tui.engine.text.pieces import Piece, Text
+from dmr_tui.engine.text.pieces import Call, More, Piece, Text
 from dmr_tui.engine.text.tools.reading import Reading, ToolFormat
 
 _SEPARATORS = " \t\r\n,;"
@@ -15,17 +15,24 @@ _SEPARATORS = " \t\r\n,;"
 class ToolParser:
     """Parses one answer. How the text is cut makes no difference.
 
-    A call is given when it is complete; what is none, or calls a tool that was not offered, comes
-    back as the text that it is. White space next to calls is dropped.
+    A call is given when it is complete, or while it is written, if the model is held to its form;
+    what is none, or calls a tool that was not offered, comes back as the text that it is. White
+    space next to calls is dropped.
     """
 
-    def __init__(self, form: ToolFormat, names: Collection[str]) -> None:
+    def __init__(self, form: ToolFormat, names: Collection[str], *, sure: bool = False) -> None:
         """Begin.
 
         Args:
             form: the model's.
             names: of the tools that were offered.
+            sure: all that the model writes is held to the form.
         """
+        self._sure = sure
+        self._asked = False
+        """It was tried to hold what is being read to the form."""
+        self._given: list[Call] = []
+        """Of what is being read, the calls that have been given, as far as they had come."""
         self._form = form
         self._names = frozenset(names)
         self._held = ""
@@ -37,6 +44,21 @@ class ToolParser:
         """Nothing but white space and calls has come."""
         self._called = False
         """The last that came was a call."""
+
+    @property
+    def opened(self) -> str | None:
+        """A call that has begun and is not held to its form, from its opener on."""
+        if not self._reading or self._sure or self._asked:
+            return None
+        if self._held.startswith(self._form.first_only or "\0"):
+            # It may be anything, until it has the name of a tool.
+            known = any(call.name in self._names for call in self._form.begun(self._held))
+            return self._held if known else None
+        return self._held
+
+    def hold(self, sure: bool) -> None:
+        """Note whether what has been `opened` is held to the form, now and to the answer's end."""
+        self._sure, self._asked = sure, True
 
     def feed(self, text: str) -> list[Piece]:
         """Take more text; gives what is now certain."""
@@ -61,6 +83,7 @@ class ToolParser:
                     break
             reading = self._read(final=final)
             if reading is None:
+                found += self._tell(self._form.begun(self._held)) if self._sure else []
                 break
             found += self._take(reading)
         return found
@@ -97,14 +120,32 @@ class ToolParser:
         return self._form.read(self._held, final=final)
 
     def _take(self, reading: Reading) -> list[Piece]:
-        self._reading = False
+        self._reading = self._asked = False
         text, self._held = self._held[: reading.length], self._held[reading.length :]
         if reading.silent:
             return []
-        if reading.calls and all(call.name in self._names for call in reading.calls):
-            self._called = True
-            return list(reading.calls)
-        return self._say(text)
+        pieces = self._tell(reading.calls) if reading.calls else []
+        told, self._given = bool(pieces or self._given), []
+        # Of a call that breaks off, as the answer does, what has come is given already.
+        return pieces if told else self._say(text)
+
+    def _tell(self, calls: Sequence[Call]) -> list[Piece]:
+        """What is new of some calls; nothing, if one of the tools was not offered."""
+        if not all(call.name in self._names for call in calls):
+            return []
+        pieces: list[Piece] = []
+        for at, call in enumerate(calls):
+            if at == len(self._given):
+                self._given.append(call)
+                pieces.append(call)
+                continue
+            before = self._given[at]
+            if call != before:
+                self._given[at] = call
+                more = call.arguments.removeprefix(before.arguments)
+                pieces.append(More(more, last=call.whole))
+        self._called = self._called or bool(pieces)
+        return pieces
 
     def _say(self, text: str) -> list[Piece]:
         """Text without the white space at its end, which waits for what follows."""

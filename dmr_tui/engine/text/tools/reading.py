@@ -13,6 +13,10 @@ _QUIET = re.compile(r'[^"{}\[\]]*')
 _STRING = re.compile(r'[^"\\]*')
 _FOREIGN = re.compile(r"[^\s\d+\-.,:eEtrufalsn]")
 """What no JSON has outside of its strings and brackets."""
+_SCALAR_END = re.compile(r"[\s,}\]]")
+
+_NAMES = ("name", "tool_name", "function")
+_ARGUMENTS = ("arguments", "parameters", "args")
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,14 @@ class ToolFormat(Protocol):
     @property
     def marks(self) -> tuple[str, ...]:
         """All texts of the format that may be control tokens."""
+        ...
+
+    def begun(self, text: str) -> list[Call]:
+        """The calls in a text that begins with an opener, the last one as far as it has come.
+
+        Only for text that is held to the form: a call is told as soon as its arguments have begun,
+        and what is told never changes, it only grows into what `read` gives in the end.
+        """
         ...
 
     def read(self, text: str, *, final: bool) -> Reading | None:
@@ -124,14 +136,18 @@ def skip_space(text: str, at: int) -> int:
     return at
 
 
-def to_call(value: Any) -> Call | None:
-    """The call that a JSON object stands for, in whichever words the family has for it."""
+def to_call(text: str) -> Call | None:
+    """The call that a JSON object stands for, in whichever words the family has for it.
+
+    Its arguments are given as they were written, where they are an object in their place.
+    """
+    value = parse_json(text)
     if not isinstance(value, dict):
         return None
     if isinstance(value.get("function"), dict):
         value = value["function"]
     name = value.get("name") or value.get("tool_name") or value.get("function")
-    keys = [key for key in ("arguments", "parameters", "args") if key in value]
+    keys = [key for key in _ARGUMENTS if key in value]
     given: Any = value[keys[0]] if keys else {}
     if isinstance(given, str):
         given = parse_json(given)
@@ -139,4 +155,44 @@ def to_call(value: Any) -> Call | None:
         given = {}
     if not isinstance(name, str) or not isinstance(given, dict):
         return None
+    written = begun_call(text, 0)
+    if written is not None and written.name == name and parse_json(written.arguments) == given:
+        return Call(name, written.arguments)
     return Call(name, json.dumps(given, ensure_ascii=False))
+
+
+def begun_call(text: str, at: int) -> Call | None:
+    """The call that the JSON object at an index is, once its arguments have begun.
+
+    The name has to come before them.
+    """
+    name, at = "", skip_space(text, at + 1)
+    while text[at : at + 1] == '"':
+        key_end = _string_end(text, at + 1)
+        colon = len(text) if key_end is None else skip_space(text, key_end)
+        start = skip_space(text, colon + 1)
+        if start >= len(text):
+            return None
+        key = parse_json(text[at:key_end])
+        end = _value_end(text, start)
+        if key in _ARGUMENTS:
+            whole = end is not None
+            begun = bool(name) and text[start] == "{"
+            return Call(name, text[start:end], whole) if begun else None
+        if end is None:
+            return None
+        if key in _NAMES and text[start] == '"':
+            name = str(parse_json(text[start:end]) or "")
+        at = skip_space(text, end)
+        at = skip_space(text, at + (text[at : at + 1] == ","))
+    return None
+
+
+def _value_end(text: str, at: int) -> int | None:
+    """Where the JSON value at an index ends, as far as that is known."""
+    if text[at] == '"':
+        return _string_end(text, at + 1)
+    if text[at] in "{[":
+        return json_end(text, at)
+    found = _SCALAR_END.search(text, at)
+    return found.start() if found else None

@@ -33,6 +33,8 @@ TOOLS: dict[str, Any] = {
         "required": ["city"],
     },
     "add": {"type": "object", "properties": {"a": {"type": "integer"}, "b": {"type": "number"}}},
+    "brave_search": {"type": "object", "properties": {"query": {"type": "string"}}},
+    "python": {"type": "object", "properties": {"code": {"type": "string"}}},
     "note": {
         "type": "object",
         "properties": {"text": {"type": "string"}, "tags": {"type": "array"}},
@@ -50,6 +52,8 @@ class Recorded:
     calls: list[tuple[str, Any]]
     text: str = ""
     thoughts: str = ""
+    sloppy: bool = False
+    """Not how the family writes: no model that is held to its form would."""
 
 
 _NOTE = 'a "quoted" {brace} </tool_call> [x] € \\ \n end'
@@ -76,6 +80,7 @@ RECORDED = [
         '<tool_call>{"name": "weather", "arguments": {"city": "Paris"}},\n'
         '{"name": "add", "arguments": {"a": 1, "b": 2.5}}</tool_call>',
         TWO,
+        sloppy=True,
     ),
     Recorded(
         "hermes, everything awkward inside of a string",
@@ -88,12 +93,14 @@ RECORDED = [
         HERMES,
         '<tool_call>\n{"name": "weather", "arguments": {"city": "Paris"}}\n',
         [("weather", PARIS)],
+        sloppy=True,
     ),
     Recorded(
         "hermes, arguments as text",
         HERMES,
         '<tool_call>{"name": "weather", "arguments": "{\\"city\\": \\"Paris\\"}"}</tool_call>',
         [("weather", PARIS)],
+        sloppy=True,
     ),
     Recorded(
         "hermes, no arguments, then a text",
@@ -101,6 +108,7 @@ RECORDED = [
         '<tool_call>{"name": "weather"}</tool_call>\nDone.',
         [("weather", {})],
         "Done.",
+        sloppy=True,
     ),
     Recorded(
         "hermes after thoughts",
@@ -130,6 +138,7 @@ RECORDED = [
         CODER,
         "<function=weather>\n<parameter=city>\nParis\n</parameter>\n</function>",
         [("weather", PARIS)],
+        sloppy=True,
     ),
     Recorded(
         "glm",
@@ -149,6 +158,7 @@ RECORDED = [
         LLAMA,
         '\n\n{"type": "function", "name": "weather", "parameters": {"city": "Paris"}}',
         [("weather", PARIS)],
+        sloppy=True,
     ),
     Recorded(
         "llama, two calls",
@@ -156,12 +166,25 @@ RECORDED = [
         '{"name": "weather", "parameters": {"city": "Paris"}}; '
         '{"name": "add", "parameters": {"a": 1, "b": 2.5}}',
         TWO,
+        sloppy=True,
     ),
     Recorded(
         "llama with its tag",
         LLAMA,
         '<|python_tag|>{"name": "weather", "parameters": {"city": "Paris"}}',
         [("weather", PARIS)],
+    ),
+    Recorded(
+        "llama, a tool that Meta built in",
+        LLAMA,
+        '<|python_tag|>brave_search.call(query="weather in Paris")',
+        [("brave_search", {"query": "weather in Paris"})],
+    ),
+    Recorded(
+        "llama, code",
+        LLAMA,
+        "<|python_tag|>import math\nprint(math.pi)\n",
+        [("python", {"code": "import math\nprint(math.pi)"})],
     ),
     Recorded(
         "mistral",
@@ -182,6 +205,7 @@ RECORDED = [
         'I look.[TOOL_CALLS]weather[CALL_ID]a1B2c3D4e[ARGS]{"city": "Paris"}',
         [("weather", PARIS)],
         "I look.",
+        sloppy=True,
     ),
     Recorded(
         "gemma",
@@ -195,6 +219,7 @@ RECORDED = [
         'Sure:\n```tool_code\n[weather(city="Paris"), print(add(a=1, b=2.5))]\n```\n',
         TWO,
         "Sure:",
+        sloppy=True,
     ),
     Recorded(
         "function gemma",
@@ -209,6 +234,7 @@ RECORDED = [
         "<start_function_call>call:note{tags:[<escape>a,]<escape>,1,{k:true}],text:<escape>{x}: "
         "y<escape>}<end_function_call><start_function_call>call:add{}<end_function_call>",
         [("note", {"tags": ["a,]", 1, {"k": True}], "text": "{x}: y"}), ("add", {})],
+        sloppy=True,
     ),
     Recorded(
         "gemma 4",
@@ -251,6 +277,7 @@ RECORDED = [
         HERMES,
         '<tool_call>[{"name": "weather", "arguments": {"city": "Paris"}}]',
         [("weather", PARIS)],
+        sloppy=True,
     ),
     Recorded(
         "command",
@@ -283,6 +310,7 @@ RECORDED = [
         HARMONY,
         ' to=functions.weather<|channel|>commentary json<|message|>{"city": "Paris"}',
         [("weather", PARIS)],
+        sloppy=True,
     ),
     Recorded(
         "harmony, preamble and answer",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,14 +24,27 @@ from dmr_tui.engine.request import (
 )
 from dmr_tui.engine.text.answer import AnswerText
 from dmr_tui.engine.text.plan import plan_chat
-from tests.engine.text.tools.recorded import MALFORMED, RECORDED, TOOLS, Recorded
+from tests.engine.text.tools.recorded import (
+    HERMES,
+    MALFORMED,
+    RECORDED,
+    TOOLS,
+    Recorded,
+)
+from tests.support.writer import RandomWriter
 
 OFFERED = [Tool(Function(name, parameters=schema)) for name, schema in TOOLS.items()]
 REQUEST = ChatRequest([Message("user", "Go")], tools=OFFERED)
 
 
-def read(recorded: Recorded, pieces: Iterable[bytes]) -> list[Event]:
+@pytest.fixture(scope="module")
+def writer(tiny_gguf: Path) -> RandomWriter:
+    return RandomWriter(tiny_gguf)
+
+
+def read(recorded: Recorded, pieces: Iterable[bytes], *, held: bool = False) -> list[Event]:
     answer = AnswerText(plan_chat(REQUEST, recorded.template, "").reader())
+    answer.hold(held)
     return [event for piece in pieces for event in answer.feed(piece)] + answer.finish()
 
 
@@ -55,6 +69,81 @@ def test_an_output_means_the_same_however_it_is_cut(recorded: Recorded) -> None:
     assert meant(read(recorded, [raw[at : at + 1] for at in range(len(raw))])) == expected
     for at in range(1, len(raw)):
         assert meant(read(recorded, [raw[:at], raw[at:]])) == expected
+
+
+@pytest.mark.parametrize("recorded", RECORDED, ids=lambda each: each.name)
+def test_an_output_that_is_held_to_its_form_means_the_same(recorded: Recorded) -> None:
+    raw = recorded.output.encode()
+    expected = (recorded.calls, recorded.text, recorded.thoughts)
+    assert (
+        meant(read(recorded, [raw[at : at + 1] for at in range(len(raw))], held=True)) == expected
+    )
+    for at in range(1, len(raw)):
+        assert meant(read(recorded, [raw[:at], raw[at:]], held=True)) == expected
+
+
+AT_ONCE = ("built in", "llama, code", "gemma, ", "arguments as text", "no arguments", "nested")
+"""In the names of outputs whose last call has no arguments, or can only be read as a whole."""
+IN_PIECES = [
+    each
+    for each in RECORDED
+    if each.calls and each.name != "gemma" and not any(words in each.name for words in AT_ONCE)
+]
+
+
+@pytest.mark.parametrize("recorded", IN_PIECES, ids=lambda each: each.name)
+def test_held_calls_come_while_they_are_written(recorded: Recorded) -> None:
+    raw = recorded.output.encode()
+    pieces = [raw[at : at + 1] for at in range(len(raw))]
+    parts = [each for each in read(recorded, pieces, held=True) if isinstance(each, ToolCallDelta)]
+    last = [part for part in parts if part.index == len(recorded.calls) - 1]
+    assert [bool(part.name) for part in last] == [True, *[False] * (len(last) - 1)]
+    assert len(last) > 3
+    whole = [
+        each for each in read(recorded, pieces) if isinstance(each, ToolCallDelta) and not each.name
+    ]
+    assert len(whole) == len(recorded.calls)
+
+
+def test_a_held_call_that_is_cut_off_is_not_told_twice() -> None:
+    output = '<tool_call>\n{"name": "weather", "arguments": {"city": "Par'
+    recorded = Recorded("cut", HERMES, output, [])
+    answer = AnswerText(plan_chat(REQUEST, HERMES, "").reader())
+    answer.hold(True)
+    events = [*answer.feed(output.encode()), *answer.finish()]
+    assert [type(event) for event in events] == [ToolCallDelta] * 2
+    assert "".join(event.arguments for event in events if isinstance(event, ToolCallDelta)) == (
+        '{"city": "Par'
+    )
+    assert not answer.called
+    # Without a hold on it, it is the text that it is.
+    assert meant(read(recorded, [output.encode()])) == ([], output, "")
+
+
+@pytest.mark.parametrize(
+    "recorded",
+    [each for each in RECORDED if each.calls and not each.sloppy],
+    ids=lambda each: each.name,
+)
+def test_what_a_family_writes_is_what_its_grammar_holds_it_to(
+    recorded: Recorded, writer: RandomWriter
+) -> None:
+    plan = plan_chat(REQUEST, recorded.template, "")
+    assert plan.call_grammar is not None
+    grammar = plan.call_grammar()
+    assert grammar is not None
+    raw = recorded.output.encode()
+    answer = AnswerText(plan.reader())
+    read_so_far = 0
+    while (begun := answer.opened) is None:
+        answer.feed(raw[read_so_far : read_so_far + 1])
+        read_so_far += 1
+    assert raw[:read_so_far].endswith(begun.encode())
+    call = begun + raw[read_so_far:].decode()
+    for noise in ("<start_function_response>", "<|call|>"):
+        call = call.removesuffix(noise)
+    assert writer.follows(grammar, call.rstrip())
+    assert not writer.follows(grammar, begun + "\0")
 
 
 @given(st.sampled_from([*RECORDED, *MALFORMED]), st.data())

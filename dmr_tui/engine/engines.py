@@ -96,6 +96,7 @@ class Engines:
             settings_context=self._settings.context_size,
             threads=_positive(profile.threads, self._settings.threads) or _physical_cores(),
             gpu_layers=self._settings.gpu_layers if layers is None else layers,
+            adapters=[str(file) for file in files.adapters],
         )
 
 

@@ -17,6 +17,7 @@ class ModelFiles:
         mmproj: the multimodal projector, if any.
         chat_template: a packaged Jinja file that replaces the GGUF's own template.
         context_size: context tokens the package asks for; None when it says nothing.
+        adapters: LoRA adapters that were packaged with it, GGUF files.
     """
 
     id: str
@@ -25,3 +26,4 @@ class ModelFiles:
     mmproj: Path | None = None
     chat_template: Path | None = None
     context_size: int | None = None
+    adapters: tuple[Path, ...] = ()

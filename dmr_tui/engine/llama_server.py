@@ -187,6 +187,8 @@ class LlamaServer:
         ]
         if self._files.mmproj is not None:
             options += ["--mmproj", str(self._files.mmproj)]
+        for adapter in load.adapters:
+            options += ["--lora", adapter]
         if load.chat_template is not None:
             options += ["--chat-template-file", load.chat_template]
         return options

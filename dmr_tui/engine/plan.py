@@ -94,6 +94,7 @@ class Wish:
         batch: tokens of one pass.
         cache_type: of the KV cache, see `CACHE_BYTES`.
         whole_window: layers with a window keep all tokens, so that prefixes can be shared.
+        adapters: bytes of LoRA adapters, which lie beside the layers that they add to.
     """
 
     context: int
@@ -104,6 +105,7 @@ class Wish:
     batch: int = BATCH_TOKENS
     cache_type: str = "f16"
     whole_window: bool = True
+    adapters: int = 0
 
 
 @dataclass(frozen=True)
@@ -130,22 +132,24 @@ class Need:
         cache: keys, values and recurrent state.
         compute: buffers of a pass, and logits.
         overhead: the process itself, or the driver's share.
+        adapters: LoRA weights, which are copied into memory.
     """
 
     weights: int = 0
     cache: int = 0
     compute: int = 0
     overhead: int = 0
+    adapters: int = 0
 
     @property
     def total(self) -> int:
         """All of it."""
-        return self.weights + self.cache + self.compute + self.overhead
+        return self.weights + self.anonymous
 
     @property
     def anonymous(self) -> int:
         """What cannot be read again from the file, so that it must be in memory or swap."""
-        return self.cache + self.compute + self.overhead
+        return self.cache + self.compute + self.overhead + self.adapters
 
 
 class Outcome(Enum):
@@ -224,7 +228,8 @@ def host_need(shape: ModelShape, wish: Wish, context: int, gpu_layers: int) -> N
         compute += _compute(shape, wish, context)
         weights += shape.output_weights if gpu_layers == 0 else 0
     overhead = _PROCESS + shape.vocabulary * _PER_TOKEN_OF_VOCABULARY
-    return Need(weights, _cache(layers, wish, context), compute, overhead)
+    adapters = wish.adapters * len(layers) // max(len(shape.layers), 1)
+    return Need(weights, _cache(layers, wish, context), compute, overhead, adapters)
 
 
 def device_need(shape: ModelShape, wish: Wish, context: int, gpu_layers: int) -> Need:
@@ -236,7 +241,8 @@ def device_need(shape: ModelShape, wish: Wish, context: int, gpu_layers: int) ->
     weights = shape.output_weights or shape.input_weights
     weights += sum(layer.weights for layer in layers)
     compute = _compute(shape, wish, context)
-    return Need(weights, _cache(layers, wish, context), compute, _DEVICE_RESERVE)
+    adapters = wish.adapters * len(layers) // max(len(shape.layers), 1)
+    return Need(weights, _cache(layers, wish, context), compute, _DEVICE_RESERVE, adapters)
 
 
 def _place(shape: ModelShape, wish: Wish, context: int, memory: Memory) -> Verdict:

@@ -34,6 +34,8 @@ class Load(Struct, frozen=True, tag="load"):
     """Layers to put on GPUs; negative: all."""
     most_context: int | None = None
     """Tokens that there is memory for; None when that was not looked into."""
+    adapters: list[str] = []
+    """Paths of LoRA adapters."""
 
 
 class Generate(Struct, frozen=True, tag="generate"):

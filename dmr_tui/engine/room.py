@@ -33,8 +33,11 @@ _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 class Planner:
     """Makes a plan for a load from what is free at the moment."""
 
-    def __init__(self, files: ModelFiles, load: Load, shape: ModelShape) -> None:
-        """Prepare to plan how to load `files` as `load` wishes."""
+    def __init__(
+        self, files: ModelFiles, load: Load, shape: ModelShape, *, adapters: int = 0
+    ) -> None:
+        """Prepare to plan how to load `files` as `load` wishes, with so many bytes of adapters."""
+        self._adapters = adapters
         self._files = files
         self._load = load
         self._shape = shape
@@ -87,7 +90,7 @@ class Planner:
             context = min(context, trained)
         chosen = bool(self._load.profile_context) or self._load.settings_context > 0
         smallest = context if chosen else min(context, SMALLEST_CONTEXT)
-        return Wish(context, smallest, self._load.gpu_layers)
+        return Wish(context, smallest, self._load.gpu_layers, adapters=self._adapters)
 
 
 async def make_planner(
@@ -101,9 +104,10 @@ async def make_planner(
         return None
     try:
         shape = await asyncio.to_thread(read_shape, files.gguf)
-    except InvalidRequestError:
+        adapters = sum(file.stat().st_size for file in files.adapters)
+    except (InvalidRequestError, OSError):
         return None
-    return Planner(files, load, shape)
+    return Planner(files, load, shape, adapters=adapters)
 
 
 def free_memory() -> Memory:
@@ -130,6 +134,7 @@ def _parts(need: Need) -> str:
         "cache": need.cache,
         "buffers": need.compute,
         "process": need.overhead,
+        "adapters": need.adapters,
     }
     parts = ", ".join(f"{name} {human(size)}" for name, size in named.items() if size)
     return f"{human(need.total)} ({parts})"

@@ -325,6 +325,7 @@ class LocalRunner:
             mmproj=bundle.mmproj,
             chat_template=bundle.chat_template,
             context_size=bundle.context_size,
+            adapters=bundle.adapters,
         )
 
 

@@ -36,12 +36,14 @@ class Bundle:
         mmproj: the multimodal projector, if any.
         chat_template: a packaged Jinja file, if any.
         context_size: context tokens the package asks for, if it does.
+        adapters: LoRA adapters: the blobs themselves, as Docker's bundles know none.
     """
 
     gguf: Path
     mmproj: Path | None
     chat_template: Path | None
     context_size: int | None
+    adapters: tuple[Path, ...] = ()
 
 
 def open_bundle(
@@ -74,7 +76,8 @@ def open_bundle(
             f"{name} is of format {config.format or 'unknown'}, which cannot run here",
             "this version runs GGUF models, e.g. dmr pull ai/smollm2",
         )
-    for layer in files.values():
+    adapters = [layer for layer in manifest.layers if layer.media_type == LORA_LAYER]
+    for layer in [*files.values(), *adapters]:
         if not blobs.has(layer.digest, layer.size):
             raise StoreError(
                 f"{name} is damaged: its blob {layer.digest} is missing or cut short",
@@ -91,6 +94,7 @@ def open_bundle(
         mmproj=folder / "model" / projector if projector else None,
         chat_template=folder / "model" / template if template else None,
         context_size=config.context_size,
+        adapters=tuple(blobs.path(layer.digest) for layer in adapters),
     )
 
 

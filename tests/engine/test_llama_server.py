@@ -83,7 +83,10 @@ async def test_its_options(
     manager: EngineManager, tiny: ModelFiles, tmp_path: Path, program: Path
 ) -> None:
     template = tmp_path / "x.jinja"
-    files = replace(tiny, mmproj=tmp_path / "mmproj.gguf", chat_template=template)
+    adapters = (tmp_path / "style.gguf",)
+    files = replace(
+        tiny, mmproj=tmp_path / "mmproj.gguf", chat_template=template, adapters=adapters
+    )
     # Models with images go to it unasked.
     await manager.load(files, Profile(context_size=1024, gpu_layers=3))
     line = worker_of(manager, files).cmdline()
@@ -93,6 +96,7 @@ async def test_its_options(
     assert given["--ctx-size"] == "1024"
     assert given["--n-gpu-layers"] == "3"
     assert given["--threads"] == "1"
+    assert given["--lora"] == str(adapters[0])
     assert given["--mmproj"] == str(files.mmproj)
     assert given["--chat-template-file"] == str(template)
     log = (tmp_path / "logs" / "tiny.log").read_text()

@@ -310,8 +310,11 @@ def test_an_adapter_is_a_layer_of_its_own(store: Store, gguf: Path, tmp_path: Pa
     model = package_gguf(store, gguf, parse_reference("m"), extras=Extras(lora=[adapter]))
     assert kinds(model) == ["docker.ai.gguf.v3", "docker.ai.gguf.v3.lora"]
     assert store.bundle(model).gguf.name == "model.gguf"
+    (applied,) = store.bundle(model).adapters
+    assert applied.read_bytes() == adapter.read_bytes()
     again = repackage(store, model, parse_reference("n"), artifact_format="cncf")
     assert store.bundle(again).gguf.name == gguf.name
+    assert store.bundle(again).adapters == (applied,)
 
 
 def test_the_cncf_format_and_back(store: Store, gguf: Path, tmp_path: Path) -> None:

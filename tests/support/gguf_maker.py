@@ -87,6 +87,36 @@ def write_tiny_llama(
     return out
 
 
+def write_tiny_lora(
+    out: Path, *, shape: Shape = SHAPES["tiny"], seed: int = 7, alpha: float = 64.0, rank: int = 4
+) -> Path:
+    """Write a LoRA adapter of random weights for a model of `write_tiny_llama`.
+
+    Args:
+        out: the file to write.
+        shape: dimensions of the model.
+        seed: of the weights.
+        alpha: strength, in units of `rank`.
+        rank: width of the adapter.
+
+    Returns:
+        `out`.
+    """
+    rng = np.random.default_rng(seed)
+    width = shape.embedding
+    writer = GGUFWriter(str(out), "llama")
+    writer.add_string("general.type", "adapter")
+    writer.add_string("adapter.type", "lora")
+    writer.add_float32("adapter.lora.alpha", alpha)
+    for layer in range(shape.layers):
+        name = f"blk.{layer}.attn_output.weight"
+        for part, rows, columns in (("lora_a", rank, width), ("lora_b", width, rank)):
+            weights = rng.standard_normal((rows, columns), dtype=np.float32)
+            writer.add_tensor(f"{name}.{part}", weights * np.float32(columns**-0.5))
+    _finish(writer)
+    return out
+
+
 def write_tiny_bert(
     out: Path,
     *,

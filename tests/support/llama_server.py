@@ -98,7 +98,7 @@ def main() -> None:
         parser.add_argument(name, required=True)
     for name in ("--jinja", "--no-webui"):
         parser.add_argument(name, action="store_true", required=True)
-    for name in ("--mmproj", "--chat-template-file"):
+    for name in ("--mmproj", "--chat-template-file", "--lora"):
         parser.add_argument(name)
     asked = parser.parse_args()
     print("I options", " ".join(sys.argv[1:]), file=sys.stderr, flush=True)

@@ -10,6 +10,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from dmr_tui.engine.context import POOLED_CONTEXT, POOLED_SEQUENCES, choose_context_size
+from dmr_tui.engine.llamacpp.adapters import apply_adapters
 from dmr_tui.engine.llamacpp.clerk import Clerk
 from dmr_tui.engine.llamacpp.pooling import PoolingContext, unit
 from dmr_tui.engine.llamacpp.tally import Tally
@@ -81,6 +82,7 @@ class EmbeddingService:
         # Such a model knows no positions beyond those it was trained with.
         size = min(wish, model.trained_context or wish)
         self._context = PoolingContext(model, tokens=size, threads=load.threads, log=log)
+        apply_adapters(model, self._context.handle, load.adapters, log)
         self._context.compute([[self._vocabulary.bos or 0]])
         self._mode = model.mode
         self._jobs: list[_Job] = []

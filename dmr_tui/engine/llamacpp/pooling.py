@@ -40,11 +40,11 @@ class PoolingContext:
         parameters.embeddings = True
         parameters.pooling_type = model.pooling
         log.forget()
-        self._handle = llama.llama_init_from_model(model.handle, parameters)
-        if not self._handle:
+        self.handle = llama.llama_init_from_model(model.handle, parameters)
+        if not self.handle:
             why = log.reason or "llama.cpp gives no reason"
             raise EngineError(f"no context of {tokens} tokens: {why}")
-        self._memory = llama.llama_get_memory(self._handle)
+        self._memory = llama.llama_get_memory(self.handle)
         self._batch = Batch(room, POOLED_SEQUENCES)
         ranks = model.pooling == llama.LLAMA_POOLING_TYPE_RANK
         wide = llama.llama_model_n_cls_out if ranks else llama.llama_model_n_embd_out
@@ -70,13 +70,13 @@ class PoolingContext:
         ctypes.memset(native.logits, 1, native.n_tokens)
         if self._memory:
             llama.llama_memory_clear(self._memory, False)
-        code = llama.llama_decode(self._handle, native)
+        code = llama.llama_decode(self.handle, native)
         if code:
             raise EngineError(f"the computation failed (llama_decode gave {code})")
         return [self._vector(number) for number in range(len(texts))]
 
     def _vector(self, sequence: int) -> bytes:
-        pointer = llama.llama_get_embeddings_seq(self._handle, sequence)
+        pointer = llama.llama_get_embeddings_seq(self.handle, sequence)
         if not pointer:
             raise EngineError("the computation gave no vector")
         return ctypes.string_at(pointer, self.width * ctypes.sizeof(ctypes.c_float))

@@ -9,6 +9,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from dmr_tui.engine.context import QUEUE, SEQUENCES, choose_context_size
+from dmr_tui.engine.llamacpp.adapters import apply_adapters
 from dmr_tui.engine.llamacpp.batcher import Batcher
 from dmr_tui.engine.llamacpp.clerk import Clerk
 from dmr_tui.engine.llamacpp.constraint import Candidates, Constraint
@@ -67,6 +68,7 @@ class Service:
         self._context = Context(
             self._model, tokens=tokens, sequences=SEQUENCES, threads=load.threads, log=log
         )
+        apply_adapters(model, self._context.handle, load.adapters, log)
         self._context.prove(self._vocabulary.bos or 0)
         self._template = self._model.chat_template if packaged is None else packaged
         self._batcher = Batcher(self._context, self._vocabulary)

@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from typing import Protocol
 
-from dmr_tui.engine.activity import Activity
 from dmr_tui.engine.protocol import Load, Loaded
 from dmr_tui.engine.questions import A, Question
 from dmr_tui.engine.request import Event, GenerateRequest
+from dmr_tui.engine.stats import Stats
 
 
 class Backend(Protocol):
@@ -25,7 +25,7 @@ class Backend(Protocol):
     """It died without a word about why, and nobody had ended it."""
     facts: Loaded | None
     """What is known of the model; None until it is loaded."""
-    activity: Activity | None
+    stats: Stats | None
     """What it last told of its work, if it does."""
 
     @property

@@ -14,7 +14,6 @@ from typing import Protocol
 
 import psutil
 
-from dmr_tui.engine.activity import Activity
 from dmr_tui.engine.context import DEFAULT_CONTEXT, choose_context_size
 from dmr_tui.engine.files import ModelFiles
 from dmr_tui.engine.last_words import Death, Postmortem
@@ -22,6 +21,7 @@ from dmr_tui.engine.protocol import Load, Loaded
 from dmr_tui.engine.questions import A, PropsQuestion, Question
 from dmr_tui.engine.request import Event, GenerateRequest
 from dmr_tui.engine.spawn import log_file, spawn_server
+from dmr_tui.engine.stats import Stats
 from dmr_tui.engine.watchdog import rotate
 from dmr_tui.errors import DmrError, EngineError, UnavailableError
 
@@ -90,7 +90,7 @@ class LlamaServer:
         self.ended = asyncio.Event()
         self.crashed = False
         self.facts: Loaded | None = None
-        self.activity: Activity | None = None
+        self.stats: Stats | None = None
         self._program = program
         self._files = files
         self._log = log_file(logs, files.name)

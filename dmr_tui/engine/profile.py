@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from dmr_tui.engine.activity import Activity
 from dmr_tui.engine.request import Sampling
+from dmr_tui.engine.stats import Stats
 
 
 class Profile(Struct, frozen=True, omit_defaults=True):
@@ -54,5 +54,5 @@ class RunningModel(Struct, frozen=True):
     """Bytes that the memory plan expected, main memory and GPU together; 0: not planned."""
     progress: float | None = None
     """Share of the weights that has been read; None unless it is loading."""
-    activity: Activity | None = None
+    stats: Stats | None = None
     """What its worker last told of its work; None: nothing yet, or the engine does not count."""

@@ -12,9 +12,9 @@ from typing import TypeAlias
 import msgspec
 from msgspec import Struct
 
-from dmr_tui.engine.activity import Activity
 from dmr_tui.engine.questions import AnyQuestion, AnyReply
 from dmr_tui.engine.request import Event, GenerateRequest
+from dmr_tui.engine.stats import Stats
 
 LENGTH_BYTES = 4
 
@@ -112,7 +112,7 @@ class Failed(Struct, frozen=True, tag="failed"):
     param: str | None = None
 
 
-FromWorker: TypeAlias = LoadProgress | Loaded | LoadFailed | Step | Reply | Failed | Activity
+FromWorker: TypeAlias = LoadProgress | Loaded | LoadFailed | Step | Reply | Failed | Stats
 
 _encoder = msgspec.msgpack.Encoder()
 _to_worker: msgspec.msgpack.Decoder[ToWorker] = msgspec.msgpack.Decoder(ToWorker)

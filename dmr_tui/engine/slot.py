@@ -155,7 +155,7 @@ class Slot:
             slots=0 if facts is None else facts.slots,
             planned=0 if plan is None or not plan.fits else plan.host.total + plan.device.total,
             progress=self._fraction if state == "loading" else None,
-            activity=self.worker.activity,
+            stats=self.worker.stats,
         )
 
     def _loaded(self, task: asyncio.Task[None]) -> None:

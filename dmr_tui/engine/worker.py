@@ -13,7 +13,6 @@ from typing import TypeAlias, cast
 
 import psutil
 
-from dmr_tui.engine.activity import Activity
 from dmr_tui.engine.files import ModelFiles
 from dmr_tui.engine.last_words import Death, Postmortem
 from dmr_tui.engine.protocol import (
@@ -36,6 +35,7 @@ from dmr_tui.engine.protocol import (
 from dmr_tui.engine.questions import A, AnyQuestion, Question
 from dmr_tui.engine.request import Event, Finished, GenerateRequest
 from dmr_tui.engine.spawn import log_file, spawn_worker
+from dmr_tui.engine.stats import Stats
 from dmr_tui.engine.watchdog import Watchdog, rotate
 from dmr_tui.errors import (
     DmrError,
@@ -79,7 +79,7 @@ class Worker:
         """It died without a word about why, and nobody had ended it."""
         self.facts: Loaded | None = None
         """What the worker said of its model; None until it is loaded."""
-        self.activity: Activity | None = None
+        self.stats: Stats | None = None
         """What it last told of its work."""
         self._files = files
         self._log = log_file(logs, files.name)
@@ -223,8 +223,8 @@ class Worker:
                 elif isinstance(message, Loaded):
                     self.facts = message
                     _settle(outcome, None)
-                elif isinstance(message, Activity):
-                    self.activity = message
+                elif isinstance(message, Stats):
+                    self.stats = message
                 elif isinstance(message, LoadFailed):
                     self._told = True
                     _settle(outcome, self._load_error(message.reason))

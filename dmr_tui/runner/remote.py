@@ -17,10 +17,10 @@ from urllib.parse import quote
 import msgspec
 from msgspec import Struct
 
-from dmr_tui.engine.activity import Activity
 from dmr_tui.engine.profile import Profile, RunningModel
 from dmr_tui.engine.questions import A, Question
 from dmr_tui.engine.request import Event, GenerateRequest
+from dmr_tui.engine.stats import Stats
 from dmr_tui.errors import DmrError, ModelNotFoundError, RegistryError, UnavailableError, to_error
 from dmr_tui.runner.answers import read_events, to_body
 from dmr_tui.runner.base import DiskUsage, Model, Removed, RunnerStatus
@@ -80,7 +80,7 @@ class _RunningBody(Struct, frozen=True):
     slots: int = 0
     planned_memory: int = 0
     progress: float | None = None
-    activity: Activity | None = None
+    stats: Stats | None = None
 
 
 class _ProgressLine(Struct, frozen=True):
@@ -345,7 +345,7 @@ def _running(row: _RunningBody) -> RunningModel:
         slots=row.slots,
         planned=row.planned_memory,
         progress=row.progress,
-        activity=row.activity,
+        stats=row.stats,
     )
 
 

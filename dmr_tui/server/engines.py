@@ -138,5 +138,5 @@ def _describe(model: RunningModel) -> dict[str, Any]:
         "slots": model.slots,
         "planned_memory": model.planned,
         "progress": model.progress,
-        "activity": model.activity,
+        "stats": model.stats,
     }

@@ -13,13 +13,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from dmr_tui.engine.activity import Activity
 from dmr_tui.engine.profile import RunningModel
+from dmr_tui.engine.stats import Stats
 from dmr_tui.runner.base import Runner
 
 _FORMAT = "text/plain; version=0.0.4; charset=utf-8"
 _NOBODY = "# No active runners\n"
-_NONE = Activity()
+_NONE = Stats()
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class _Family:
     name: str
     kind: str
     help: str
-    value: Callable[[RunningModel, Activity], float | None]
+    value: Callable[[RunningModel, Stats], float | None]
     label: str = ""
     """One more label, as it is written."""
 
@@ -100,7 +100,7 @@ def exposition(models: Sequence[RunningModel]) -> str:
             lines.append(f"# HELP {family.name} {family.help}")
             lines.append(f"# TYPE {family.name} {family.kind}")
         for model in models:
-            value = family.value(model, model.activity or _NONE)
+            value = family.value(model, model.stats or _NONE)
             if value is not None:
                 lines.append(f"{family.name}{{{_labels(model, family.label)}}} {value:.12g}")
     return "\n".join([*lines, ""])

@@ -20,3 +20,11 @@ class CpuMeter:
 def core_count() -> int:
     """Physical cores, the number that inference scales with; logical ones where unknown."""
     return psutil.cpu_count(logical=False) or psutil.cpu_count() or 1
+
+
+def load_average() -> float | None:
+    """Processes that ran or wanted to, in the mean of the last minute; None where not counted."""
+    try:
+        return psutil.getloadavg()[0]
+    except OSError:
+        return None

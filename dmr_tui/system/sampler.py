@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from dmr_tui.system.cpu import CpuMeter, core_count
+from dmr_tui.system.cpu import CpuMeter, core_count, load_average
 from dmr_tui.system.gpu import GpuMeter, GpuReading
 from dmr_tui.system.memory import MemoryReading, free_disk, read_memory
+from dmr_tui.system.traffic import Traffic, TrafficMeter, disk_totals, network_totals
 
 
 @dataclass(frozen=True)
@@ -18,11 +19,17 @@ class Reading:
         cpu: per cent of all cores.
         memory: main memory.
         gpus: every GPU that can be read.
+        load: processes that ran or wanted to, in the mean of the last minute; None: not known.
+        disk: what goes from and to disks; None: not known, as of the network.
+        network: what comes and goes through the network.
     """
 
     cpu: float
     memory: MemoryReading
     gpus: tuple[GpuReading, ...] = ()
+    load: float | None = None
+    disk: Traffic | None = None
+    network: Traffic | None = None
 
 
 @dataclass(frozen=True)
@@ -48,10 +55,19 @@ class Sampler:
     def __init__(self) -> None:
         self._cpu = CpuMeter()
         self._gpu = GpuMeter()
+        self._disk = TrafficMeter(disk_totals)
+        self._network = TrafficMeter(network_totals)
 
-    def read(self) -> Reading:
-        """How busy it is."""
-        return Reading(self._cpu.read(), read_memory(), self._gpu.read())
+    def read(self, *, closely: bool = False) -> Reading:
+        """How busy it is; `closely`: with all that the GPUs' drivers tell."""
+        return Reading(
+            cpu=self._cpu.read(),
+            memory=read_memory(),
+            gpus=self._gpu.read(closely=closely),
+            load=load_average(),
+            disk=self._disk.read(),
+            network=self._network.read(),
+        )
 
     def machine(self, folder: Path) -> Machine:
         """What it has; the disk is the one that holds `folder`."""

@@ -6,7 +6,6 @@ import io
 
 import pytest
 
-from dmr_tui.engine.activity import Activity
 from dmr_tui.engine.protocol import (
     Cancel,
     Failed,
@@ -37,6 +36,7 @@ from dmr_tui.engine.request import (
     TextPart,
     Usage,
 )
+from dmr_tui.engine.stats import Stats
 
 CHAT = ChatRequest(
     [Message("user", [TextPart("hé"), ImagePart(ImageURL("data:,"))]), Message("assistant")],
@@ -55,7 +55,7 @@ FROM_WORKER: list[FromWorker] = [
     LoadProgress(0.5),
     Loaded("llama ?B Q8_0", 4096, 8192, 2, 0),
     LoadFailed("because"),
-    Activity(busy=2, kv_used=300, generation_speed=12.5, first_token_p50=0.3),
+    Stats(busy=2, kv_used=300, generation_speed=12.5, first_token_p50=0.3),
     Step([(1, Started(3)), (2, Delta("é", 2)), (1, Finished("stop", Usage(3, 1, 0, 0.5, 0.25)))]),
     Failed(1, "invalid_request", "no", param="prompt"),
 ]

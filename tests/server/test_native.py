@@ -217,8 +217,8 @@ async def test_what_runs(client: httpx.AsyncClient) -> None:
     assert idle["last_used"] == "2025-03-24T11:49:41.250000Z"
     assert (idle["in_use"], idle["loading"], idle["keep_alive"]) == (False, False, "90s")
     assert (idle["layers"], idle["slots"], idle["planned_memory"]) == (16, 16, 98)
-    assert idle["activity"]["generated_tokens"] == 400
-    assert (busy["progress"], busy["activity"]) == (0.25, None)
+    assert idle["stats"]["generated_tokens"] == 400
+    assert (busy["progress"], busy["stats"]) == (0.25, None)
     assert busy["last_used"] == "0001-01-01T00:00:00Z"
     assert (busy["in_use"], busy["loading"], busy["keep_alive"]) == (True, True, "-1")
 

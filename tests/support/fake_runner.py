@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from dmr_tui.engine.activity import Activity
 from dmr_tui.engine.checks import check_request
 from dmr_tui.engine.profile import Profile, RunningModel
 from dmr_tui.engine.questions import A, AnyReply, Question
@@ -25,6 +24,7 @@ from dmr_tui.engine.request import (
     ToolCallDelta,
     Usage,
 )
+from dmr_tui.engine.stats import Stats
 from dmr_tui.errors import ConflictError, DmrError, InvalidRequestError, ModelNotFoundError
 from dmr_tui.runner.base import DiskUsage, Model, Removed, RunnerStatus
 from dmr_tui.store.manifest import ModelConfig
@@ -249,7 +249,7 @@ class FakeRunner:
             layers=16,
             slots=16,
             planned=98,
-            activity=Activity(busy=1, kv_used=1024, generated_tokens=400, first_token_p50=0.25),
+            stats=Stats(busy=1, kv_used=1024, generated_tokens=400, first_token_p50=0.25),
         )
         busy = RunningModel(
             id="sha256:" + "ef" * 32,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,6 +17,7 @@ from dmr_tui.system.cpu import CpuMeter, core_count
 from dmr_tui.system.gpu import GpuMeter, GpuReading
 from dmr_tui.system.memory import MemoryReading, free_disk, read_memory
 from dmr_tui.system.sampler import Sampler
+from dmr_tui.system.traffic import Traffic, TrafficMeter, network_totals
 
 
 def test_load_is_a_percentage_and_rises_with_work() -> None:
@@ -89,6 +91,29 @@ class Driver:
         self._maybe_fail("load")
         return SimpleNamespace(gpu=61)
 
+    NVML_TEMPERATURE_GPU = 0
+
+    def nvmlDeviceGetTemperature(self, handle: int, sensor: int) -> int:
+        assert sensor == self.NVML_TEMPERATURE_GPU
+        self._maybe_fail("temperature")
+        return 61
+
+    def nvmlDeviceGetPowerUsage(self, handle: int) -> int:
+        self._maybe_fail("power")
+        return 212_500
+
+    def nvmlDeviceGetEnforcedPowerLimit(self, handle: int) -> int:
+        self._maybe_fail("power")
+        return 450_000
+
+    def nvmlDeviceGetComputeRunningProcesses(self, handle: int) -> list[Any]:
+        self._maybe_fail("owners")
+        return [SimpleNamespace(pid=7, usedGpuMemory=5), SimpleNamespace(pid=8, usedGpuMemory=None)]
+
+    def nvmlDeviceGetGraphicsRunningProcesses(self, handle: int) -> list[Any]:
+        self._maybe_fail("owners")
+        return [SimpleNamespace(pid=7, usedGpuMemory=5), SimpleNamespace(pid=9, usedGpuMemory=1)]
+
 
 def meter(monkeypatch: pytest.MonkeyPatch, driver: Driver) -> GpuMeter:
     monkeypatch.setitem(sys.modules, "pynvml", driver)
@@ -107,6 +132,66 @@ def test_every_card_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_card_without_a_load_counter_still_has_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     (reading,) = meter(monkeypatch, Driver(broken="load")).read()
     assert (reading.memory_used, reading.load) == (11, None)
+
+
+def test_a_close_look_tells_of_heat_power_and_owners(monkeypatch: pytest.MonkeyPatch) -> None:
+    (reading,) = meter(monkeypatch, Driver()).read(closely=True)
+    assert (reading.temperature, reading.power, reading.power_limit) == (61.0, 212.5, 450.0)
+    # Who computes and draws has its memory once.
+    assert reading.owners == {7: 5, 8: 0, 9: 1}
+
+
+@pytest.mark.parametrize("broken", ["temperature", "power", "owners", "load"])
+def test_what_a_card_does_not_tell_is_not_known(
+    monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    (reading,) = meter(monkeypatch, Driver(broken=broken)).read(closely=True)
+    assert getattr(reading, broken) is None
+    assert reading.memory_total == 24
+
+
+def sysfs(folder: Path, files: Mapping[str, object]) -> Path:
+    """A card as Linux shows it."""
+    for name, value in files.items():
+        file = folder / "card1" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"{value}\n")
+    return folder
+
+
+AMD = {
+    "device/vendor": "0x1002",
+    "device/product_name": "Radeon RX 7900 XTX",
+    "device/mem_info_vram_total": 24_000,
+    "device/mem_info_vram_used": 11_000,
+    "device/gpu_busy_percent": 37,
+    "device/hwmon/hwmon3/temp1_input": 54_000,
+    "device/hwmon/hwmon3/power1_average": 203_000_000,
+    "device/hwmon/hwmon3/power1_cap": 355_000_000,
+}
+INTEL = {"device/vendor": "0x8086", "lmem_total_bytes": 16_000, "lmem_avail_bytes": 9_000}
+
+
+def test_cards_of_other_makers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(sys.modules, "pynvml", Driver(broken="init"))
+    (tmp_path / "card1-HDMI-A-1").mkdir()
+    (amd,) = GpuMeter(sysfs(tmp_path, AMD)).read(closely=True)
+    assert amd == GpuReading("Radeon RX 7900 XTX", 24_000, 11_000, 37.0, 54.0, 203.0, 355.0)
+    (brief,) = GpuMeter(tmp_path).read()
+    assert brief == GpuReading("Radeon RX 7900 XTX", 24_000, 11_000, 37.0)
+    (intel,) = GpuMeter(sysfs(tmp_path / "i", INTEL)).read(closely=True)
+    assert intel == GpuReading("Intel GPU", 16_000, 7_000, None)
+
+
+def test_a_card_without_memory_of_its_own_and_another_makers_are_left_out(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setitem(sys.modules, "pynvml", Driver())
+    shared = {"device/vendor": "0x8086"}
+    assert len(GpuMeter(sysfs(tmp_path / "a", shared)).read()) == 1
+    nvidia = {"device/vendor": "0x10de", "device/mem_info_vram_total": 5}
+    assert len(GpuMeter(sysfs(tmp_path / "b", nvidia)).read()) == 1
+    assert len(GpuMeter(sysfs(tmp_path / "c", AMD)).read()) == 2
 
 
 @pytest.mark.parametrize("broken", ["init", "memory"])
@@ -128,6 +213,32 @@ def test_the_real_sampler_reads_this_machine(tmp_path: Path) -> None:
     assert machine.memory.total == reading.memory.total
     assert machine.cores == core_count()
     assert len(machine.gpus) == len(reading.gpus)
+    closely = sampler.read(closely=True)
+    assert closely.load is None or closely.load >= 0
+    for traffic in (closely.disk, closely.network):
+        assert traffic is None or min(traffic.inward, traffic.outward) >= 0
+
+
+def test_traffic_is_what_has_gone_through_since_the_last_reading() -> None:
+    totals: list[tuple[int, int] | None] = [(100, 10), (300, 10), (100, 50), None, (5, 5)]
+    seconds = [0.0, 2.0, 4.0, 5.0, 6.0]
+    meter = TrafficMeter(lambda: totals.pop(0), lambda: seconds.pop(0))
+    assert meter.read() == Traffic(100.0, 0.0)
+    # A card was taken out: its count went with it.
+    assert meter.read() == Traffic(0.0, 20.0)
+    assert meter.read() is None
+    assert meter.read() is None
+
+
+def test_loopback_is_no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    def card(count: int) -> Any:
+        return SimpleNamespace(bytes_recv=count, bytes_sent=2 * count)
+
+    cards = {"lo": card(1000), "eth0": card(10), "wlan0": card(5)}
+    monkeypatch.setattr(psutil, "net_io_counters", lambda pernic: cards)
+    assert network_totals() == (15, 30)
+    monkeypatch.setattr(psutil, "net_io_counters", lambda pernic: {"lo0": card(7)})
+    assert network_totals() is None
 
 
 def test_readings_cost_no_import_before_they_are_wanted() -> None:

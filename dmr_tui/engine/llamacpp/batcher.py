@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import TypeAlias
 
-from dmr_tui.engine.activity import Activity
 from dmr_tui.engine.llamacpp.context import Context
 from dmr_tui.engine.llamacpp.crew import Crew
 from dmr_tui.engine.llamacpp.memory import Memory
@@ -21,6 +20,7 @@ from dmr_tui.engine.llamacpp.pace import Pace
 from dmr_tui.engine.llamacpp.sequence import Sequence
 from dmr_tui.engine.llamacpp.tally import Tally
 from dmr_tui.engine.request import Event, FinishReason
+from dmr_tui.engine.stats import Stats
 
 Happening: TypeAlias = tuple[int, Event]
 """An event and the request that it belongs to."""
@@ -65,7 +65,7 @@ class Batcher:
         """How many sequences have no place yet."""
         return len(self._waiting)
 
-    def activity(self) -> Activity:
+    def stats(self) -> Stats:
         """What is being done, and what has been."""
         return self.tally.report(
             busy=len(self._running), waiting=len(self._waiting), kv_used=self._memory.held

@@ -104,7 +104,7 @@ class Service:
             try:
                 return self._pipe.inbox.get(timeout=tally.seconds_left)
             except Empty:
-                self._pipe.send(self._batcher.activity())
+                self._pipe.send(self._batcher.stats())
         return self._pipe.inbox.get()
 
     def _handle_waiting(self) -> None:
@@ -217,7 +217,7 @@ class Service:
             self._spoke = now
             self._pipe.send(Step(events))
         if not self._batcher.tally.seconds_left:
-            self._pipe.send(self._batcher.activity())
+            self._pipe.send(self._batcher.stats())
 
     def _fail(self, request: int, error: DmrError) -> None:
         self._pipe.send(Failed(request, error.code, error.message, error.hint, error.param))

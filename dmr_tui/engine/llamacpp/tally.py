@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from time import monotonic
 
-from dmr_tui.engine.activity import Activity
+from dmr_tui.engine.stats import Stats
 
 INTERVAL = 1.0
 """Seconds between two reports."""
@@ -29,7 +29,7 @@ class Tally:
         """Begin at zero; the first report is due one interval from now."""
         self._clock = clock
         self._told_at = clock()
-        self._told = Activity()
+        self._told = Stats()
         self._passes = 0
         self._prompt_tokens = self._generated_tokens = self._cached_tokens = 0
         self._prompt_seconds = self._generation_seconds = 0.0
@@ -64,11 +64,11 @@ class Tally:
         """Until the next report is due, at least 0."""
         return max(self._told_at + INTERVAL - self._clock(), 0.0)
 
-    def report(self, *, busy: int, waiting: int, kv_used: int) -> Activity:
+    def report(self, *, busy: int, waiting: int, kv_used: int) -> Stats:
         """The figures as of now; the next report is due one interval later."""
         first = sorted(self._first_tokens)
         self._told_at = self._clock()
-        self._told = Activity(
+        self._told = Stats(
             busy=busy,
             waiting=waiting,
             kv_used=kv_used,

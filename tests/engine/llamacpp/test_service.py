@@ -8,7 +8,6 @@ from queue import SimpleQueue
 
 import pytest
 
-from dmr_tui.engine.activity import Activity
 from dmr_tui.engine.context import QUEUE, SEQUENCES
 from dmr_tui.engine.llamacpp import tally
 from dmr_tui.engine.llamacpp.opening import open_service
@@ -26,6 +25,7 @@ from dmr_tui.engine.protocol import (
     ToWorker,
 )
 from dmr_tui.engine.request import Finished
+from dmr_tui.engine.stats import Stats
 from dmr_tui.errors import BusyError, EngineError, to_error
 from tests.engine.asking import chat, complete
 
@@ -36,11 +36,11 @@ class Pipe(ParentPipe):
     def __init__(self) -> None:
         self.inbox: SimpleQueue[ToWorker] = SimpleQueue()
         self.sent: list[FromWorker] = []
-        self.told: list[Activity] = []
+        self.told: list[Stats] = []
         """Apart, because it comes with the clock."""
 
     def send(self, message: FromWorker) -> None:
-        if isinstance(message, Activity):
+        if isinstance(message, Stats):
             self.told.append(message)
         else:
             self.sent.append(message)

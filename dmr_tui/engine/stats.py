@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 
-class Activity(Struct, frozen=True, omit_defaults=True, tag="activity"):
+class Stats(Struct, frozen=True, omit_defaults=True, tag="stats"):
     """The figures of one worker. What is a total counts from the worker's start."""
 
     busy: int = 0

@@ -7,24 +7,24 @@ from collections.abc import Callable
 from contextlib import aclosing
 from pathlib import Path
 
-from dmr_tui.engine.activity import Activity
 from dmr_tui.engine.context import POOLED_SEQUENCES, SEQUENCES
 from dmr_tui.engine.files import ModelFiles
 from dmr_tui.engine.manager import EngineManager
 from dmr_tui.engine.questions import EmbedQuestion
+from dmr_tui.engine.stats import Stats
 from dmr_tui.runner.shapes import read_shape
 from dmr_tui.settings import Settings
 from tests.engine.asking import ANY, ENDLESS, ask, complete
 from tests.support.gguf_maker import write_tiny_bert
 
 
-async def told(manager: EngineManager, test: Callable[[Activity], bool]) -> Activity:
+async def told(manager: EngineManager, test: Callable[[Stats], bool]) -> Stats:
     """What the only worker tells, as soon as it satisfies a test."""
     async with asyncio.timeout(30):
         while True:
             for model in manager.running():
-                if model.activity is not None and test(model.activity):
-                    return model.activity
+                if model.stats is not None and test(model.stats):
+                    return model.stats
             await asyncio.sleep(0.02)
 
 
@@ -33,7 +33,7 @@ async def test_an_answer_is_counted_once_it_is_over(
 ) -> None:
     first = await ask(manager, tiny, complete("Hello there", max_tokens=16))
     again = await ask(manager, tiny, complete("Hello there", max_tokens=4))
-    counted = await told(manager, lambda activity: activity.generated_tokens >= 20)
+    counted = await told(manager, lambda stats: stats.generated_tokens >= 20)
     usages = [first.finished.usage, again.finished.usage]
     assert counted.generated_tokens == 20
     assert counted.cached_tokens == usages[1].cached_tokens > 0
@@ -58,7 +58,7 @@ async def test_what_is_under_way_is_told_and_its_end_too(
                 pass
 
     readers = [asyncio.create_task(read()) for _ in range(SEQUENCES + 2)]
-    busy = await told(manager, lambda activity: activity.waiting >= 2)
+    busy = await told(manager, lambda stats: stats.waiting >= 2)
     # Where the answers outgrow the memory, some wait again.
     assert busy.busy + busy.waiting == SEQUENCES + 2
     assert 0 < busy.kv_used <= 4096
@@ -67,7 +67,7 @@ async def test_what_is_under_way_is_told_and_its_end_too(
     for reader in readers:
         reader.cancel()
     await asyncio.wait(readers)
-    idle = await told(manager, lambda activity: not activity.busy)
+    idle = await told(manager, lambda stats: not stats.busy)
     assert (idle.waiting, idle.kv_used) == (0, 0)
 
 
@@ -76,7 +76,7 @@ async def test_texts_are_counted_too(manager: EngineManager, tmp_path: Path) -> 
     write_tiny_bert(file, pooling=None)
     files = ModelFiles("sha256:bert", "bert", file)
     vectors = await manager.ask(files, EmbedQuestion(["some text", "another"]), ANY)
-    counted = await told(manager, lambda activity: activity.prompt_tokens > 0)
+    counted = await told(manager, lambda stats: stats.prompt_tokens > 0)
     assert counted.prompt_tokens == vectors.prompt_tokens
     assert counted.busy == 0
     assert manager.running()[0].slots == POOLED_SEQUENCES

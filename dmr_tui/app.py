@@ -18,10 +18,10 @@ from dmr_tui.screens.endpoint import openai_base_url
 from dmr_tui.screens.messages import OpenChat, ShowModels
 from dmr_tui.screens.models.screen import ModelsScreen
 from dmr_tui.screens.palette import Actions, Models
+from dmr_tui.screens.pull_view import farewell
 from dmr_tui.screens.shell import ShellScreen, report
 from dmr_tui.screens.workspace import Clocks, Meter, OpenRunner, Workspace
 from dmr_tui.settings import Settings, load_settings
-from dmr_tui.widgets.figures import long_size
 from dmr_tui.widgets.themes import THEMES
 
 _QUIT_SECONDS = 3.0
@@ -254,12 +254,7 @@ class DmrApp(App[None]):
 
     def exit_politely(self) -> None:
         """Leave, and say below the shell's prompt what can be gone on with."""
-        kept = [
-            f"{pull.name}: {long_size(pull.done)} are kept; `dmr pull {pull.name}` goes on."
-            for pull in self.workspace.pulls.active
-            if pull.done
-        ]
-        self.exit(message="\n".join(kept) or None)
+        self.exit(message=farewell(self.workspace.pulls.unfinished) or None)
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
         """See `ShellScreen.on_worker_state_changed`."""

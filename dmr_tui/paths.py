@@ -54,6 +54,11 @@ class Paths:
         return self.data / "chats.db"
 
     @property
+    def pulls(self) -> Path:
+        """The pulls that are to be gone on with: JSON, see `runner.unfinished`."""
+        return self.state / "pulls.json"
+
+    @property
     def logs(self) -> Path:
         """Folder of the runner's and the workers' logs."""
         return self.state / "logs"

@@ -52,6 +52,10 @@ class Settings:
     insecure_registry: bool = False
     """Speak plain HTTP to every registry (`INSECURE_REGISTRY`); loopback always may."""
 
+    pulls_at_once: int = 2
+    """Models that the full screen fetches at the same time; the others wait in line
+    (`DMR_PULLS_AT_ONCE`)."""
+
     origins: str = ""
     """Web origins that may use `dmr serve` besides this machine's own, comma-separated; a port may
     be `*`, and `*` alone allows all (`DMR_ORIGINS`)."""
@@ -73,6 +77,7 @@ _ENVIRONMENT = {
     "llama_server": "LLAMA_SERVER_PATH",
     "default_registry": "DEFAULT_REGISTRY",
     "insecure_registry": "INSECURE_REGISTRY",
+    "pulls_at_once": "DMR_PULLS_AT_ONCE",
     "origins": "DMR_ORIGINS",
     "save_chats": "DMR_SAVE_CHATS",
     "log_level": "LOG_LEVEL",

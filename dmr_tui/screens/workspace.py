@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from dmr_tui.errors import DmrError, UnavailableError
 from dmr_tui.paths import Paths
 from dmr_tui.screens.endpoint import EndpointSwitch
-from dmr_tui.screens.library import Library
-from dmr_tui.screens.pulls import Pulls
+from dmr_tui.screens.library import Library, familiar_name
+from dmr_tui.screens.pulls import Pull, Pulls
 from dmr_tui.settings import Settings
+from dmr_tui.widgets.figures import long_size
 from dmr_tui.widgets.printable import printable
 
 if TYPE_CHECKING:
@@ -87,7 +88,14 @@ class Workspace:
         self.paths = paths
         self.clocks = clocks or Clocks()
         self.library = Library(changed)
-        self.pulls = Pulls(changed, clock=self.clocks.monotonic)
+        self.pulls = Pulls(
+            changed,
+            clock=lambda: self.clocks.monotonic(),
+            now=lambda: self.clocks.now(),
+            at_once=settings.pulls_at_once,
+            ended=self._pull_ended,
+            troubled=self.fail,
+        )
         self.endpoint = EndpointSwitch(settings, paths)
         self.status: RunnerStatus | None = None
         """Who answers; None while that is being found out."""
@@ -160,7 +168,34 @@ class Workspace:
         else:
             self._runner = runner
             await self.library.refresh(runner)
+            await self._restore_pulls(runner)
         self._changed()
+
+    async def _restore_pulls(self, runner: Runner) -> None:
+        from dmr_tui.runner.unfinished import UnfinishedPulls  # not before the first frame
+
+        await self.pulls.restore(runner, UnfinishedPulls(self.paths.pulls))
+
+    def pull(self, name: str) -> Pull:
+        """Have a model fetched when it is its turn; the status bar tells how that ends.
+
+        Raises:
+            UnavailableError: there is no runner.
+        """
+        pull = self.pulls.start(self.runner, familiar_name(name), name)
+        turn = "Getting" if pull.state == "running" else "In line:"
+        self.say(f"{turn} {pull.name} …")
+        return pull
+
+    async def _pull_ended(self, pull: Pull) -> None:
+        if pull.failure is not None:
+            self.fail(pull.failure)
+        elif pull.state == "cancelled":
+            kept = f"; {long_size(pull.done)} are kept, p goes on" if pull.done else ""
+            self.say(f"Cancelled {pull.name}{kept}.")
+        elif self._runner is not None:
+            await self.library.refresh(self._runner)
+            self.say(f"{pull.name} is here.")
 
     async def close(self) -> None:
         """Stop pulls, endpoint and runner, in this order, and finish saving."""

@@ -162,7 +162,10 @@ async def test_quitting_keeps_pulls_and_closes_the_runner(
         await until(pilot, lambda: app._exit)
     assert runner.stopped == ["pull"]
     assert runner.closed
-    assert "phi4: 1 GB are kept; `dmr pull phi4` goes on." in capsys.readouterr().err
+    assert (
+        "phi4 (1 GB kept) is not here yet: `dmr` goes on with it, or `dmr pull phi4`."
+        in capsys.readouterr().err
+    )
 
 
 async def test_the_endpoint_serves_and_stops(runner: StageRunner, tmp_path: Path) -> None:

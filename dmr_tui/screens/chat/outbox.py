@@ -66,4 +66,5 @@ class Outbox:
         if pull is None:
             return f"{message} waits for the runner · esc takes it back"
         left = f", {clock(pull.seconds_left)} left" if pull.seconds_left is not None else ""
+        left = ", paused on Get" if pull.state == "paused" else left
         return f"{message} waits for {pull.name}: {pull.fraction:.0%}{left} · esc takes it back"

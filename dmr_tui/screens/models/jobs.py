@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dmr_tui.errors import DmrError
-from dmr_tui.screens.library import Entry, familiar_name
+from dmr_tui.screens.library import Entry
 from dmr_tui.screens.workspace import Workspace
-from dmr_tui.widgets.figures import long_size
 
 
 async def load(workspace: Workspace, name: str) -> None:
@@ -48,20 +47,11 @@ async def delete(workspace: Workspace, entry: Entry) -> None:
 async def pull(workspace: Workspace, name: str) -> None:
     """Get a model; ends when it is there, was cancelled or has failed."""
     try:
-        under_way = workspace.pulls.start(workspace.runner, familiar_name(name))
+        under_way = workspace.pull(name)
     except DmrError as error:
         workspace.fail(error)
         return
-    workspace.say(f"Getting {under_way.name} …")
     await workspace.pulls.wait(under_way)
-    if under_way.failure is not None:
-        workspace.fail(under_way.failure)
-    elif under_way.state == "cancelled":
-        kept = f"; {long_size(under_way.done)} are kept, p goes on" if under_way.done else ""
-        workspace.say(f"Cancelled {under_way.name}{kept}.")
-    else:
-        await workspace.library.refresh(workspace.runner)
-        workspace.say(f"{under_way.name} is here.")
 
 
 async def reload(workspace: Workspace) -> None:

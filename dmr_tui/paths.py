@@ -59,6 +59,16 @@ class Paths:
         return self.state / "pulls.json"
 
     @property
+    def measured(self) -> Path:
+        """How fast each model was on this machine (JSON)."""
+        return self.data / "measured.json"
+
+    @property
+    def shapes(self) -> Path:
+        """What was read of models' headers for the memory plan; may be deleted at any time."""
+        return self.state / "shapes.cache"
+
+    @property
     def logs(self) -> Path:
         """Folder of the runner's and the workers' logs."""
         return self.state / "logs"

@@ -14,6 +14,7 @@ from dmr_tui.engine.checks import check_request, check_sampling
 from dmr_tui.engine.engines import Engines
 from dmr_tui.engine.files import ModelFiles
 from dmr_tui.engine.llama_server import Connect
+from dmr_tui.engine.plan import Verdict
 from dmr_tui.engine.profile import Profile, RunningModel
 from dmr_tui.engine.questions import A, Question
 from dmr_tui.engine.request import Event, GenerateRequest, Loading, Sampling
@@ -107,6 +108,14 @@ class EngineManager:
         """Models in memory, on their way there, or on their way out."""
         slots = [slot for slot in self._slots.values() if not slot.dead]
         return [slot.describe() for slot in [*slots, *self._leaving.values()]]
+
+    def plans(self) -> dict[str, tuple[Verdict, bool]]:
+        """By id, what each model in memory was planned with, and whether it would leave."""
+        return {
+            name: (slot.verdict, slot.users == 0 and slot.keep_alive >= 0)
+            for name, slot in self._slots.items()
+            if slot.verdict and slot.ready
+        }
 
     def in_use(self, model_id: str) -> bool:
         """Whether a request is being answered or waits for this model."""

@@ -33,6 +33,9 @@ _PROCESS = 36 * 1024**2
 _PER_TOKEN_OF_VOCABULARY = 128
 """Bytes of a worker without a model (Python, llama.cpp's code), and of its tokenizer's tables."""
 
+RESERVE = 256 * 1024**2
+"""Bytes of main memory that are left to everything else."""
+
 _DEVICE_RESERVE = 512 * 1024**2
 """Bytes of a GPU's memory that its driver takes for a process."""
 

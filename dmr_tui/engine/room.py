@@ -12,7 +12,16 @@ import psutil
 
 from dmr_tui.engine.context import DEFAULT_CONTEXT, POOLED_CONTEXT, choose_context_size
 from dmr_tui.engine.files import ModelFiles
-from dmr_tui.engine.plan import SMALLEST_CONTEXT, Memory, ModelShape, Need, Verdict, Wish, make_plan
+from dmr_tui.engine.plan import (
+    RESERVE,
+    SMALLEST_CONTEXT,
+    Memory,
+    ModelShape,
+    Need,
+    Verdict,
+    Wish,
+    make_plan,
+)
 from dmr_tui.engine.protocol import Load
 from dmr_tui.errors import InsufficientMemoryError, InvalidRequestError
 from dmr_tui.system.gpu import GpuMeter
@@ -20,9 +29,6 @@ from dmr_tui.system.memory import read_memory
 
 ShapeReader = Callable[[Path], ModelShape]
 MemoryReader = Callable[[], Memory]
-
-RESERVE = 256 * 1024**2
-"""Bytes of main memory that are left to everything else."""
 
 _OFFLOADING = ("cuda", "hip", "vulkan", "sycl")
 """In the names of llama.cpp's libraries that compute on a GPU with memory of its own."""
@@ -78,19 +84,46 @@ class Planner:
         )
 
     def _wish(self) -> Wish:
-        trained = self._shape.trained_context or SMALLEST_CONTEXT
-        context = choose_context_size(
+        wish = make_wish(
+            self._shape,
             profile=self._load.profile_context,
             package=self._load.package_context,
             settings=self._load.settings_context,
-            trained=trained,
-            default=POOLED_CONTEXT if self._shape.pools else DEFAULT_CONTEXT,
+            gpu_layers=self._load.gpu_layers,
         )
-        if self._shape.pools:
-            context = min(context, trained)
-        chosen = bool(self._load.profile_context) or self._load.settings_context > 0
-        smallest = context if chosen else min(context, SMALLEST_CONTEXT)
-        return Wish(context, smallest, self._load.gpu_layers, adapters=self._adapters)
+        return replace(wish, adapters=self._adapters)
+
+
+def make_wish(
+    shape: ModelShape,
+    *,
+    profile: int | None,
+    package: int | None,
+    settings: int,
+    gpu_layers: int,
+) -> Wish:
+    """What a model is to be loaded with, before anybody knows what there is memory for.
+
+    Args:
+        shape: the model.
+        profile: context that was set for it, as `choose_context_size` takes it.
+        package: context that its package asks for.
+        settings: context that was set for all models.
+        gpu_layers: how many; negative: as many as fit.
+    """
+    trained = shape.trained_context or SMALLEST_CONTEXT
+    context = choose_context_size(
+        profile=profile,
+        package=package,
+        settings=settings,
+        trained=trained,
+        default=POOLED_CONTEXT if shape.pools else DEFAULT_CONTEXT,
+    )
+    if shape.pools:
+        context = min(context, trained)
+    chosen = bool(profile) or settings > 0
+    smallest = context if chosen else min(context, SMALLEST_CONTEXT)
+    return Wish(context, smallest, gpu_layers)
 
 
 async def make_planner(

@@ -11,9 +11,11 @@ from typing import Any, Protocol
 
 from msgspec import Struct, field
 
+from dmr_tui.engine.fit import Fit
 from dmr_tui.engine.profile import Profile, RunningModel
 from dmr_tui.engine.questions import A, Question
 from dmr_tui.engine.request import Event, GenerateRequest
+from dmr_tui.runner.measured import Measured
 from dmr_tui.store.manifest import ModelConfig
 from dmr_tui.store.transfer.found import DEFAULT_LIMIT, Found, Source
 from dmr_tui.store.transfer.progress import TransferProgress
@@ -172,12 +174,33 @@ class Runner(Protocol):
         """Have the model in memory."""
         ...
 
+    async def fits(self, models: Sequence[str], *, context: int | None = None) -> list[Fit | None]:
+        """What loading each of these models would take on the machine where they run.
+
+        Args:
+            models: ids.
+            context: tokens; None for what each would be loaded with.
+
+        Returns:
+            One for each model; None where nothing can be known of it.
+        """
+        ...
+
+    async def measured(self) -> dict[str, Measured]:
+        """How fast models were on the machine where they run, by id; empty if nobody knows."""
+        ...
+
     async def profile(self, model: str) -> Profile:
         """What was stored for a model with `configure`."""
         ...
 
-    async def configure(self, model: str, profile: Profile) -> None:
+    async def configure(self, model: str, profile: Profile, *, replace: bool = False) -> None:
         """Store settings for a model; a running idle one is unloaded so that they take effect.
+
+        Args:
+            model: name or id.
+            profile: the settings.
+            replace: forget what `profile` does not say; otherwise that stays as it was.
 
         Raises:
             ConflictError: the model is answering.

@@ -6,7 +6,7 @@ import asyncio
 import threading
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ import msgspec
 
 from dmr_tui import __version__
 from dmr_tui.engine.files import ModelFiles
+from dmr_tui.engine.fit import Fit
 from dmr_tui.engine.profile import Profile, RunningModel
 from dmr_tui.engine.questions import A, Question
 from dmr_tui.engine.request import Event, GenerateRequest, Sampling
@@ -21,6 +22,7 @@ from dmr_tui.errors import ConflictError, InvalidRequestError, ModelNotFoundErro
 from dmr_tui.paths import Paths
 from dmr_tui.runner.archives import read, written
 from dmr_tui.runner.base import DiskUsage, Model, Removed, RunnerStatus
+from dmr_tui.runner.measured import Keeper, Measured, Stopwatch
 from dmr_tui.runner.profiles import Profiles, overlay
 from dmr_tui.runner.searching import search_models
 from dmr_tui.runner.shapes import read_shape
@@ -40,6 +42,7 @@ Report = Callable[[TransferProgress], None]
 if TYPE_CHECKING:
     from dmr_tui.engine.llama_server import Client
     from dmr_tui.engine.manager import EngineManager
+    from dmr_tui.runner.fitting import Fitting
 
 
 class LocalRunner:
@@ -53,6 +56,7 @@ class LocalRunner:
         self._settings = settings
         self._paths = paths
         self._profiles = Profiles(paths.state / "profiles.json")
+        self._speeds = Keeper(paths.measured)
         self._manager: EngineManager | None = None
         self._workers: dict[str, int] = {}
 
@@ -65,6 +69,12 @@ class LocalRunner:
             spare_bundles=paths.state / "bundles",
         )
         return cls(store, settings, paths)
+
+    @cached_property
+    def _fitting(self) -> Fitting:
+        from dmr_tui.runner.fitting import Fitting  # listing models needs none of it
+
+        return Fitting(self._store, self._settings, self._profiles, self._paths.shapes)
 
     @property
     def engine(self) -> EngineManager:
@@ -203,11 +213,15 @@ class LocalRunner:
     ) -> AsyncGenerator[Event, None]:
         """See `Runner.generate`."""
         files, settings = await asyncio.to_thread(self._resolve, model, profile)
+        watch = Stopwatch()
         async with (
             self._kept(files),
             aclosing(self.engine.generate(files, request, settings)) as events,
         ):
             async for event in events:
+                answer = watch.note(event)
+                if answer is not None:
+                    self._speeds.note(files.id, answer)
                 yield event
 
     async def ask(self, model: str, question: Question[A]) -> A:
@@ -222,19 +236,28 @@ class LocalRunner:
         async with self._kept(files):
             await self.engine.load(files, settings)
 
+    async def fits(self, models: Sequence[str], *, context: int | None = None) -> list[Fit | None]:
+        """See `Runner.fits`."""
+        plans = {} if self._manager is None else self._manager.plans()
+        return await asyncio.to_thread(self._fitting.fits, models, context, plans)
+
+    async def measured(self) -> dict[str, Measured]:
+        """See `Runner.measured`."""
+        return await self._speeds.all()
+
     async def profile(self, model: str) -> Profile:
         """See `Runner.profile`."""
         _, stored = await asyncio.to_thread(self._resolve, model, None)
         return stored
 
-    async def configure(self, model: str, profile: Profile) -> None:
-        """See `Runner.configure`; what `profile` does not say stays as it was."""
+    async def configure(self, model: str, profile: Profile, *, replace: bool = False) -> None:
+        """See `Runner.configure`."""
         files, _ = await asyncio.to_thread(self._resolve, model, None)
         if self._manager is not None:
             if self._manager.in_use(files.id):
                 raise ConflictError(f"{model} is answering a request", "try again when it is idle")
             await self._manager.unload({files.id})
-        kept = overlay(self._profiles.get(files.id), profile)
+        kept = profile if replace else overlay(self._profiles.get(files.id), profile)
         await asyncio.to_thread(self._profiles.set, files.id, kept)
 
     async def running(self) -> list[RunningModel]:
@@ -260,6 +283,7 @@ class LocalRunner:
         """See `Runner.close`."""
         if self._manager is not None:
             await self._manager.close()
+        await self._speeds.close()
 
     @asynccontextmanager
     async def _kept(self, files: ModelFiles) -> AsyncGenerator[None, None]:

@@ -23,6 +23,10 @@ class Profiles:
         """The profile of a model; an empty one when nothing was set."""
         return self._read().get(model_id, Profile())
 
+    def all(self) -> dict[str, Profile]:
+        """Every profile by its model's id."""
+        return self._read()
+
     def set(self, model_id: str, profile: Profile) -> None:
         """Keep `profile` for a model; an empty one forgets the model."""
         known = self._read()

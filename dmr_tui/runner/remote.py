@@ -17,16 +17,25 @@ from urllib.parse import quote
 import msgspec
 from msgspec import Struct
 
+from dmr_tui.engine.fit import Fit
 from dmr_tui.engine.profile import Profile, RunningModel
 from dmr_tui.engine.questions import A, Question
 from dmr_tui.engine.request import Event, GenerateRequest
 from dmr_tui.engine.stats import Stats
-from dmr_tui.errors import DmrError, ModelNotFoundError, RegistryError, UnavailableError, to_error
+from dmr_tui.errors import (
+    DmrError,
+    InvalidRequestError,
+    ModelNotFoundError,
+    RegistryError,
+    UnavailableError,
+    to_error,
+)
 from dmr_tui.runner.answers import read_events, to_body
 from dmr_tui.runner.base import DiskUsage, Model, Removed, RunnerStatus
 from dmr_tui.runner.configuration import Configured, to_configuration, to_profile
 from dmr_tui.runner.connection import SECONDS, Connection
 from dmr_tui.runner.inquiries import inquire
+from dmr_tui.runner.measured import Measured
 from dmr_tui.runner.searching import search_models
 from dmr_tui.settings import parse_duration
 from dmr_tui.store.reference import parse_reference
@@ -248,9 +257,27 @@ class RemoteRunner:
         found = self._decode(answer, list[Configured])
         return next((to_profile(each.config) for each in found), Profile())
 
-    async def configure(self, model: str, profile: Profile) -> None:
-        """See `Runner.configure`."""
+    async def fits(self, models: Sequence[str], *, context: int | None = None) -> list[Fit | None]:
+        """See `Runner.fits`; Docker's server tells nothing of it."""
+        body = {"models": list(models), "context": context}
+        try:
+            answer = await self._connection.ask("POST", "/engines/fits", body=body, timeout=None)
+        except (ModelNotFoundError, InvalidRequestError):
+            return [None] * len(models)
+        return self._decode(answer, list[Fit | None])
+
+    async def measured(self) -> dict[str, Measured]:
+        """See `Runner.measured`; Docker's server tells nothing of it."""
+        try:
+            return await self._get("/engines/measured", dict[str, Measured])
+        except (ModelNotFoundError, InvalidRequestError):
+            return {}
+
+    async def configure(self, model: str, profile: Profile, *, replace: bool = False) -> None:
+        """See `Runner.configure`; Docker's server knows context size and keep-alive only."""
         body = {"model": model, **msgspec.to_builtins(to_configuration(profile))}
+        if replace:
+            body["replace"] = True
         await self._connection.ask("POST", "/engines/_configure", body=body)
 
     async def running(self) -> list[RunningModel]:

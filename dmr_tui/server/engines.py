@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -30,10 +30,18 @@ class UnloadBody(Struct, frozen=True):
     models: list[str] | None = None
 
 
+class FitsBody(Struct, frozen=True):
+    """The body of `POST /engines/fits`."""
+
+    models: list[str]
+    context: Annotated[int, Meta(gt=0)] | None = None
+
+
 class ConfigureBody(Configuration, frozen=True, kw_only=True, rename="kebab"):
     """The body of `POST /engines/_configure`."""
 
     model: str
+    replace: bool = False
     raw_runtime_flags: str | None = None
     runtime_flags: list[str] | None = None
     speculative: Any = None
@@ -53,6 +61,8 @@ class Engines:
             Route("/engines/status", self.status),
             Route("/engines/ps", self.running),
             Route("/engines/df", self.disk_usage),
+            Route("/engines/fits", self.fits, methods=["POST"]),
+            Route("/engines/measured", self.measured),
             Route("/engines/unload", self.unload, methods=["POST"]),
             Route("/engines/_configure", self.configure, methods=["POST"]),
             Route("/engines/_configure", self.configured),
@@ -81,6 +91,15 @@ class Engines:
             }
         )
 
+    async def fits(self, request: Request) -> Response:
+        """`POST /engines/fits`: what loading models would take here; not in Docker's server."""
+        body = decode(await read_body(request), FitsBody)
+        return json_response(await self._runner.fits(body.models, context=body.context))
+
+    async def measured(self, request: Request) -> Response:
+        """`GET /engines/measured`: how fast models were here; not in Docker's server."""
+        return json_response(await self._runner.measured())
+
     async def unload(self, request: Request) -> Response:
         """`POST /engines/unload`."""
         body = decode(await read_body(request), UnloadBody)
@@ -95,7 +114,8 @@ class Engines:
         body = decode(await read_body(request), ConfigureBody)
         if body.raw_runtime_flags or body.runtime_flags or body.speculative:
             raise InvalidRequestError("runtime flags and draft models are not supported yet")
-        await self._runner.configure(stored_name(body.model), to_profile(body))
+        profile = to_profile(body)
+        await self._runner.configure(stored_name(body.model), profile, replace=body.replace)
         return Response(status_code=202)
 
     async def configured(self, request: Request) -> Response:

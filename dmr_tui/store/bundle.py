@@ -98,6 +98,13 @@ def open_bundle(
     )
 
 
+def weight_files(name: str, manifest: Manifest, blobs: BlobStore) -> list[Path]:
+    """Where the bytes of a model's GGUF files are, the shards in order; empty for other formats."""
+    files = _plan(name, manifest)
+    paths = [path for path in files if path.endswith(".gguf") and not _is_projector(path)]
+    return [blobs.path(files[path].digest) for path in sorted(paths)]
+
+
 def _plan(name: str, manifest: Manifest) -> dict[str, Descriptor]:
     """Which layer goes to which path below `model/`."""
     if manifest.config.media_type == CONFIG_V01:

@@ -21,7 +21,7 @@ from typing import Literal
 from dmr_tui.errors import ConflictError, DmrError, InvalidRequestError, StoreError
 from dmr_tui.store import durable
 from dmr_tui.store.blobs import BlobStore
-from dmr_tui.store.bundle import Bundle, open_bundle
+from dmr_tui.store.bundle import Bundle, open_bundle, weight_files
 from dmr_tui.store.index import Draft, Entry, Index
 from dmr_tui.store.leases import Leases
 from dmr_tui.store.listing import MANY, Facts, Listing
@@ -220,6 +220,14 @@ class Store:
                 raise
         # By path, not by inode: bundles out of sight must not keep removed models on the disk.
         return open_bundle(self._spare_bundles / _hex(model.id), *parts, hard=False)
+
+    def weights(self, model: StoredModel) -> list[Path]:
+        """The model's GGUF files as they lie in the store, shards in order; empty if it has none.
+
+        Raises:
+            UnsupportedModelError: its manifest names paths that lead outside of it.
+        """
+        return weight_files(model.name, model.manifest, self.blobs)
 
     def require_unused(self, model_id: str, name: str) -> None:
         """Refuse to remove what is loaded; to be called under the lock.

@@ -88,7 +88,7 @@ async def test_set_num_ctx_configures_the_runner(context: ChatContext, line: str
 
 async def test_a_refused_num_ctx_changes_nothing(context: ChatContext) -> None:
     class Busy(FakeRunner):
-        async def configure(self, model: str, profile: Profile) -> None:
+        async def configure(self, model: str, profile: Profile, *, replace: bool = False) -> None:
             raise ConflictError("it is answering", "wait")
 
     context.runner = Busy()

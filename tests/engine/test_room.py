@@ -14,11 +14,11 @@ import pytest
 from dmr_tui.engine.context import SEQUENCES
 from dmr_tui.engine.files import ModelFiles
 from dmr_tui.engine.manager import EngineManager
-from dmr_tui.engine.plan import Memory, Wish, host_need
+from dmr_tui.engine.plan import RESERVE, Memory, Wish, host_need
 from dmr_tui.engine.profile import Profile
 from dmr_tui.engine.questions import EmbedQuestion
 from dmr_tui.engine.request import CompletionRequest, Delta, Limits
-from dmr_tui.engine.room import RESERVE, free_memory, human
+from dmr_tui.engine.room import free_memory, human
 from dmr_tui.errors import EngineError, InsufficientMemoryError
 from dmr_tui.runner.shapes import read_shape
 from dmr_tui.settings import Settings

@@ -216,3 +216,63 @@ async def test_repackaging_shares_the_files(runner: LocalRunner) -> None:
     assert (await runner.model("small")).config.context_size == 64
     with pytest.raises(InvalidRequestError):
         await runner.repackage("my/m", "small", context_size=0)
+
+
+async def test_what_a_load_would_take_is_told_and_read_once(
+    runner: LocalRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = await runner.model("my/m")
+    unknown = "sha256:" + "0" * 64
+    fit, nothing = await runner.fits([model.id, unknown])
+    assert nothing is None
+    assert fit is not None
+    assert fit.fits
+    assert fit.context == fit.trained_context == fit.largest_context
+    (small,) = await runner.fits([model.id], context=256)
+    assert small is not None
+    assert small.context == 256
+    assert small.cache < fit.cache
+    await runner.configure("my/m", Profile(context_size=512))
+    (chosen,) = await runner.fits([model.id])
+    assert chosen is not None
+    assert chosen.context == 512
+
+    def unread(path: Path) -> None:
+        raise AssertionError(f"{path} was read again")
+
+    monkeypatch.setattr("dmr_tui.runner.fitting.read_header", unread)
+    paths = Paths(tmp_path / "data", tmp_path / "config", tmp_path / "state")
+    later = LocalRunner.open(paths, Settings())
+    (again,) = await later.fits([model.id])
+    assert again is not None
+    assert (again.weights, again.cache) == (chosen.weights, chosen.cache)
+    # What is in memory itself takes no room from its own next load.
+    await runner.load("my/m")
+    (loaded,) = await runner.fits([model.id])
+    assert loaded is not None
+    assert loaded.fits
+
+
+async def test_the_speed_of_a_real_answer_is_known_after_a_restart(
+    runner: LocalRunner, tmp_path: Path
+) -> None:
+    model = await runner.model("my/m")
+    assert await runner.measured() == {}
+    for _ in range(2):
+        assert [event async for event in runner.generate("my/m", ask(20))]
+    await runner.close()
+    paths = Paths(tmp_path / "data", tmp_path / "config", tmp_path / "state")
+    known = (await LocalRunner.open(paths, Settings()).measured())[model.id]
+    assert known.answers == 2
+    assert known.generation_rate > 0
+    assert known.load > 0
+    assert known.first_token > 0
+    assert known.last_used > 0
+
+
+async def test_settings_that_are_replaced_forget_what_is_not_said(runner: LocalRunner) -> None:
+    await runner.configure("my/m", Profile(context_size=512, threads=1))
+    await runner.configure("my/m", Profile(keep_alive=-1))
+    assert await runner.profile("my/m") == Profile(context_size=512, threads=1, keep_alive=-1)
+    await runner.configure("my/m", Profile(threads=1), replace=True)
+    assert await runner.profile("my/m") == Profile(threads=1)

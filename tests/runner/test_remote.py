@@ -52,7 +52,7 @@ from dmr_tui.runner.remote import RemoteRunner
 from dmr_tui.server.endpoint import Endpoint
 from dmr_tui.settings import Settings
 from dmr_tui.store.transfer.progress import TransferProgress
-from tests.support.fake_runner import ARCHIVE, MANIFEST, MODEL, FakeRunner
+from tests.support.fake_runner import ARCHIVE, FIT, MANIFEST, MODEL, FakeRunner
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -141,6 +141,21 @@ async def test_running_models_and_the_rest(remote: RemoteRunner, runner: FakeRun
     assert await remote.unload([NAME]) == 1
     assert await remote.unload([]) == 0
     assert runner.calls == [("unload", None), ("unload", [NAME]), ("unload", [])]
+
+
+async def test_what_fits_and_what_was_measured(remote: RemoteRunner, runner: FakeRunner) -> None:
+    assert await remote.fits([MODEL.id, "sha256:no"], context=4096) == [FIT, None]
+    assert await remote.fits([MODEL.id]) == [FIT]
+    assert runner.calls == [
+        ("fits", [MODEL.id, "sha256:no"], 4096),
+        ("fits", [MODEL.id], None),
+    ]
+    assert await remote.measured() == await runner.measured()
+
+
+async def test_settings_can_be_replaced(remote: RemoteRunner, runner: FakeRunner) -> None:
+    await remote.configure(NAME, Profile(context_size=99), replace=True)
+    assert runner.calls == [("configure", NAME, Profile(context_size=99), "replace")]
 
 
 PROFILE = Profile(

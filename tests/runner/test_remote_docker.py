@@ -305,3 +305,12 @@ async def test_status(docker: StandIn, remote: RemoteRunner) -> None:
     docker.put("GET /engines/status", '{"llama.cpp":"Running: x","vllm":"Not Installed"}')
     status = await remote.status()
     assert (status.version, status.backends["vllm"]) == ("1.2.3", "Not Installed")
+
+
+async def test_it_knows_neither_what_fits_nor_what_was_measured(
+    docker: StandIn, remote: RemoteRunner
+) -> None:
+    docker.put("POST /engines/fits", "404 page not found\n", "404 Not Found")
+    docker.put("GET /engines/measured", "404 page not found\n", "404 Not Found")
+    assert await remote.fits([str(MODEL["id"])]) == [None]
+    assert await remote.measured() == {}

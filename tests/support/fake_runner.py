@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from dmr_tui.engine.checks import check_request
+from dmr_tui.engine.fit import Fit
 from dmr_tui.engine.profile import Profile, RunningModel
 from dmr_tui.engine.questions import A, AnyReply, Question
 from dmr_tui.engine.request import (
@@ -27,6 +28,7 @@ from dmr_tui.engine.request import (
 from dmr_tui.engine.stats import Stats
 from dmr_tui.errors import ConflictError, DmrError, InvalidRequestError, ModelNotFoundError
 from dmr_tui.runner.base import DiskUsage, Model, Removed, RunnerStatus
+from dmr_tui.runner.measured import Measured
 from dmr_tui.store.manifest import ModelConfig
 from dmr_tui.store.transfer.found import DEFAULT_LIMIT, Found, Source
 from dmr_tui.store.transfer.progress import LayerProgress, TransferProgress
@@ -47,6 +49,22 @@ MODEL = Model(
 NAMES = ("ai/llama3.2:1B-Q8_0", "llama3.2:1B-Q8_0", *MODEL.tags, MODEL.id)
 MANIFEST = {"schemaVersion": 2, "layers": [{"digest": "sha256:" + "cd" * 32, "size": 7}]}
 
+FIT = Fit(
+    context=4096,
+    fits=True,
+    layers=17,
+    gpu_layers=3,
+    weights=100,
+    cache=20,
+    compute=3,
+    overhead=4,
+    host=100,
+    device=27,
+    host_free=1000,
+    device_free=50,
+    largest_context=4096,
+    trained_context=4096,
+)
 ARCHIVE = (b"blobs " * 1000, b"manifest")
 
 
@@ -228,9 +246,16 @@ class FakeRunner:
         self._known(model)
         return self.stored
 
-    async def configure(self, model: str, profile: Profile) -> None:
+    async def fits(self, models: Sequence[str], *, context: int | None = None) -> list[Fit | None]:
+        self.calls.append(("fits", list(models), context))
+        return [FIT if each == MODEL.id else None for each in models]
+
+    async def measured(self) -> dict[str, Measured]:
+        return {MODEL.id: Measured(1742816981.25, 3, 840.0, 47.5, 0.31, 2.5)}
+
+    async def configure(self, model: str, profile: Profile, *, replace: bool = False) -> None:
         self._known(model)
-        self.calls.append(("configure", model, profile))
+        self.calls.append(("configure", model, profile, *(["replace"] if replace else [])))
 
     async def running(self) -> list[RunningModel]:
         idle = RunningModel(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from dmr_tui.app import DmrApp
+from dmr_tui.engine.fit import Fit
 from dmr_tui.engine.profile import Profile, RunningModel
 from dmr_tui.engine.request import (
     ChatRequest,
@@ -23,6 +24,7 @@ from dmr_tui.engine.request import (
 from dmr_tui.errors import DmrError, ModelNotFoundError
 from dmr_tui.paths import Paths
 from dmr_tui.runner.base import Model, Removed, Runner, RunnerStatus
+from dmr_tui.runner.measured import Measured
 from dmr_tui.screens.workspace import Clocks
 from dmr_tui.settings import Settings
 from dmr_tui.store.manifest import ModelConfig
@@ -31,6 +33,7 @@ from dmr_tui.store.transfer.progress import LayerProgress, TransferProgress
 from dmr_tui.system.gpu import GpuReading
 from dmr_tui.system.memory import MemoryReading
 from dmr_tui.system.sampler import Machine, Reading
+from dmr_tui.widgets.figures import parse_size
 
 NOW = 1_763_721_060.0
 """A Friday morning, 10:31 UTC."""
@@ -99,6 +102,9 @@ class StageRunner:
         self.kind, self.endpoint = "embedded", ""
         self.pace: tuple[str, float] | None = None
         """A text to answer by itself, and the seconds between its words."""
+        self.free_device, self.free_host = 12_800_000_000, 24 * GB
+        self.speeds: dict[str, Measured] = {}
+        self.profiles: dict[str, Profile] = {}
         self.closed = False
         self.stopped: list[str] = []
         """What was broken off by its consumer: `answer` or `pull`."""
@@ -240,8 +246,52 @@ class StageRunner:
         self.calls.append(("load", model))
         self.run(self._find(model))
 
-    async def configure(self, model: str, profile: Profile) -> None:
+    async def fits(self, models: Sequence[str], *, context: int | None = None) -> list[Fit | None]:
+        self.calls.append(("fits", list(models), context))
+        return [self._fit(each, context) for each in models]
+
+    def _fit(self, model_id: str, context: int | None) -> Fit | None:
+        """As a planner would say it, with sums that are easy to check."""
+        found = next((each for each in self.stored if each.id == model_id), None)
+        if found is None or not found.config.size:
+            return None
+        weights = parse_size(found.config.size)
+        trained = int(found.config.gguf[f"{found.config.architecture}.context_length"])
+        tokens = min(context or 8192, trained)
+        rest = GB // 2
+        room = self.free_device - weights - rest
+        per_token = weights // 40_000
+        cache = per_token * tokens
+        layers = 33
+        on_gpu = layers if cache <= room else max(int(layers * (room / weights + 1)) - 20, 0)
+        host = 0 if on_gpu == layers else weights
+        return Fit(
+            context=tokens,
+            fits=host <= self.free_host,
+            layers=layers,
+            gpu_layers=on_gpu,
+            weights=weights,
+            cache=cache,
+            compute=rest - GB // 10,
+            overhead=GB // 10,
+            host=host,
+            device=weights + rest + cache - host,
+            host_free=self.free_host,
+            device_free=self.free_device,
+            largest_context=min(max(room // per_token, 0), trained),
+            trained_context=trained,
+        )
+
+    async def measured(self) -> dict[str, Measured]:
+        return dict(self.speeds)
+
+    async def profile(self, model: str) -> Profile:
+        return self.profiles.get(self._find(model).id, Profile())
+
+    async def configure(self, model: str, profile: Profile, *, replace: bool = False) -> None:
         self.calls.append(("configure", model, profile))
+        self._check()
+        self.profiles[self._find(model).id] = profile
 
     async def running(self) -> list[RunningModel]:
         return list(self.workers.values())

@@ -114,8 +114,12 @@ class Shelf(Vertical):
             pulls.update(Content("\n").join(lines))
 
     def _rows(self) -> list[Row]:
-        words = self.query_one("#filter", Input).value
-        entries = [entry for entry in self._workspace.library.entries if entry.matches(words)]
+        words = self.query_one("#filter", Input).value.lower().split()
+        entries = [
+            entry
+            for entry in self._workspace.library.entries
+            if all(word in entry.text for word in words)
+        ]
         entries.sort(key=SORTS[self._sorted_by], reverse=self._reverse)
         stored = {entry.name for entry in entries}
         pulls = [pull for pull in self._workspace.pulls.active if pull.name not in stored]

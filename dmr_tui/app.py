@@ -89,7 +89,9 @@ class DmrApp(App[None]):
         for theme in THEMES:
             self.register_theme(theme)
         # Before the sheets are read: to set a theme afterwards is to read them again.
-        self.set_reactive(DmrApp.theme, THEMES[0].name)
+        remembered = self.workspace.memory.state.theme
+        known = remembered in [theme.name for theme in THEMES]
+        self.set_reactive(DmrApp.theme, remembered if known else THEMES[0].name)
         self.stylesheet.set_variables(self.get_css_variables())
 
     def on_mount(self) -> None:
@@ -103,6 +105,9 @@ class DmrApp(App[None]):
 
     @work(group="runner", exit_on_error=False)
     async def _open(self) -> None:
+        last = self.workspace.memory.state.screen
+        if last in _SCREENS:
+            await self._show(last)
         await self.workspace.open()
         # What is there now stays for good; without it each collection is a few milliseconds.
         gc.collect()
@@ -139,6 +144,7 @@ class DmrApp(App[None]):
         if mode != self.current_mode:
             self._previous = self.current_mode
             await self.switch_mode(mode)
+            self.workspace.memory.update(screen=mode)
 
     async def action_show_models(self) -> None:
         """Go to the models."""
@@ -190,6 +196,7 @@ class DmrApp(App[None]):
         names = [theme.name for theme in THEMES]
         place = names.index(self.theme) if self.theme in names else -1
         self.theme = names[(place + 1) % len(names)]
+        self.workspace.memory.update(theme=self.theme)
         self.workspace.say(f"Theme: {self.theme}.")
 
     def action_pick_model(self) -> None:

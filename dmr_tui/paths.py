@@ -49,6 +49,11 @@ class Paths:
         return self.state / "history"
 
     @property
+    def screen_state(self) -> Path:
+        """What the full screen remembers: JSON, see `screens.remembered`."""
+        return self.state / "screen.json"
+
+    @property
     def chats(self) -> Path:
         """Saved chats (SQLite)."""
         return self.data / "chats.db"

@@ -7,15 +7,15 @@ same user talks to it instead of loading the same model a second time.
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from dmr_tui.errors import DmrError, InvalidRequestError, StoreError
+from dmr_tui.errors import DmrError, InvalidRequestError
 from dmr_tui.paths import Paths
+from dmr_tui.private import write_private
 from dmr_tui.settings import Settings
 
 if TYPE_CHECKING:
@@ -100,16 +100,7 @@ def announce(paths: Paths, url: str, instance: str) -> None:
         StoreError: the file cannot be written.
     """
     said = Announcement(url, os.getpid(), _root(paths), instance)
-    file = paths.endpoint
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        # A file of mode 0600 from the first byte on, put in place in one step.
-        handle, name = tempfile.mkstemp(dir=file.parent, prefix=file.name)
-        with open(handle, "wb") as out:
-            out.write(msgspec.json.encode(said))
-        os.replace(name, file)
-    except OSError as error:
-        raise StoreError(f"cannot write {file}: {error.strerror}") from error
+    write_private(paths.endpoint, msgspec.json.encode(said))
 
 
 def withdraw(paths: Paths, instance: str) -> None:

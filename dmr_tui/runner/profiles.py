@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 
 import msgspec
@@ -11,6 +9,7 @@ import msgspec
 from dmr_tui.engine.profile import Profile
 from dmr_tui.engine.request import Sampling
 from dmr_tui.errors import StoreError
+from dmr_tui.private import write_private
 
 
 class Profiles:
@@ -28,16 +27,16 @@ class Profiles:
         return self._read()
 
     def set(self, model_id: str, profile: Profile) -> None:
-        """Keep `profile` for a model; an empty one forgets the model."""
+        """Keep `profile` for a model; an empty one forgets the model.
+
+        Raises:
+            StoreError: the file is damaged or cannot be written.
+        """
         known = self._read()
         known.pop(model_id, None)
         if profile != Profile():
             known[model_id] = profile
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=self._file.parent, prefix=self._file.name)
-        with open(handle, "wb") as out:
-            out.write(msgspec.json.format(msgspec.json.encode(known), indent=2))
-        os.replace(name, self._file)
+        write_private(self._file, msgspec.json.format(msgspec.json.encode(known), indent=2))
 
     def _read(self) -> dict[str, Profile]:
         try:

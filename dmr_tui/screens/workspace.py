@@ -15,6 +15,7 @@ from dmr_tui.paths import Paths
 from dmr_tui.screens.endpoint import EndpointSwitch
 from dmr_tui.screens.library import Library, familiar_name
 from dmr_tui.screens.pulls import Pull, Pulls
+from dmr_tui.screens.remembered import Memory
 from dmr_tui.settings import Settings
 from dmr_tui.widgets.figures import long_size
 from dmr_tui.widgets.printable import printable
@@ -87,6 +88,7 @@ class Workspace:
         self.settings = settings
         self.paths = paths
         self.clocks = clocks or Clocks()
+        self.memory = Memory(paths.screen_state)
         self.library = Library(changed)
         self.pulls = Pulls(
             changed,

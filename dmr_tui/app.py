@@ -19,13 +19,13 @@ from dmr_tui.screens.messages import OpenChat, ShowModels
 from dmr_tui.screens.models.screen import ModelsScreen
 from dmr_tui.screens.palette import Actions, Models
 from dmr_tui.screens.pull_view import farewell
-from dmr_tui.screens.shell import ShellScreen, report
+from dmr_tui.screens.shell import NARROW, ShellScreen, report
 from dmr_tui.screens.workspace import Clocks, Meter, OpenRunner, Workspace
 from dmr_tui.settings import Settings, load_settings
 from dmr_tui.widgets.themes import THEMES
 
 _QUIT_SECONDS = 3.0
-_WIDTHS = [(0, "-narrow"), (100, "-wide")]
+_WIDTHS = [(0, "-narrow"), (NARROW, "-wide")]
 _HEIGHTS = [(0, "-short"), (30, "-tall")]
 _SCREENS = {
     "get": "GetScreen",

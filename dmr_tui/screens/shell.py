@@ -24,6 +24,8 @@ from dmr_tui.widgets.statusbar import StatusBar
 
 _SAMPLING_SECONDS = 1.0
 _LOOK_SECONDS = 2.0
+NARROW = 100
+"""Columns below which a screen is narrow: the header is terse, panes are stacked."""
 _SEVERITY = {"information": "$text-muted", "warning": "$text-warning", "error": "$text-error"}
 
 
@@ -94,6 +96,10 @@ class ShellScreen(Screen[None]):
         self.show_workspace()
         self.refresh_hints()
 
+    def on_resize(self) -> None:
+        """The header says more where there is room."""
+        self.refresh_all()
+
     def refresh_hints(self) -> None:
         """Show the keys that do something now."""
         typing = self.focused is not None and self.focused.check_consume_key("a", "a")
@@ -137,7 +143,12 @@ class ShellScreen(Screen[None]):
         if workspace.status is None:
             return Content.styled("◐ starting", "$text-warning")
         parts = [*self._pulls(), self._runner(), *self._loaded()]
-        return Content.styled("  ·  ", "$text-disabled").join(parts)
+        gap = " · " if self._is_narrow else "  ·  "
+        return Content.styled(gap, "$text-disabled").join(parts)
+
+    @property
+    def _is_narrow(self) -> bool:
+        return self.app.size.width < NARROW
 
     def _pulls(self) -> list[Content]:
         active = self.workspace.pulls.active
@@ -153,17 +164,16 @@ class ShellScreen(Screen[None]):
             return Content.styled("× disconnected", "$text-error")
         assert workspace.status is not None
         address = workspace.endpoint.url or workspace.status.endpoint
+        shown = _short(address, narrow=self._is_narrow)
         if workspace.status.kind == "embedded":
-            shown = f"serving {_short(address)}" if address else "embedded"
-        else:
-            shown = _short(address)
+            shown = f"{'on' if self._is_narrow else 'serving'} {shown}" if address else "embedded"
         return Content.styled(shown, "$text-success" if address else "$text-muted")
 
     def _loaded(self) -> list[Content]:
         library = self.workspace.library
         workers = library.running
         if not workers:
-            return [Content.styled("○ no model loaded", "$text-muted")]
+            return [Content.styled("○ no model", "$text-muted")]
         first = workers[0]
         entry = next((each for each in library.entries if each.running == first), None)
         name = entry.name if entry else first.name
@@ -186,5 +196,7 @@ def report(app: App[None], error: BaseException | None) -> None:
     )
 
 
-def _short(url: str) -> str:
-    return url.removeprefix("http://").removeprefix("https://").rstrip("/")
+def _short(url: str, *, narrow: bool) -> str:
+    bare = url.removeprefix("http://").removeprefix("https://").rstrip("/")
+    # The port says enough of this machine's own address.
+    return bare.removeprefix("127.0.0.1") if narrow else bare

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from textual.pilot import Pilot
 
+from dmr_tui.chat.commands import Suggestion
 from dmr_tui.engine.request import Loading, ReasoningDelta
 from dmr_tui.errors import EngineError, UnavailableError
 from dmr_tui.widgets.prompt import PromptArea
@@ -262,6 +263,27 @@ async def test_commands_are_completed(runner: StageRunner, tmp_path: Path) -> No
         await pilot.press("escape")
         await gone(pilot, "forget what was said")
         assert prompt(pilot).text == "/cl"
+
+
+async def test_suggestions_that_come_late_replace_nothing(
+    runner: StageRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late = asyncio.Event()
+
+    async def slow(before: str, context: object) -> list[Suggestion]:
+        if before != "/set ":
+            await late.wait()
+        return [Suggestion("system", 5, "what the model is told first")]
+
+    monkeypatch.setattr("dmr_tui.screens.chat.screen.suggest", slow)
+    async with stage(runner, tmp_path).run_test(size=LARGE) as pilot:
+        await open_chat(pilot)
+        await type_in(pilot, "/set ")
+        await see(pilot, "what the model is told first")
+        await type_in(pilot, "parameter num_predict 20")
+        await pilot.press("enter")
+        await see(pilot, "Set parameter")
+        late.set()
 
 
 async def test_new_and_copy(runner: StageRunner, tmp_path: Path) -> None:

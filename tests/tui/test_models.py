@@ -97,7 +97,7 @@ async def test_load_and_unload(runner: StageRunner, tmp_path: Path) -> None:
     async with stage(runner, tmp_path).run_test(size=LARGE) as pilot:
         await see(pilot, "l Unload")
         await pilot.press("l")
-        await see(pilot, "qwen3:8b is unloaded.", "○ no model loaded", "l Load")
+        await see(pilot, "qwen3:8b is unloaded.", "○ no model", "l Load")
         await pilot.press("l")
         await see(pilot, "qwen3:8b is loaded", "l Unload")
         assert [call for call in runner.calls if call[0] in ("load", "unload")] == [

@@ -30,6 +30,7 @@ class Composer(Vertical):
         super().__init__(id="composer")
         self._suggest = suggest
         self._offered: Sequence[Suggestion] = ()
+        self._offered_for = ""
 
     def compose(self) -> ComposeResult:
         """The list is above the prompt and hidden while it is empty."""
@@ -82,7 +83,7 @@ class Composer(Vertical):
         return self.prompt.get_text_range((0, 0), self.prompt.cursor_location)
 
     def _offer(self, offered: Sequence[Suggestion]) -> None:
-        self._offered = offered
+        self._offered, self._offered_for = offered, self._before()
         self.query_one(Completion).show([(each.text, each.summary) for each in offered])
         self.prompt.completing = bool(offered)
 
@@ -111,4 +112,9 @@ class Composer(Vertical):
 
     def _chosen(self) -> Suggestion | None:
         chosen = self.query_one(Completion).chosen
-        return next((each for each in self._offered if each.text == chosen), None)
+        found = next((each for each in self._offered if each.text == chosen), None)
+        before = self._before()
+        if found is None or before == self._offered_for:
+            return found
+        # More was typed since; what was offered counts while it still continues that.
+        return found if found.text.startswith(before[found.start :]) else None

@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := $(PYTHON) tools/bootstrap.py
 
-.PHONY: setup demo run test lint format guide guide-eval lock bench bench-list bench-plan clean bench-transfer
+.PHONY: setup demo run test lint format guide guide-eval lock bench bench-list bench-plan bench-ui clean bench-transfer
 setup:
 	@$(READY)
 
@@ -37,6 +37,10 @@ bench-list: setup
 # The memory plan beside what workers really take.
 bench-plan: setup
 	@PYTHONPATH=. $(BIN)/python benchmarks/plan.py
+
+# The full screen in a real terminal: keys, frames, processor time.
+bench-ui: setup
+	@$(BIN)/python -m benchmarks.ui
 
 # Make the built-in model again (about an hour on two cores), and examine it.
 guide: setup

@@ -168,10 +168,24 @@ def read_header(path: Path) -> GGUFHeader:
         raise InvalidRequestError(f"cannot read {path}: {failure.strerror}") from failure
 
 
-class _Reader:
-    """Walks once through a mapped header."""
+def read_beginning(data: bytes, name: str) -> dict[str, Value]:
+    """The metadata in the first bytes of a GGUF file, up to where they are cut off.
 
-    def __init__(self, path: Path, data: mmap.mmap) -> None:
+    What a model is comes before its vocabulary, which takes megabytes: of the first array that is
+    not all there the length is told, and nothing of what follows.
+
+    Raises:
+        InvalidRequestError: the bytes are not those of a GGUF file.
+    """
+    if not data.startswith(MAGIC):
+        raise InvalidRequestError(f"{name} is not a GGUF file: it does not begin with GGUF")
+    return _Reader(Path(name), data).beginning()
+
+
+class _Reader:
+    """Walks once through a header, mapped or in memory."""
+
+    def __init__(self, path: Path, data: mmap.mmap | bytes) -> None:
         self._path = path
         self._data = data
         self._end = len(data)
@@ -197,6 +211,23 @@ class _Reader:
                     f"the file at byte {self._end}"
                 )
         return GGUFHeader(self._path, version, metadata, listed, start)
+
+    def beginning(self) -> dict[str, Value]:
+        metadata: dict[str, Value] = {}
+        try:
+            self._version()
+            self._count(_MOST_TENSORS, "tensors")
+            for _ in range(self._count(_MOST_KEYS, "metadata keys")):
+                key = self._text(_LONGEST_NAME)
+                kind, start = self._number(_U32), self._at
+                if kind == _ARRAY:
+                    count = _U64.unpack_from(self._data, start + _U32.size)[0]
+                    metadata[key] = Array(count, None)
+                metadata[key] = self._value(kind)
+        except (error, OverflowError, InvalidRequestError):
+            if not metadata and self._at <= len(MAGIC) + _U32.size:
+                raise self._bad("it is cut short, or of an unknown version") from None
+        return metadata
 
     def _version(self) -> int:
         version = self._number(_U32)

@@ -79,7 +79,7 @@ class HubStandIn(StandIn):
                 request.answer(200, json.dumps(body).encode())
             elif path.startswith(f"/api/models/{name}/revision/"):
                 request.answer(404, b"{}", X_Error_Code="RevisionNotFound")
-            elif path == f"/api/models/{name}/tree/{COMMIT}":
+            elif path in (f"/api/models/{name}/tree/{COMMIT}", f"/api/models/{name}/tree/main"):
                 self._tree(request, files, parts.query)
             elif path.startswith(f"/{name}/resolve/{COMMIT}/"):
                 self._resolve(request, files, path.partition(f"{COMMIT}/")[2])

@@ -44,3 +44,27 @@ class Found(Struct, frozen=True):
     hits: list[Hit]
     warnings: list[str] = []
     """Why a source is not among them."""
+
+
+class Variant(Struct, frozen=True):
+    """One tag of a repository: a model in one size and quantization, to be pulled."""
+
+    name: str
+    """What `dmr pull` takes."""
+    tag: str
+    """What tells it from the repository's other variants."""
+    size: int = 0
+    """Bytes of what a pull fetches; 0 when that is not known."""
+    weights: int = 0
+    """Bytes of that which are the model's own; 0 when that is not known."""
+    aliases: list[str] = []
+    """Other tags of the same bytes."""
+    updated_at: str = ""
+    quantization: str = ""
+    """As far as the name tells."""
+    parameters: int = 0
+    """As far as the name tells."""
+    preferred: bool = False
+    """It is what a pull without a wish fetches."""
+    digest: str = ""
+    """Of its manifest, where the registry lists that."""

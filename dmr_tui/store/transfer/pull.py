@@ -88,7 +88,7 @@ def pull(
         store.leases.holding(f"pull {reference.familiar()}") as lease,
     ):
         repository, remote = _locate(wire, store, reference, insecure, reporter)
-        manifest = _examine(remote, reference)
+        manifest = examine(remote, reference)
         layers = list({layer.digest: layer for layer in manifest.layers}.values())
         reporter.total = sum(layer.size for layer in layers)
         lease.protect(manifest.digests)
@@ -144,8 +144,13 @@ def _locate(
     return at(address(reference.registry, insecure=insecure))
 
 
-def _examine(remote: RemoteManifest, reference: Reference) -> Manifest:
-    """Refuse what cannot be kept, before anything of it is fetched."""
+def examine(remote: RemoteManifest, reference: Reference) -> Manifest:
+    """Refuse what cannot be kept, before anything of it is fetched.
+
+    Raises:
+        UnsupportedModelError: it is no model that this version knows.
+        RegistryError: it is malformed.
+    """
     if remote.media_type in INDEX_TYPES:
         raise UnsupportedModelError(
             f"{reference.familiar()} is no model but an image for several platforms"

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode, urlsplit
 
+import msgspec
+from msgspec import Struct
 from oras import defaults
 from oras.container import Container
 
@@ -24,7 +26,7 @@ from dmr_tui.store.transfer.auth import Authorizer, is_loopback, parse_challenge
 from dmr_tui.store.transfer.content import Content
 from dmr_tui.store.transfer.credentials import Credentials
 from dmr_tui.store.transfer.retry import TransientError
-from dmr_tui.store.transfer.wire import Body, Wire, host_of, split_url
+from dmr_tui.store.transfer.wire import MALFORMED, Body, Wire, host_of, split_url
 
 if TYPE_CHECKING:
     import httpx
@@ -36,6 +38,10 @@ Chunks = Callable[[], Iterator[bytes]]
 
 _HUB_ADDRESS = "https://registry-1.docker.io"
 _MOST_REDIRECTS = 10
+_MOST_PAGES = 20
+_TAGS = 200  # names of one page of tags
+_LARGEST_PAGE = 8 << 20  # bytes of JSON
+_NEXT = re.compile(r'<([^>]+)>\s*;\s*rel="?next"?')
 _REDIRECTS = {301, 302, 303, 307, 308}
 _REFUSALS = {401, 403}
 
@@ -65,6 +71,10 @@ def mirrors(registry: str, setting: str) -> list[str]:
         return []
     bases = [text.strip().rstrip("/").removesuffix("/v2") for text in setting.split(",")]
     return [base if "://" in base else f"https://{base}" for base in bases if base]
+
+
+class _Tags(Struct, frozen=True):
+    tags: list[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -126,15 +136,43 @@ class Repository:
             failure=lambda response, digest: self._error(response, f"the blob {digest}"),
         )
 
-    def manifest(self) -> RemoteManifest:
-        """Get the manifest that the reference names.
+    def tags(self) -> list[str]:
+        """The names of the repository's tags, as the registry orders them; the first thousands.
+
+        Raises:
+            ModelNotFoundError: the registry knows no such repository.
+            UnauthorizedError: it wants another login.
+            RegistryError: it fails.
+        """
+        url, found = f"{self._urls.tags_url()}?n={_TAGS}", list[str]()
+        for _ in range(_MOST_PAGES):
+            response = self._send("GET", url, {"Accept": "application/json"})
+            if response.status_code != 200:
+                raise self._error(response, "the manifest of any tag")
+            try:
+                page = msgspec.json.decode(self._wire.read(response, _LARGEST_PAGE), type=_Tags)
+            except MALFORMED as error:
+                raise RegistryError(f"{self._name} sent no list of tags: {error}") from error
+            finally:
+                response.close()
+            found += page.tags or []
+            following = _NEXT.search(response.headers.get("Link", ""))
+            if following is None:
+                break
+            url = split_url(following[1], url).geturl()
+            if origin(url) != self._origin:
+                raise RegistryError(f"{self._name} continues its list elsewhere: {url}")
+        return found
+
+    def manifest(self, tag: str = "") -> RemoteManifest:
+        """Get the manifest that the reference names, or the one of another tag.
 
         Raises:
             ModelNotFoundError: the registry knows no such model.
             UnauthorizedError: it wants another login.
             RegistryError: it fails, or sends bytes that do not match their digest.
         """
-        wanted = self._reference.digest or self._reference.tag
+        wanted = tag or self._reference.digest or self._reference.tag
         url = self._urls.manifest_url(wanted)
         response = self._send(
             "GET", url, {"Accept": ", ".join(defaults.default_manifest_accepted_media_types)}
@@ -147,7 +185,7 @@ class Repository:
             response.close()
         digest = "sha256:" + hashlib.sha256(data).hexdigest()
         told = response.headers.get("Docker-Content-Digest", "")
-        for expected in (self._reference.digest, told):
+        for expected in ("" if tag else self._reference.digest, told):
             if expected and not _matches(expected, data):
                 raise RegistryError(
                     f"{self._name} sent a manifest that is not {expected}: its bytes are {digest}"

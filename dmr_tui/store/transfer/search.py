@@ -10,26 +10,22 @@ import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
 from urllib.parse import quote, urlencode
 
 import msgspec
 from msgspec import Struct
 
 from dmr_tui.errors import DmrError, InvalidRequestError, RegistryError
+from dmr_tui.store.transfer.docker_hub import get_json, hub_address
 from dmr_tui.store.transfer.found import DEFAULT_LIMIT, Found, Hit, Source
 from dmr_tui.store.transfer.hub.choice import choose, variants
 from dmr_tui.store.transfer.hub.client import Commit, Hub
 from dmr_tui.store.transfer.registry import origin
 from dmr_tui.store.transfer.retry import Persistence, TransientError
-from dmr_tui.store.transfer.wire import MALFORMED, Wire, split_url
+from dmr_tui.store.transfer.wire import Wire, split_url
 from dmr_tui.system.memory import read_memory
 
-T = TypeVar("T")
-
-_DOCKER_HUB = "https://hub.docker.com"
 _NAMES = {"dockerhub": "Docker Hub", "huggingface": "HuggingFace"}
-_LARGEST_PAGE = 8 << 20  # bytes of JSON
 _PAGE = 100
 _MOST_PAGES = 20
 _MOST_HITS = 1000
@@ -70,6 +66,7 @@ def search(
     *,
     limit: int = DEFAULT_LIMIT,
     source: Source = "all",
+    sizes: bool = True,
     cancelled: threading.Event | None = None,
     environ: Mapping[str, str] = os.environ,
 ) -> Found:
@@ -79,6 +76,7 @@ def search(
         term: a part of the name or the description; empty finds what is popular.
         limit: most hits.
         source: where to look.
+        sizes: also find out how large each hit is, which takes another request for each.
         cancelled: set it to stop the search.
         environ: may name other addresses (`DMR_HUB_URL`, `HF_ENDPOINT`) and a token (`HF_TOKEN`).
 
@@ -111,15 +109,16 @@ def search(
                 hits += sorted(found, key=lambda hit: -hit.downloads)
         if len(warnings) == len(chosen):
             raise RegistryError("; ".join(warnings), "check the network, and try again later")
-        return Found(_measured(wire, hits[:limit], environ), warnings)
+        hits = hits[:limit]
+        return Found(_measured(wire, hits, environ) if sizes else hits, warnings)
 
 
 def _docker_hub(wire: Wire, term: str, limit: int, environ: Mapping[str, str]) -> list[Hit]:
     query = urlencode({"page_size": min(limit, _PAGE), "ordering": "pull_count"})
-    base = _hub_address(environ)
+    base = hub_address(environ)
     url, hits = f"{base}/v2/repositories/ai/?{query}", list[Hit]()
     for _ in range(_MOST_PAGES):
-        page = _get(wire, url, _HubPage)
+        page = get_json(wire, url, _HubPage)
         for each in page.results:
             described = each.description or ""
             if term.lower() in f"ai/{each.name} {described}".lower():
@@ -170,7 +169,7 @@ def _hugging_face(wire: Wire, term: str, limit: int, environ: Mapping[str, str])
 def _measured(wire: Wire, hits: Sequence[Hit], environ: Mapping[str, str]) -> list[Hit]:
     """The hits with their sizes, as far as those can be found out."""
     memory = read_memory().total
-    hub, base = Hub(wire, environ), _hub_address(environ)
+    hub, base = Hub(wire, environ), hub_address(environ)
 
     def measure(hit: Hit) -> Hit:
         try:
@@ -178,7 +177,7 @@ def _measured(wire: Wire, hits: Sequence[Hit], environ: Mapping[str, str]) -> li
                 size = _default_size(hub, hit.name.removeprefix("hf.co/"), memory)
             else:
                 url = f"{base}/v2/repositories/{quote(hit.name)}/tags/latest"
-                size = _get(wire, url, _HubTag).full_size
+                size = get_json(wire, url, _HubTag).full_size
         except DmrError:
             wire.persistence.check()
             return hit
@@ -196,26 +195,6 @@ def _default_size(hub: Hub, repository: str, memory: int) -> int:
     if found:
         return choose(found, "", repository=repository, memory=memory).size
     return sum(file.size for file in files if file.path.endswith(".safetensors"))
-
-
-def _get(wire: Wire, url: str, kind: type[T]) -> T:
-    response = wire.send("GET", url, headers={"Accept": "application/json"})
-    if response.status_code != 200:
-        raise RegistryError(wire.problem(response))
-    try:
-        return msgspec.json.decode(wire.read(response, _LARGEST_PAGE), type=kind)
-    except MALFORMED as error:
-        raise RegistryError(f"an answer that is no list of models: {error}") from error
-    finally:
-        response.close()
-
-
-def _hub_address(environ: Mapping[str, str]) -> str:
-    base = environ.get("DMR_HUB_URL", "").strip().rstrip("/") or _DOCKER_HUB
-    try:
-        return split_url(base).geturl()
-    except RegistryError as error:
-        raise InvalidRequestError(f"DMR_HUB_URL: {error.message}") from error
 
 
 def _reason(error: RegistryError, source: str) -> str:

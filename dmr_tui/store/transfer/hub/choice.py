@@ -11,13 +11,9 @@ from dataclasses import dataclass
 
 from dmr_tui.errors import ModelNotFoundError, UnsupportedModelError
 from dmr_tui.store.transfer.hub.client import HubFile
+from dmr_tui.store.transfer.labels import quantization_in
 
 _SHARD = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf", re.IGNORECASE)
-_TOKEN = re.compile(
-    r"(?:^|[-._/ ])((?:UD-)?(?:I?Q\d+(?:_[A-Z0-9]+)*|TQ\d_\d|MXFP4(?:_MOE)?|BF16|FP?16|FP?32))"
-    r"(?=$|[-._/ ])",
-    re.IGNORECASE,
-)
 _PREFERRED = (r"Q4_K_M", r"(UD-)?Q4_K_.*", r"(UD-)?IQ4_.*", r"(UD-)?Q5_K_M", r"Q8_0")
 _PROJECTORS = ("F16", "BF16", "F32")
 _ROOM = 1.2  # times its size that a model takes in memory, roughly
@@ -168,8 +164,7 @@ def _mark(variant: Variant, memory: int) -> str:
 
 def _quantization(stem: str) -> str:
     """The quantization that a path without its ending names: the last one it does."""
-    found = _TOKEN.findall(stem)
-    return found[-1] if found else stem.rpartition("/")[2]
+    return quantization_in(stem) or stem.rpartition("/")[2]
 
 
 def _is_gguf(file: HubFile) -> bool:

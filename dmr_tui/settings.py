@@ -63,6 +63,10 @@ class Settings:
     save_chats: bool = True
     """Keep what is said in chats, on this machine (`DMR_SAVE_CHATS`)."""
 
+    record_bodies: bool = True
+    """Keep the texts of the newest requests in memory, for the screen of requests
+    (`DMR_RECORD_BODIES`)."""
+
     log_level: str = "info"
     """debug, info, warn or error (`LOG_LEVEL`)."""
 
@@ -80,6 +84,7 @@ _ENVIRONMENT = {
     "pulls_at_once": "DMR_PULLS_AT_ONCE",
     "origins": "DMR_ORIGINS",
     "save_chats": "DMR_SAVE_CHATS",
+    "record_bodies": "DMR_RECORD_BODIES",
     "log_level": "LOG_LEVEL",
 }
 _TRUE, _FALSE = {"1", "t", "true", "yes", "on"}, {"0", "f", "false", "no", "off", ""}

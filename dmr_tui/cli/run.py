@@ -223,15 +223,15 @@ async def _open(job: Job, paths: Paths, settings: Settings) -> Runner:
 
     if job.is_file:
         # A server, which may be on another machine, is not asked to open files.
-        return LocalRunner.open(paths, settings)
-    runner: Runner = await open_runner(settings, paths)
+        return LocalRunner.open(paths, settings, client="dmr run")
+    runner: Runner = await open_runner(settings, paths, client="run")
     if job.detach and isinstance(runner, LocalRunner):
         from dmr_tui.cli.background import start_server
 
         await runner.close()
         url = await start_server(paths)
         talk(f"Started the server at {url}; dmr stop-runner ends it")
-        runner = await open_runner(settings, paths)
+        runner = await open_runner(settings, paths, client="run")
     return runner
 
 

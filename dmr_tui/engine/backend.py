@@ -29,6 +29,11 @@ class Backend(Protocol):
     """What it last told of its work, if it does."""
 
     @property
+    def cause(self) -> str:
+        """How the process ended, in one line; empty while it lives."""
+        ...
+
+    @property
     def pid(self) -> int:
         """The process's id; 0 before it is started."""
         ...

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,9 @@ MOST_LINES = 5
 _TAIL_BYTES = 8192
 _VMSTAT = Path("/proc/vmstat")
 _CHATTER = "I "
-"""How llama.cpp's informational lines begin in a worker's log."""
+"""How llama.cpp's informational lines begin in a worker's log, after their time."""
+
+_STAMP = re.compile(r"^\[\d{4}-[^\]]*\] ")
 
 
 @dataclass(frozen=True)
@@ -91,5 +94,6 @@ def last_words(log: Path, start: int) -> str:
             lines = file.read().decode("utf-8", "replace").splitlines()
     except OSError:
         return ""
-    telling = [line.strip() for line in lines if line.strip() and not line.startswith(_CHATTER)]
+    bare = [_STAMP.sub("", line) for line in lines]
+    telling = [line.strip() for line in bare if line.strip() and not line.startswith(_CHATTER)]
     return " | ".join(telling[-MOST_LINES:])

@@ -101,6 +101,11 @@ class LlamaServer:
         self._death = Death("")
 
     @property
+    def cause(self) -> str:
+        """See `Backend.cause`."""
+        return self._death.cause
+
+    @property
     def pid(self) -> int:
         """See `Backend.pid`."""
         return 0 if self._process is None else self._process.pid

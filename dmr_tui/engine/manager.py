@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Collection, Iterator
 from contextlib import aclosing, contextmanager
 from pathlib import Path
@@ -18,8 +19,9 @@ from dmr_tui.engine.plan import Verdict
 from dmr_tui.engine.profile import Profile, RunningModel
 from dmr_tui.engine.questions import A, Question
 from dmr_tui.engine.request import Event, GenerateRequest, Loading, Sampling
-from dmr_tui.engine.room import MemoryReader, ShapeReader, free_memory, make_planner
+from dmr_tui.engine.room import MemoryReader, ShapeReader, free_memory, human, make_planner
 from dmr_tui.engine.slot import Slot
+from dmr_tui.engine.telling import EngineEventKind, Tell, tell_nobody
 from dmr_tui.errors import ConflictError, DmrError, UnavailableError
 from dmr_tui.settings import Settings
 
@@ -40,6 +42,7 @@ class EngineManager:
         read_shape: ShapeReader | None = None,
         read_memory: MemoryReader = free_memory,
         connect: Connect | None = None,
+        tell: Tell = tell_nobody,
     ) -> None:
         """Prepare; starts nothing and needs no loop.
 
@@ -49,6 +52,7 @@ class EngineManager:
             read_shape: reads a GGUF file's header for the memory plan; without it there is none.
             read_memory: tells what is free; both may block and are called in threads.
             connect: makes a client for the URL of a llama-server; without it there is none.
+            tell: hears what happens to the models.
         """
         self._engines = Engines(settings, logs, connect)
         self._read_shape = read_shape
@@ -59,6 +63,8 @@ class EngineManager:
         self._leaving: dict[asyncio.Task[None], Slot] = {}
         self._one_load = asyncio.Lock()
         self._back_off = BackOff()
+        self._tell = tell
+        self._wakes: set[asyncio.Task[None]] = set()
         self._closed = False
 
     async def generate(
@@ -135,7 +141,7 @@ class EngineManager:
         going = [slot for slot in wanted if slot.users == 0]
         alive = sum(not slot.dead for slot in going)
         for slot in going:
-            self._retire(slot)
+            self._retire(slot, "unload", "unloaded")
         await self._until_left(going)
         return alive
 
@@ -189,6 +195,33 @@ class EngineManager:
         return slot
 
     async def _load(self, slot: Slot, profile: Profile) -> None:
+        """Load a slot's model, and tell how that went."""
+        began = time.monotonic()
+        try:
+            await self._load_alone(slot, profile)
+        except DmrError as error:
+            kind: EngineEventKind = "crash" if slot.worker.crashed else "load"
+            text = f"not loaded: {error.message}"
+            self._tell(kind, slot.files.name, text, level="error", hint=error.hint or "")
+            raise
+        self._tell("load", slot.files.name, _loaded(slot, time.monotonic() - began))
+        wake = asyncio.create_task(self._attend_wake(slot))
+        self._wakes.add(wake)
+        wake.add_done_callback(self._wakes.discard)
+
+    async def _attend_wake(self, slot: Slot) -> None:
+        """Tell when a worker dies that nobody has ended."""
+        await slot.worker.ended.wait()
+        if slot.worker.crashed:
+            self._tell(
+                "crash",
+                slot.files.name,
+                slot.worker.cause,
+                level="error",
+                hint="the next request starts it again",
+            )
+
+    async def _load_alone(self, slot: Slot, profile: Profile) -> None:
         async with self._one_load:
             # What leaves must have left: its memory may be what this one needs.
             await self._until_left(list(self._leaving.values()))
@@ -230,7 +263,7 @@ class EngineManager:
             idle = None if verdict.fits or verdict.absurd else self._least_recently_used()
             if idle is None:
                 break
-            self._retire(idle)
+            self._retire(idle, "evict", f"made room for {slot.files.name}")
             await self._until_left([idle])
         if verdict.absurd or not (verdict.fits or force):
             raise planner.refusal(verdict)
@@ -251,19 +284,25 @@ class EngineManager:
         if not unused or slot.keep_alive < 0:
             return
         if slot.keep_alive == 0:
-            self._retire(slot)
+            self._retire(slot, "unload", "unloaded after its answer")
             return
         loop = asyncio.get_running_loop()
         self._disarm(slot)
-        self._timers[slot.files.id] = loop.call_later(slot.keep_alive, self._retire, slot)
+        idle = f"idle for {slot.keep_alive:g} s"
+        self._timers[slot.files.id] = loop.call_later(
+            slot.keep_alive, self._retire, slot, "evict", idle
+        )
 
     def _disarm(self, slot: Slot) -> None:
         timer = self._timers.pop(slot.files.id, None)
         if timer is not None:
             timer.cancel()
 
-    def _retire(self, slot: Slot) -> None:
+    def _retire(self, slot: Slot, kind: EngineEventKind | None = None, reason: str = "") -> None:
         """Take a slot out of use and end its worker in the background."""
+        if kind is not None and not slot.dead:
+            freed = f", freed {human(slot.worker.memory)}" if slot.worker.memory else ""
+            self._tell(kind, slot.files.name, reason + freed)
         self._disarm(slot)
         del self._slots[slot.files.id]
         slot.leaving = True
@@ -275,6 +314,19 @@ class EngineManager:
         tasks = [task for task, slot in self._leaving.items() if slot in slots]
         if tasks:
             await asyncio.wait(tasks)
+
+
+def _loaded(slot: Slot, seconds: float) -> str:
+    """What is told of a model that is in memory now."""
+    facts = slot.worker.facts
+    words = [f"loaded in {seconds:.1f} s"]
+    if slot.worker.memory:
+        words.append(human(slot.worker.memory))
+    if facts is not None:
+        words.append(f"context {facts.context_size}")
+        if facts.gpu_layers:
+            words.append(f"{facts.gpu_layers} of {facts.layers} layers on the GPU")
+    return ", ".join(words)
 
 
 def _with_defaults(request: GenerateRequest, profile: Profile) -> GenerateRequest:

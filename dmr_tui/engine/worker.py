@@ -95,6 +95,11 @@ class Worker:
         self._numbers = itertools.count(1)
 
     @property
+    def cause(self) -> str:
+        """See `Backend.cause`."""
+        return self._death.cause
+
+    @property
     def pid(self) -> int:
         """The process's id; 0 before it is started."""
         return 0 if self._process is None else self._process.pid

@@ -26,7 +26,7 @@ from dmr_tui.engine.request import (
     Usage,
 )
 from dmr_tui.errors import UnavailableError
-from dmr_tui.runner.connection import from_object
+from dmr_tui.runner.failures import from_object
 
 
 class _Function(Struct, frozen=True):

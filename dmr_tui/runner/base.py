@@ -15,6 +15,8 @@ from dmr_tui.engine.fit import Fit
 from dmr_tui.engine.profile import Profile, RunningModel
 from dmr_tui.engine.questions import A, Question
 from dmr_tui.engine.request import Event, GenerateRequest
+from dmr_tui.runner.activity.journal import Journal
+from dmr_tui.runner.activity.records import Activity, Bodies, LogLine
 from dmr_tui.runner.measured import Measured
 from dmr_tui.store.manifest import ModelConfig
 from dmr_tui.store.transfer.found import DEFAULT_LIMIT, Found, Source
@@ -73,6 +75,11 @@ class Runner(Protocol):
     when nobody answers. Closing an async iterator (`aclose`, or cancelling its consumer) stops
     the work behind it; a pull keeps its partial.
     """
+
+    @property
+    def journal(self) -> Journal | None:
+        """Where requests that come over HTTP are written down; None: the other end does that."""
+        ...
 
     async def models(self) -> list[Model]:
         """All models, sorted by first tag."""
@@ -213,6 +220,36 @@ class Runner(Protocol):
 
     async def unload(self, models: Sequence[str] | None = None) -> int:
         """Unload these models, or all idle ones; returns how many went."""
+        ...
+
+    def activity(self) -> AsyncGenerator[Activity, None]:
+        """Requests and events: first all that are kept, then what changes.
+
+        Goes on until it is closed.
+        """
+        ...
+
+    async def bodies(self, request: str) -> Bodies | None:
+        """The texts of a request, by its id; None when they are not kept (any more)."""
+        ...
+
+    async def keep_bodies(self, keep: bool) -> None:
+        """Keep the texts of requests and answers from now on, or forget all and keep none."""
+        ...
+
+    async def clear_requests(self) -> None:
+        """Forget the requests that have ended."""
+        ...
+
+    def logs(
+        self, *, follow: bool = False, engines: bool = True
+    ) -> AsyncGenerator[list[LogLine], None]:
+        """Lines of the logs in the order of their times.
+
+        Args:
+            follow: go on with the lines that come, until it is closed.
+            engines: the engines' logs beside the runner's own.
+        """
         ...
 
     async def status(self) -> RunnerStatus:

@@ -17,19 +17,8 @@ import httpx
 import msgspec
 
 from dmr_tui import __version__
-from dmr_tui.errors import (
-    ConflictError,
-    ContextLengthError,
-    DmrError,
-    EngineError,
-    InvalidRequestError,
-    ModelNotFoundError,
-    RegistryError,
-    UnauthorizedError,
-    UnavailableError,
-    UnsupportedModelError,
-    to_error,
-)
+from dmr_tui.errors import InvalidRequestError, UnavailableError
+from dmr_tui.runner.failures import failure
 
 SECONDS = 60.0
 """How long a request that does no long work may stay without an answer."""
@@ -38,26 +27,17 @@ CONNECT_SECONDS = 5.0
 
 _JSON = {"Content-Type": "application/json"}
 
-_BY_STATUS: dict[int, type[DmrError]] = {
-    401: UnauthorizedError,
-    403: UnauthorizedError,
-    404: ModelNotFoundError,
-    409: ConflictError,
-    412: UnsupportedModelError,
-    422: UnsupportedModelError,
-    503: UnavailableError,
-}
-
 
 class Connection:
     """Where a runner is, and how to ask it."""
 
-    def __init__(self, base_url: str, *, verify: bool | Path = True) -> None:
+    def __init__(self, base_url: str, *, verify: bool | Path = True, client: str = "") -> None:
         """Prepare to talk to `base_url` (`http://`, `https://` or `unix:///path`).
 
         Args:
             base_url: a path in it is put before every route.
             verify: whether to check the certificate, or the file of the authority that signed it.
+            client: which part of this program asks; `run` becomes the User-Agent `dmr/1.0 (run)`.
         """
         self.url = base_url.rstrip("/")
         split = urlsplit(self.url)
@@ -66,13 +46,14 @@ class Connection:
         checked: ssl.SSLContext | bool = False  # reading the authorities takes 30 ms
         if split.scheme == "https":
             checked = verify if isinstance(verify, bool) else _trusting(verify)
+        part = f" ({client})" if client else ""
         self._client = httpx.AsyncClient(
             base_url="http://localhost" if unix else self.url,
             transport=httpx.AsyncHTTPTransport(uds=unix) if unix else None,
             verify=checked,
             trust_env=not local,  # a proxy cannot reach this machine's own loopback
             limits=httpx.Limits(max_keepalive_connections=0),
-            headers={"User-Agent": f"dmr/{__version__}", "Accept": "application/json"},
+            headers={"User-Agent": f"dmr/{__version__}{part}", "Accept": "application/json"},
         )
 
     async def close(self) -> None:
@@ -184,43 +165,3 @@ def _trusting(authority: Path) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=str(authority))
     except OSError as error:
         raise InvalidRequestError(f"cannot read the certificate {authority}: {error}") from error
-
-
-def failure(status: int, path: str, text: str) -> DmrError:
-    """The failure that an answer's status and body stand for.
-
-    The body is an OpenAI error object, an object of llama-server's, or plain text with a hint on
-    its second line.
-    """
-    try:
-        body = msgspec.json.decode(text)
-    except msgspec.DecodeError:
-        body = None
-    if isinstance(body, dict) and isinstance(body.get("error"), dict):
-        return from_object(body["error"], status, path)
-    message, _, hint = text.strip().partition("\n")
-    kind = _kind(status, path)
-    return kind(message or f"the runner answered {status} to {path}", hint.strip() or None)
-
-
-def from_object(fields: dict[str, Any], status: int, path: str) -> DmrError:
-    """The failure of an error object; its code counts more than the status."""
-    message, hint = str(fields.get("message") or ""), str(fields.get("hint") or "")
-    if hint:
-        message = message.removesuffix(f" ({hint})")
-    message = message or f"the runner answered {status} to {path}"
-    error = to_error(str(fields.get("code")), message, hint or None)
-    if fields.get("type") == "exceed_context_size_error":  # llama-server's own word
-        error = ContextLengthError(message, hint or None)
-    elif type(error) is DmrError:
-        error = _kind(status, path)(message, hint or None)
-    error.param = str(fields["param"]) if fields.get("param") else None
-    return error
-
-
-def _kind(status: int, path: str) -> type[DmrError]:
-    if status in _BY_STATUS:
-        return _BY_STATUS[status]
-    if status < 500:
-        return InvalidRequestError
-    return RegistryError if status == 502 and path.startswith("/models") else EngineError

@@ -36,7 +36,9 @@ class Announcement(msgspec.Struct, frozen=True):
     """Random; `GET /version` must answer with the same."""
 
 
-async def open_runner(settings: Settings, paths: Paths, *, embedded: bool = False) -> Runner:
+async def open_runner(
+    settings: Settings, paths: Paths, *, embedded: bool = False, client: str = ""
+) -> Runner:
     """The runner that this user's commands talk to.
 
     In this order: the one that `MODEL_RUNNER_HOST` names; an endpoint of this user that answers and
@@ -46,6 +48,7 @@ async def open_runner(settings: Settings, paths: Paths, *, embedded: bool = Fals
         settings: for a runner of our own.
         paths: where the store and the announcement are.
         embedded: take a runner of our own in any case.
+        client: which part of this program asks, for the list of requests: `run`, `tui`.
 
     Raises:
         InvalidRequestError: `MODEL_RUNNER_HOST` is no URL that can be used.
@@ -55,13 +58,13 @@ async def open_runner(settings: Settings, paths: Paths, *, embedded: bool = Fals
         if named:
             from dmr_tui.runner.remote import RemoteRunner
 
-            return RemoteRunner(named, verify=_verify(os.environ))
-        running = await _running(paths)
+            return RemoteRunner(named, verify=_verify(os.environ), client=client)
+        running = await _running(paths, client)
         if running is not None:
             return running
     from dmr_tui.runner.local import LocalRunner
 
-    return LocalRunner.open(paths, settings)
+    return LocalRunner.open(paths, settings, client=f"dmr {client}".strip())
 
 
 def runner_url(environ: Mapping[str, str]) -> str:
@@ -110,13 +113,13 @@ def withdraw(paths: Paths, instance: str) -> None:
         paths.endpoint.unlink(missing_ok=True)
 
 
-async def _running(paths: Paths) -> Runner | None:
+async def _running(paths: Paths, client: str) -> Runner | None:
     said = _read(paths)
     if said is None or said.models != _root(paths) or not _alive(said.pid):
         return None
     from dmr_tui.runner.remote import RemoteRunner
 
-    runner = RemoteRunner(said.url)
+    runner = RemoteRunner(said.url, client=client)
     try:
         found = await runner.version(timeout=PROBE_SECONDS)
     except DmrError:

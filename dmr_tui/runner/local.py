@@ -18,19 +18,22 @@ from dmr_tui.engine.fit import Fit
 from dmr_tui.engine.profile import Profile, RunningModel
 from dmr_tui.engine.questions import A, Question
 from dmr_tui.engine.request import Event, GenerateRequest, Sampling
-from dmr_tui.errors import ConflictError, InvalidRequestError, ModelNotFoundError
+from dmr_tui.errors import ConflictError, ModelNotFoundError
 from dmr_tui.paths import Paths
+from dmr_tui.runner.activity.answering import Answering
+from dmr_tui.runner.activity.exchange import current
+from dmr_tui.runner.activity.keeper import JournalKeeper
+from dmr_tui.runner.activity.transferring import Transferring
 from dmr_tui.runner.archives import read, written
 from dmr_tui.runner.base import DiskUsage, Model, Removed, RunnerStatus
+from dmr_tui.runner.described import describe_file, loose_file, to_model
 from dmr_tui.runner.measured import Keeper, Measured, Stopwatch
 from dmr_tui.runner.profiles import Profiles, overlay
 from dmr_tui.runner.searching import search_models
 from dmr_tui.runner.shapes import read_shape
 from dmr_tui.runner.streams import follow
 from dmr_tui.settings import Settings
-from dmr_tui.store.facts import model_config
 from dmr_tui.store.garbage import purge
-from dmr_tui.store.gguf import read_header
 from dmr_tui.store.reference import is_digest, parse_reference
 from dmr_tui.store.store import Store, StoredModel
 from dmr_tui.store.transfer.found import DEFAULT_LIMIT, Found, Source
@@ -45,13 +48,17 @@ if TYPE_CHECKING:
     from dmr_tui.runner.fitting import Fitting
 
 
-class LocalRunner:
+class LocalRunner(JournalKeeper):
     """A `Runner` over a `Store` and an `EngineManager`.
 
     A model name that is a path to a `.gguf` file is run straight from disk.
     """
 
-    def __init__(self, store: Store, settings: Settings, paths: Paths) -> None:
+    def __init__(
+        self, store: Store, settings: Settings, paths: Paths, *, client: str = "dmr"
+    ) -> None:
+        super().__init__(paths.logs, bodies=settings.record_bodies)
+        self._client = client
         self._store = store
         self._settings = settings
         self._paths = paths
@@ -61,14 +68,20 @@ class LocalRunner:
         self._workers: dict[str, int] = {}
 
     @classmethod
-    def open(cls, paths: Paths, settings: Settings) -> LocalRunner:
-        """The runner of this user's store; starts nothing yet."""
+    def open(cls, paths: Paths, settings: Settings, *, client: str = "dmr") -> LocalRunner:
+        """The runner of this user's store; starts nothing yet.
+
+        Args:
+            paths: where the store is.
+            settings: the user's.
+            client: what requests are called that this program makes itself.
+        """
         store = Store(
             paths.models,
             default_registry=settings.default_registry,
             spare_bundles=paths.state / "bundles",
         )
-        return cls(store, settings, paths)
+        return cls(store, settings, paths, client=client)
 
     @cached_property
     def _fitting(self) -> Fitting:
@@ -87,19 +100,20 @@ class LocalRunner:
                 logs=self._paths.logs,
                 read_shape=read_shape,
                 connect=_connect,
+                tell=self.journal.tell,
             )
         return self._manager
 
     async def models(self) -> list[Model]:
         """See `Runner.models`."""
-        return [_to_model(found) for found in await asyncio.to_thread(self._store.models)]
+        return [to_model(found) for found in await asyncio.to_thread(self._store.models)]
 
     async def model(self, name: str) -> Model:
         """See `Runner.model`; a file is described by its header."""
-        files = await asyncio.to_thread(_loose_file, name)
+        files = await asyncio.to_thread(loose_file, name)
         if files is not None:
-            return await asyncio.to_thread(_describe, files)
-        return _to_model(await asyncio.to_thread(self._find_runnable, name))
+            return await asyncio.to_thread(describe_file, files)
+        return to_model(await asyncio.to_thread(self._find_runnable, name))
 
     async def manifest(self, name: str) -> dict[str, Any]:
         """See `Runner.manifest`."""
@@ -148,9 +162,11 @@ class LocalRunner:
             insecure = self._settings.insecure_registry
             pull(self._store, reference, on_progress=report, cancelled=cancelled, insecure=insecure)
 
-        async with aclosing(follow(job)) as lines:
-            async for line in lines:
-                yield line
+        with Transferring(self.journal, "pull", str(reference)) as transfer:
+            async with aclosing(follow(job)) as lines:
+                async for line in lines:
+                    transfer.see(line)
+                    yield line
 
     async def push(self, name: str) -> AsyncGenerator[TransferProgress, None]:
         """See `Runner.push`."""
@@ -162,9 +178,11 @@ class LocalRunner:
             insecure = self._settings.insecure_registry
             push(self._store, reference, on_progress=report, cancelled=cancelled, insecure=insecure)
 
-        async with aclosing(follow(job)) as lines:
-            async for line in lines:
-                yield line
+        with Transferring(self.journal, "push", str(reference)) as transfer:
+            async with aclosing(follow(job)) as lines:
+                async for line in lines:
+                    transfer.see(line)
+                    yield line
 
     async def export(self, name: str) -> AsyncGenerator[bytes, None]:
         """See `Runner.export`."""
@@ -212,23 +230,33 @@ class LocalRunner:
         self, model: str, request: GenerateRequest, *, profile: Profile | None = None
     ) -> AsyncGenerator[Event, None]:
         """See `Runner.generate`."""
-        files, settings = await asyncio.to_thread(self._resolve, model, profile)
-        watch = Stopwatch()
-        async with (
-            self._kept(files),
-            aclosing(self.engine.generate(files, request, settings)) as events,
-        ):
-            async for event in events:
-                answer = watch.note(event)
-                if answer is not None:
-                    self._speeds.note(files.id, answer)
-                yield event
+        with Answering(self.journal, self._client, model, request, profile) as record:
+            files, settings = await asyncio.to_thread(self._resolve, model, profile)
+            record.exchange.model_id = files.id
+            watch = Stopwatch()
+            async with (
+                self._kept(files),
+                aclosing(self.engine.generate(files, request, settings)) as events,
+            ):
+                async for event in events:
+                    record.see(event)
+                    answer = watch.note(event)
+                    if answer is not None:
+                        self._speeds.note(files.id, answer)
+                    yield event
 
     async def ask(self, model: str, question: Question[A]) -> A:
         """See `Runner.ask`."""
+        exchange = current.get()
+        if exchange is not None:
+            exchange.model = model
         files, settings = await asyncio.to_thread(self._resolve, model, None)
         async with self._kept(files):
-            return await self.engine.ask(files, question, settings)
+            reply = await self.engine.ask(files, question, settings)
+        if exchange is not None:
+            exchange.model_id = files.id
+            exchange.counts(getattr(reply, "prompt_tokens", None))
+        return reply
 
     async def load(self, model: str, *, profile: Profile | None = None) -> None:
         """See `Runner.load`."""
@@ -283,6 +311,7 @@ class LocalRunner:
         """See `Runner.close`."""
         if self._manager is not None:
             await self._manager.close()
+        await self.close_log()
         await self._speeds.close()
 
     @asynccontextmanager
@@ -316,7 +345,7 @@ class LocalRunner:
         return await asyncio.to_thread(self._store.find, name)
 
     def _resolve(self, name: str, profile: Profile | None) -> tuple[ModelFiles, Profile]:
-        files = _loose_file(name) or self._stored_files(name)
+        files = loose_file(name) or self._stored_files(name)
         return files, overlay(self._profiles.get(files.id), profile)
 
     def _find_runnable(self, name: str) -> StoredModel:
@@ -358,26 +387,3 @@ def _connect(url: str) -> Client:
     from dmr_tui.runner.remote import RemoteRunner
 
     return RemoteRunner(url)
-
-
-def _loose_file(name: str) -> ModelFiles | None:
-    """The files of a model that is named by a path, or None when the name is no path."""
-    path = Path(name)
-    if not (path.is_absolute() and path.suffix.lower() == ".gguf"):
-        return None
-    try:
-        facts = path.stat()
-    except OSError as error:
-        raise InvalidRequestError(f"cannot read {path}: {error.strerror}") from error
-    # Size and time belong to the identity: a file that was written anew is another model.
-    identity = f"file:{path}:{facts.st_size}:{facts.st_mtime_ns}"
-    return ModelFiles(id=identity, name=path.name, gguf=path)
-
-
-def _describe(files: ModelFiles) -> Model:
-    config = model_config([read_header(files.gguf)])
-    return Model(id=files.id, created=int(files.gguf.stat().st_mtime), config=config)
-
-
-def _to_model(found: StoredModel) -> Model:
-    return Model(id=found.id, created=found.created, config=found.config, tags=list(found.tags))

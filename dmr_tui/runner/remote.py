@@ -30,6 +30,7 @@ from dmr_tui.errors import (
     UnavailableError,
     to_error,
 )
+from dmr_tui.runner.activity.listener import Listener
 from dmr_tui.runner.answers import read_events, to_body
 from dmr_tui.runner.base import DiskUsage, Model, Removed, RunnerStatus
 from dmr_tui.runner.configuration import Configured, to_configuration, to_profile
@@ -104,12 +105,12 @@ class _ProgressLine(Struct, frozen=True):
     hint: str = ""
 
 
-class RemoteRunner:
+class RemoteRunner(Listener):
     """A `Runner` that answers at a URL."""
 
-    def __init__(self, base_url: str, *, verify: bool | Path = True) -> None:
-        """Talk to `base_url`; nothing is sent yet. `verify` as in `Connection`."""
-        self._connection = Connection(base_url, verify=verify)
+    def __init__(self, base_url: str, *, verify: bool | Path = True, client: str = "") -> None:
+        """Talk to `base_url`; nothing is sent yet. `verify` and `client` as in `Connection`."""
+        super().__init__(Connection(base_url, verify=verify, client=client))
 
     @property
     def url(self) -> str:

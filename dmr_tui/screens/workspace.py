@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from dmr_tui.errors import DmrError, UnavailableError
 from dmr_tui.paths import Paths
 from dmr_tui.screens.endpoint import EndpointSwitch
+from dmr_tui.screens.feed import Feed
 from dmr_tui.screens.library import Library, familiar_name
 from dmr_tui.screens.pulls import Pull, Pulls
 from dmr_tui.screens.remembered import Memory
@@ -99,6 +100,7 @@ class Workspace:
             troubled=self.fail,
         )
         self.endpoint = EndpointSwitch(settings, paths)
+        self.feed = Feed()
         self.status: RunnerStatus | None = None
         """Who answers; None while that is being found out."""
         self.failure: DmrError | None = None
@@ -154,6 +156,7 @@ class Workspace:
         self.failure = None
         self._changed()
         if self._runner is not None:
+            await self.feed.close()
             await self._runner.close()
             self._runner = self.status = None
         try:
@@ -169,6 +172,7 @@ class Workspace:
             self.failure = error
         else:
             self._runner = runner
+            await self.feed.follow(runner)
             await self.library.refresh(runner)
             await self._restore_pulls(runner)
         self._changed()
@@ -202,6 +206,7 @@ class Workspace:
     async def close(self) -> None:
         """Stop pulls, endpoint and runner, in this order, and finish saving."""
         await self.pulls.close()
+        await self.feed.close()
         await self.endpoint.stop()
         if self._runner is not None:
             await self._runner.close()
@@ -231,4 +236,4 @@ class Workspace:
             await asyncio.to_thread(importlib.import_module, name)
         from dmr_tui.runner.contexts import open_runner
 
-        return await open_runner(self.settings, self.paths)
+        return await open_runner(self.settings, self.paths, client="tui")

@@ -17,6 +17,7 @@ from dmr_tui import __version__
 from dmr_tui.errors import DmrError
 from dmr_tui.runner.base import Runner
 from dmr_tui.server import errors
+from dmr_tui.server.activity import Activities
 from dmr_tui.server.body import json_response
 from dmr_tui.server.engines import Engines
 from dmr_tui.server.llama_server import LlamaServer
@@ -24,6 +25,7 @@ from dmr_tui.server.metrics import Metrics
 from dmr_tui.server.models import Models
 from dmr_tui.server.openai import OpenAI
 from dmr_tui.server.pooling import Pooling
+from dmr_tui.server.recording import Recording
 from dmr_tui.server.security import Guard
 from dmr_tui.settings import Settings
 
@@ -58,6 +60,7 @@ def create_app(
         Route("/version", version),
         *Models(runner, closing).routes(),
         *Engines(runner, closing).routes(),
+        *Activities(runner, closing).routes(),
         *OpenAI(runner, closing).routes(),
         *Pooling(runner, closing).routes(),
         *LlamaServer(runner, closing).routes(),
@@ -67,6 +70,7 @@ def create_app(
     app = Starlette(
         routes=routes,
         middleware=[
+            Middleware(Recording, runner=runner),
             Middleware(Guard, host=listener, origins=settings.origins),
             Middleware(CleanPath),
         ],

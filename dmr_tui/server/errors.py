@@ -10,10 +10,8 @@ from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import PlainTextResponse, Response
 
 from dmr_tui.errors import BusyError, DmrError, InvalidRequestError
-
-CLIENT_LEFT = 499
-"""nginx's status for an answer that nobody waits for any more; only logs ever see it."""
-
+from dmr_tui.runner.activity.exchange import note
+from dmr_tui.runner.activity.records import CLIENT_LEFT
 
 _JSON_ROUTES = (
     "/apply-template",
@@ -99,6 +97,7 @@ def render(
     Docker's command line prints what it gets, unless the client says that it reads JSON; transfers
     are plain text always, since there `Accept` chooses the form of the progress lines.
     """
+    note(error)
     path: str = connection.scope["path"]
     transfer = path == "/models/create" or path.endswith("/push")
     reads_json = "application/json" in connection.headers.get("accept", "") and not transfer

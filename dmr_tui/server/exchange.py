@@ -12,6 +12,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from dmr_tui.errors import DmrError, UnavailableError
+from dmr_tui.runner.activity.exchange import note
 
 T = TypeVar("T")
 
@@ -86,6 +87,7 @@ class StreamedResponse(Response):
         except DmrError as error:
             if not self._begun:
                 raise
+            note(error)
             await send(_part(self._failure(error)))
         await self._begin(send)
         await send({"type": "http.response.body", "body": b"", "more_body": False})

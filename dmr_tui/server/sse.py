@@ -14,9 +14,10 @@ DONE = b"data: [DONE]\n\n"
 _LINE_ENDS = {b"\xc2\x85": b"\\u0085", b"\xe2\x80\xa8": b"\\u2028", b"\xe2\x80\xa9": b"\\u2029"}
 
 
-def event(payload: Any) -> bytes:
-    """One event whose data is `payload` as one line of JSON."""
+def event(payload: Any, name: str = "") -> bytes:
+    """One event whose data is `payload` as one line of JSON; `name` is its type, if it has one."""
     line = json.encode(payload)
     for raw, escaped in _LINE_ENDS.items():
         line = line.replace(raw, escaped)
-    return b"data: " + line + b"\n\n"
+    head = b"event: " + name.encode() + b"\n" if name else b""
+    return head + b"data: " + line + b"\n\n"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -27,6 +27,9 @@ from dmr_tui.engine.request import (
 )
 from dmr_tui.engine.stats import Stats
 from dmr_tui.errors import ConflictError, DmrError, InvalidRequestError, ModelNotFoundError
+from dmr_tui.runner.activity.answering import Answering
+from dmr_tui.runner.activity.journal import Journal
+from dmr_tui.runner.activity.records import Activity, Bodies, LogLine
 from dmr_tui.runner.base import DiskUsage, Model, Removed, RunnerStatus
 from dmr_tui.runner.measured import Measured
 from dmr_tui.store.manifest import ModelConfig
@@ -87,6 +90,9 @@ class FakeRunner:
     replies: list[AnyReply] = field(default_factory=list)
     """What the next questions get."""
     stored: Profile = field(default_factory=Profile)
+    journal: Journal = field(default_factory=Journal)
+    lines: Sequence[LogLine] = ()
+    """What is in the logs."""
     calls: list[tuple[Any, ...]] = field(default_factory=list)
     open_streams: int = 0
     waiting: asyncio.Event = field(default_factory=asyncio.Event)
@@ -122,6 +128,15 @@ class FakeRunner:
         return self.held[-1]
 
     async def _generate(
+        self, model: str, request: GenerateRequest, profile: Profile | None
+    ) -> AsyncGenerator[Event, None]:
+        with Answering(self.journal, "test", model, request, profile) as answer:
+            async with aclosing(self._events(model, request, profile)) as events:
+                async for event in events:
+                    answer.see(event)
+                    yield event
+
+    async def _events(
         self, model: str, request: GenerateRequest, profile: Profile | None
     ) -> AsyncGenerator[Event, None]:
         self._known(model)
@@ -256,6 +271,26 @@ class FakeRunner:
     async def configure(self, model: str, profile: Profile, *, replace: bool = False) -> None:
         self._known(model)
         self.calls.append(("configure", model, profile, *(["replace"] if replace else [])))
+
+    def activity(self) -> AsyncGenerator[Activity, None]:
+        return self.journal.watch()
+
+    async def bodies(self, request: str) -> Bodies | None:
+        return self.journal.bodies(request)
+
+    async def keep_bodies(self, keep: bool) -> None:
+        self.journal.keeps_bodies = keep
+
+    async def clear_requests(self) -> None:
+        self.journal.clear()
+
+    async def logs(
+        self, *, follow: bool = False, engines: bool = True
+    ) -> AsyncGenerator[list[LogLine], None]:
+        yield [line for line in self.lines if engines or not line.engine]
+        if follow:
+            async with self._stream():
+                await self._hold()
 
     async def running(self) -> list[RunningModel]:
         idle = RunningModel(

@@ -23,6 +23,8 @@ from dmr_tui.engine.request import (
 )
 from dmr_tui.errors import DmrError, ModelNotFoundError
 from dmr_tui.paths import Paths
+from dmr_tui.runner.activity.journal import Journal
+from dmr_tui.runner.activity.records import Activity, Bodies, LogLine
 from dmr_tui.runner.base import Model, Removed, Runner, RunnerStatus
 from dmr_tui.runner.measured import Measured
 from dmr_tui.screens.workspace import Clocks
@@ -108,6 +110,12 @@ class StageRunner:
         self.closed = False
         self.stopped: list[str] = []
         """What was broken off by its consumer: `answer` or `pull`."""
+        self.now = NOW
+        """Unix time of what happens next."""
+        self.journal = Journal(now=lambda: self.now, clock=lambda: self.now)
+        self.lines: list[LogLine] = []
+        """What is in the logs to begin with."""
+        self._log: asyncio.Queue[LogLine] = asyncio.Queue()
         self._steps: asyncio.Queue[Event | DmrError] = asyncio.Queue()
         self._lines: asyncio.Queue[TransferProgress | DmrError] = asyncio.Queue()
         self._arriving: list[Model] = []
@@ -128,6 +136,11 @@ class StageRunner:
         """End the answer."""
         usage = Usage(26, tokens, 0, prompt_seconds=0.31, generation_seconds=4.5)
         self._steps.put_nowait(Finished(reason, usage))
+
+    def log(self, *lines: LogLine) -> None:
+        """Let lines be written to the logs."""
+        for line in lines:
+            self._log.put_nowait(line)
 
     def progress(self, current: int, total: int, layer: str = "sha256:9c2fe1aa0b77") -> None:
         """Let the pull go on."""
@@ -302,6 +315,28 @@ class StageRunner:
         for each in gone:
             del self.workers[each]
         return len(gone)
+
+    def activity(self) -> AsyncGenerator[Activity, None]:
+        return self.journal.watch()
+
+    async def bodies(self, request: str) -> Bodies | None:
+        return self.journal.bodies(request)
+
+    async def keep_bodies(self, keep: bool) -> None:
+        self._check()
+        self.journal.keeps_bodies = keep
+
+    async def clear_requests(self) -> None:
+        self._check()
+        self.journal.clear()
+
+    async def logs(
+        self, *, follow: bool = False, engines: bool = True
+    ) -> AsyncGenerator[list[LogLine], None]:
+        self._check()
+        yield list(self.lines)
+        while follow:
+            yield [await self._log.get()]
 
     async def status(self) -> RunnerStatus:
         return RunnerStatus(self.kind, self.endpoint, "0.1.0", {"llama.cpp": "Running"})

@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import re
 import sys
+from datetime import UTC, datetime
 from types import ModuleType
 from typing import Any, TextIO
 
@@ -36,6 +37,11 @@ _DEBUG, _INFO, _WARNING, _ERROR, _CONTINUED = range(1, 6)
 _MARKS = {_INFO: "I", _WARNING: "W", _ERROR: "E"}
 _SOURCE = re.compile(r"^(\w+: )+(error loading model: )?(\w+: )?")
 """Function names in front of a message, e.g. `llama_model_load: error loading model: `."""
+
+
+def _stamp() -> str:
+    """The time as the runner's log has it; see `runner.activity.log_lines`."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 class NativeLog:
@@ -72,5 +78,5 @@ class NativeLog:
         line = text.decode("utf-8", "replace")
         if self._level == _ERROR and not continued:
             self._errors.append(line)
-        self._out.write(line if continued else f"{_MARKS[self._level]} {line}")
+        self._out.write(line if continued else f"[{_stamp()}] {_MARKS[self._level]} {line}")
         self._out.flush()

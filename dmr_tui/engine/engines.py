@@ -55,11 +55,13 @@ class Engines:
                 return server
             if wanted == NAME:
                 raise EngineError(
-                    f"{NAME} is not installed", "put it on PATH, or set llama_server to its path"
+                    f"{NAME} is not installed", "put it on PATH, or `pip install xllamacpp`"
                 )
         if not has_own:
             raise EngineError(
-                f"{_DISTRIBUTION} is not installed", f"run `pip install {_DISTRIBUTION}`"
+                f"{_DISTRIBUTION} is not installed",
+                f"run `pip install {_DISTRIBUTION}`, or `pip install xllamacpp` where there is no"
+                " compiler",
             )
         return Worker(files, load, self._logs)
 
@@ -77,7 +79,7 @@ class Engines:
             found[BACKEND] = f"Running: {BACKEND} {version}"
         program = find_server(self._settings.llama_server)
         if program is not None:
-            found[NAME] = f"Installed: {program}"
+            found[NAME] = f"Installed: {program.shown}"
         return found
 
     def _server(self, files: ModelFiles, load: Load) -> LlamaServer | None:

@@ -1,14 +1,21 @@
-"""llama.cpp's own server as a second engine: spawned for a model, spoken to over HTTP."""
+"""llama.cpp's own server as a second engine: spawned for a model, spoken to over HTTP.
+
+It is the program `llama-server`, or the same code in the xllamacpp wheel where that is installed.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import importlib.metadata
+import importlib.util
 import os
 import shutil
+import sys
 import tempfile
 from asyncio.subprocess import Process
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -23,6 +30,7 @@ from dmr_tui.engine.request import Event, GenerateRequest
 from dmr_tui.engine.spawn import log_file, spawn_server
 from dmr_tui.engine.stats import Stats
 from dmr_tui.engine.watchdog import rotate
+from dmr_tui.engine.xllamacpp_server import MODULE, PACKAGE
 from dmr_tui.errors import DmrError, EngineError, UnavailableError
 
 NAME = "llama-server"
@@ -30,6 +38,9 @@ PREFIX = "/engines"
 """Below which the server puts its routes: where a runner's are."""
 
 _ALL_LAYERS = 999
+_SLOTS = 4
+"""Requests at a time; as llama-server chooses by itself."""
+
 _POLL = 0.05
 """Seconds between two looks at whether the model is there."""
 
@@ -56,8 +67,43 @@ class Client(Protocol):
 Connect = Callable[[str], Client]
 
 
-def find_server(configured: str) -> Path | None:
-    """The program: what was configured, a file or the folder it is in, or else from PATH."""
+@dataclass(frozen=True)
+class Program:
+    """How to start a llama-server.
+
+    Attributes:
+        command: its words, in front of the options.
+        shown: where it comes from, for people.
+    """
+
+    command: tuple[str, ...]
+    shown: str
+
+
+def find_server(configured: str) -> Program | None:
+    """The server to use.
+
+    Args:
+        configured: a program, the folder it is in, or `xllamacpp`; empty: the program on PATH, or
+            else xllamacpp.
+    """
+    if configured == PACKAGE:
+        return _wheel()
+    program = _find_program(configured)
+    if program is not None:
+        return Program((str(program),), str(program))
+    return None if configured else _wheel()
+
+
+def _wheel() -> Program | None:
+    """The server in the xllamacpp wheel; finding out imports nothing of it."""
+    if importlib.util.find_spec(PACKAGE) is None:
+        return None
+    version = importlib.metadata.version(PACKAGE)
+    return Program((sys.executable, "-P", "-m", MODULE), f"{PACKAGE} {version}")
+
+
+def _find_program(configured: str) -> Path | None:
     if not configured:
         found = shutil.which(NAME)
         return Path(found) if found else None
@@ -74,12 +120,12 @@ class LlamaServer:
     """
 
     def __init__(
-        self, program: Path, files: ModelFiles, load: Load, logs: Path, connect: Connect
+        self, program: Program, files: ModelFiles, load: Load, logs: Path, connect: Connect
     ) -> None:
         """Prepare; nothing runs yet.
 
         Args:
-            program: llama-server.
+            program: how to start llama-server.
             files: the model.
             load: how to load it.
             logs: folder for the server's log.
@@ -129,11 +175,11 @@ class LlamaServer:
         postmortem = Postmortem(self._log)
         try:
             self._process = await spawn_server(
-                [str(self._program), *self._options(socket)], self._log
+                [*self._program.command, *self._options(socket)], self._log
             )
         except OSError as error:
             shutil.rmtree(folder)
-            raise self._load_error(f"{self._program} cannot be started: {error}") from error
+            raise self._load_error(f"{self._program.shown} cannot be started: {error}") from error
         self._burial = asyncio.create_task(self._bury(self._process, postmortem, folder))
         self._client = self._connect(f"unix://{socket}")
         try:
@@ -189,7 +235,10 @@ class LlamaServer:
             *("--model", load.gguf, "--host", str(socket), "--api-prefix", PREFIX),
             *("--ctx-size", str(tokens), "--threads", str(load.threads)),
             *("--n-gpu-layers", str(layers), "--jinja", "--no-webui"),
+            *("--parallel", str(_SLOTS), "--kv-unified"),
         ]
+        if load.mode != "completion":
+            options.append("--reranking" if load.mode == "reranking" else "--embeddings")
         if self._files.mmproj is not None:
             options += ["--mmproj", str(self._files.mmproj)]
         for adapter in load.adapters:
@@ -214,6 +263,7 @@ class LlamaServer:
                 trained_context=0,
                 layers=0,
                 gpu_layers=max(self.load.gpu_layers, 0),
+                mode=self.load.mode,
             )
         raise self._load_error(self._death.cause)
 

@@ -254,6 +254,7 @@ class EngineManager:
         planner = await make_planner(slot.files, slot.wish, self._read_shape)
         if planner is None:
             return
+        slot.note_mode(planner.mode)
         while True:
             memory = await asyncio.to_thread(self._read_memory)
             resident = [

@@ -72,6 +72,7 @@ class ModelShape:
         input_weights: bytes of what stays in main memory: the token embeddings.
         output_weights: bytes of what turns the last layer's result into logits.
         pools: it makes vectors of whole texts and draws no tokens.
+        ranks: such a vector is one number: how well a text answers another.
     """
 
     layers: tuple[LayerShape, ...]
@@ -82,6 +83,12 @@ class ModelShape:
     input_weights: int
     output_weights: int
     pools: bool = False
+    ranks: bool = False
+
+    @property
+    def mode(self) -> str:
+        """What the model is for: `completion`, `embedding` or `reranking`."""
+        return ("reranking" if self.ranks else "embedding") if self.pools else "completion"
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,8 @@ class Load(Struct, frozen=True, tag="load"):
     """Tokens that there is memory for; None when that was not looked into."""
     adapters: list[str] = []
     """Paths of LoRA adapters."""
+    mode: str = "completion"
+    """What the model's header says it is for; see `Loaded.mode`."""
 
 
 class Generate(Struct, frozen=True, tag="generate"):

@@ -48,6 +48,11 @@ class Planner:
         self._load = load
         self._shape = shape
 
+    @property
+    def mode(self) -> str:
+        """What the model is for; see `ModelShape.mode`."""
+        return self._shape.mode
+
     def plan(self, memory: Memory, resident: Iterable[Verdict]) -> Verdict:
         """Plan with the memory that is free now.
 

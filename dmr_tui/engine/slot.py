@@ -81,6 +81,10 @@ class Slot:
             and profile.backend in (None, self.worker.name)
         )
 
+    def note_mode(self, mode: str) -> None:
+        """Say what the model is for, as far as its header tells."""
+        self.wish = self.worker.load = msgspec.structs.replace(self.wish, mode=mode)
+
     def follow(self, verdict: Verdict) -> None:
         """Load as planned; what was forced is loaded as wished."""
         self.verdict = verdict

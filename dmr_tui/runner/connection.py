@@ -43,16 +43,19 @@ class Connection:
         split = urlsplit(self.url)
         unix = split.path if split.scheme == "unix" else None
         local = unix is not None or split.hostname in ("localhost", "127.0.0.1", "::1")
+        # llama-server closes a connection after a stream without saying so, and who reuses it gets
+        # an empty answer now and then.
+        limits = httpx.Limits(max_keepalive_connections=0)
         checked: ssl.SSLContext | bool = False  # reading the authorities takes 30 ms
         if split.scheme == "https":
             checked = verify if isinstance(verify, bool) else _trusting(verify)
         part = f" ({client})" if client else ""
         self._client = httpx.AsyncClient(
             base_url="http://localhost" if unix else self.url,
-            transport=httpx.AsyncHTTPTransport(uds=unix) if unix else None,
+            transport=httpx.AsyncHTTPTransport(uds=unix, limits=limits) if unix else None,
             verify=checked,
             trust_env=not local,  # a proxy cannot reach this machine's own loopback
-            limits=httpx.Limits(max_keepalive_connections=0),
+            limits=limits,
             headers={"User-Agent": f"dmr/{__version__}{part}", "Accept": "application/json"},
         )
 

@@ -14,6 +14,8 @@ from dmr_tui.store.parts import find_shards
 
 _LAYER = re.compile(r"blk\.(\d+)\.(.+?)(?:\.weight)?$")
 _FLOAT = 4
+_RANK = 4
+"""llama.cpp's pooling type of rerankers."""
 
 _WINDOW_PERIODS = {
     "cohere2": 4,
@@ -82,6 +84,7 @@ class _Reading:
             output_weights=outside - inputs,
             pools=bool(self._number("pooling_type"))
             or not self._number("attention.causal", default=1),
+            ranks=self._number("pooling_type") == _RANK,
         )
 
     def _layer(self, index: int, embedding: int) -> LayerShape:

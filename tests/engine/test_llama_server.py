@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from dmr_tui.engine.files import ModelFiles
-from dmr_tui.engine.llama_server import find_server
+from dmr_tui.engine.llama_server import Program, find_server
 from dmr_tui.engine.manager import EngineManager
 from dmr_tui.engine.profile import Profile
 from dmr_tui.engine.questions import PropsQuestion
@@ -178,12 +178,17 @@ async def test_who_answers_does_not_change_engines(
 def test_where_it_is_found(
     tmp_path: Path, program: Path, monkeypatch: pytest.MonkeyPatch, manager: EngineManager
 ) -> None:
-    assert find_server(str(program)) == find_server(str(tmp_path)) == program
+    found = Program((str(program),), str(program))
+    assert find_server(str(program)) == find_server(str(tmp_path)) == found
     assert manager.backends()["llama-server"] == f"Installed: {program}"
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert find_server("") == program
+    assert find_server("") == found
     program.chmod(0o644)
-    assert find_server("") is None
+    # Now it is no program any more, but the wheel is there.
+    wheel = find_server("xllamacpp")
+    assert find_server("") == wheel
+    assert wheel is not None
+    assert wheel.shown.startswith("xllamacpp 20")
     assert find_server(str(program)) is None
     assert find_server(str(tmp_path / "none")) is None
 

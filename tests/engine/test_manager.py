@@ -296,13 +296,15 @@ async def test_a_missing_engine_says_how_to_get_it(
     manager: EngineManager, tiny: ModelFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     version = importlib.metadata.version("llama-cpp-python")
-    assert manager.backends() == {"llama.cpp": f"Running: llama.cpp {version}"}
+    assert manager.backends()["llama.cpp"] == f"Running: llama.cpp {version}"
     monkeypatch.setitem(sys.modules, "llama_cpp", None)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert manager.backends() == {"llama.cpp": "Not Installed"}
     with pytest.raises(EngineError, match="not installed") as caught:
         await manager.load(tiny, Profile())
-    assert caught.value.hint == "run `pip install llama-cpp-python`"
+    assert caught.value.hint == (
+        "run `pip install llama-cpp-python`, or `pip install xllamacpp` where there is no compiler"
+    )
     assert manager.running() == []
 
 

@@ -123,6 +123,7 @@ def write_tiny_bert(
     pooling: PoolingType | None = PoolingType.MEAN,
     seed: int = 7,
     context: int = 512,
+    ends: bool = False,
 ) -> Path:
     """Write an embedding model, or with `PoolingType.RANK` a reranking one, of random weights.
 
@@ -131,6 +132,7 @@ def write_tiny_bert(
         pooling: how tokens become one vector; None leaves it unsaid.
         seed: of the weights.
         context: tokens it was "trained" on.
+        ends: each text has an end token, as XLM-RoBERTa's have.
 
     Returns:
         `out`.
@@ -150,6 +152,8 @@ def write_tiny_bert(
         writer.add_pooling_type(pooling)
     writer.add_file_type(LlamaFileType.ALL_F32)
     vocabulary = _write_word_pieces(writer)
+    if ends:
+        writer.add_add_eos_token(True)
 
     def vector(name: str, length: int, value: float) -> None:
         writer.add_tensor(name, np.full(length, value, dtype=np.float32))

@@ -96,7 +96,8 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     for name in ("--model", "--host", "--api-prefix", "--ctx-size", "--threads", "--n-gpu-layers"):
         parser.add_argument(name, required=True)
-    for name in ("--jinja", "--no-webui"):
+    parser.add_argument("--parallel", required=True)
+    for name in ("--jinja", "--no-webui", "--kv-unified"):
         parser.add_argument(name, action="store_true", required=True)
     for name in ("--mmproj", "--chat-template-file", "--lora"):
         parser.add_argument(name)

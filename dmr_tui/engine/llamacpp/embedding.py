@@ -201,12 +201,11 @@ class EmbeddingService:
         return texts
 
     def _pair(self, query: str, document: str) -> list[int]:
-        """A query and a document as one text, in the model's own form or in BERT's."""
+        """A query and a document as one text, in the model's own form or in its kind's."""
         if self._rank_template is not None:
             text = self._rank_template.replace("{query}", query).replace("{document}", document)
             return self._vocabulary.encode(text, add_special=True)
-        first = self._vocabulary.encode(query, add_special=True)
-        return first + self._vocabulary.separated(document)
+        return self._vocabulary.pair(query, document)
 
     def _step(self) -> None:
         """Compute as many texts as fit into one pass, and reply to who has all of theirs."""

@@ -185,13 +185,19 @@ class Vocabulary:
                 return found
         return None
 
-    def separated(self, text: str) -> list[int]:
-        """A text as the second one of a pair: after a separator, with its own end."""
+    def pair(self, first: str, second: str) -> list[int]:
+        """Two texts as one, as rerankers were trained on them.
+
+        `[CLS] first [SEP] second [SEP]` for BERT, `<s> first </s></s> second </s>` for XLM-RoBERTa.
+        """
         sep = int(llama.llama_vocab_sep(self._handle))
         eos = int(llama.llama_vocab_eos(self._handle))
-        before = [sep] if sep >= 0 and llama.llama_vocab_get_add_sep(self._handle) else []
-        after = [eos] if eos >= 0 and llama.llama_vocab_get_add_eos(self._handle) else []
-        return before + self.encode(text) + after
+        separator = [sep] if sep >= 0 and llama.llama_vocab_get_add_sep(self._handle) else []
+        adds_end = eos >= 0 and llama.llama_vocab_get_add_eos(self._handle)
+        end = [eos] if adds_end else []
+        begin = [self.bos] if self.adds_bos and self.bos is not None else []
+        head = [*begin, *self.encode(first), *end, *separator]
+        return [*head, *self.encode(second), *(end or separator)]
 
     def checked(self, tokens: Iterable[int], param: str) -> list[int]:
         """Token ids that somebody gave; `param` is the field they came in.

@@ -109,9 +109,22 @@ class DmrApp(App[None]):
         if last in _SCREENS:
             await self._show(last)
         await self.workspace.open()
+        await self._serve_again()
         # What is there now stays for good; without it each collection is a few milliseconds.
         gc.collect()
         gc.freeze()
+
+    async def _serve_again(self) -> None:
+        """Let other programs in if they were let in last time."""
+        workspace = self.workspace
+        alone = workspace.status is not None and workspace.status.kind == "embedded"
+        if alone and workspace.endpoint.was_on:
+            try:
+                url = await workspace.endpoint.start(workspace.runner)
+            except DmrError as error:
+                workspace.fail(error)
+            else:
+                workspace.say(f"Other programs: OPENAI_BASE_URL={openai_base_url(url)}")
 
     # Screens.
 
@@ -214,6 +227,13 @@ class DmrApp(App[None]):
             for entry in entries
         ]
         self.search_commands(commands, placeholder="Chat with …")
+
+    def action_endpoint(self) -> None:
+        """Show the endpoint's panel."""
+        from dmr_tui.screens.endpoint_panel import EndpointPanel
+
+        if isinstance(self.screen, ShellScreen):
+            self.push_screen(EndpointPanel(self.workspace))
 
     @work(group="endpoint", exclusive=True, exit_on_error=False)
     async def action_toggle_endpoint(self) -> None:

@@ -60,6 +60,10 @@ class Settings:
     """Web origins that may use `dmr serve` besides this machine's own, comma-separated; a port may
     be `*`, and `*` alone allows all (`DMR_ORIGINS`)."""
 
+    api_key: str = ""
+    """What clients of `dmr serve` must bring as `Authorization: Bearer …`, and what is brought to
+    the runner of `MODEL_RUNNER_HOST`; empty: nothing (`DMR_API_KEY`)."""
+
     save_chats: bool = True
     """Keep what is said in chats, on this machine (`DMR_SAVE_CHATS`)."""
 
@@ -83,6 +87,7 @@ _ENVIRONMENT = {
     "insecure_registry": "INSECURE_REGISTRY",
     "pulls_at_once": "DMR_PULLS_AT_ONCE",
     "origins": "DMR_ORIGINS",
+    "api_key": "DMR_API_KEY",
     "save_chats": "DMR_SAVE_CHATS",
     "record_bodies": "DMR_RECORD_BODIES",
     "log_level": "LOG_LEVEL",

@@ -10,6 +10,7 @@ from textual.binding import Binding, BindingType
 
 from dmr_tui.actions.action import Action, display_key, is_typed
 from dmr_tui.actions.chat import CHAT
+from dmr_tui.actions.endpoint import ENDPOINT
 from dmr_tui.actions.everywhere import EVERYWHERE
 from dmr_tui.actions.get import GET
 from dmr_tui.actions.lists import LISTS
@@ -29,7 +30,16 @@ __all__ = [
     "is_typed",
 ]
 
-ACTIONS: tuple[Action, ...] = (*EVERYWHERE, *MODELS, *GET, *CHAT, *MONITOR, *LOGS, *LISTS)
+ACTIONS: tuple[Action, ...] = (
+    *EVERYWHERE,
+    *ENDPOINT,
+    *MODELS,
+    *GET,
+    *CHAT,
+    *MONITOR,
+    *LOGS,
+    *LISTS,
+)
 
 MODES = {
     "models": ("models", "list"),
@@ -40,7 +50,7 @@ MODES = {
 }
 """The screens in the order of their tabs, and the scopes whose keys work there besides `app`."""
 
-SCOPES = ("app", *dict.fromkeys(scope for scopes in MODES.values() for scope in scopes))
+SCOPES = ("app", "endpoint", *dict.fromkeys(scope for scopes in MODES.values() for scope in scopes))
 """Where an action works: everywhere, on one screen, or while one kind of widget has the focus."""
 
 

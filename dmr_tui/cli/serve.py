@@ -28,12 +28,19 @@ from dmr_tui.settings import Settings, load_settings
     "--port", metavar="N", type=click.IntRange(0, 65535), help="TCP port (12434); 0: a free one."
 )
 @click.option("--host", metavar="ADDRESS", help="Address to listen on (127.0.0.1).")
+@click.option(
+    "--api-key", metavar="KEY", help="What clients must bring; better in DMR_API_KEY than here."
+)
 @click.option("--socket", type=click.Path(path_type=Path), help="Unix socket instead of TCP.")
 @click.option(
     "--models-path", type=click.Path(file_okay=False, path_type=Path), help="Folder of the store."
 )
 def serve_command(
-    port: int | None, host: str | None, socket: Path | None, models_path: Path | None
+    port: int | None,
+    host: str | None,
+    api_key: str | None,
+    socket: Path | None,
+    models_path: Path | None,
 ) -> None:
     """Serve models over HTTP, in the foreground.
 
@@ -49,6 +56,7 @@ def serve_command(
         settings,
         port=settings.port if port is None else port,
         host=host or settings.host,
+        api_key=settings.api_key if api_key is None else api_key,
     )
     run_async(_serve(paths, settings, socket))
 
@@ -56,6 +64,7 @@ def serve_command(
 async def _serve(paths: Paths, settings: Settings, socket: Path | None) -> None:
     from dmr_tui.runner.local import LocalRunner
     from dmr_tui.server.endpoint import Endpoint
+    from dmr_tui.server.security import is_loopback
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -68,6 +77,8 @@ async def _serve(paths: Paths, settings: Settings, socket: Path | None) -> None:
         try:
             talk(f"Listening on {endpoint.url}")
             if socket is None:
+                if not settings.api_key and not is_loopback(settings.host):
+                    talk(f"Everybody who reaches {settings.host} may ask: DMR_API_KEY sets a key.")
                 talk(f"OpenAI clients use the base URL {endpoint.url}/engines/v1")
             await stop.wait()
         finally:

@@ -31,12 +31,20 @@ _JSON = {"Content-Type": "application/json"}
 class Connection:
     """Where a runner is, and how to ask it."""
 
-    def __init__(self, base_url: str, *, verify: bool | Path = True, client: str = "") -> None:
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        verify: bool | Path = True,
+        api_key: str = "",
+        client: str = "",
+    ) -> None:
         """Prepare to talk to `base_url` (`http://`, `https://` or `unix:///path`).
 
         Args:
             base_url: a path in it is put before every route.
             verify: whether to check the certificate, or the file of the authority that signed it.
+            api_key: brought with every request; empty: nothing.
             client: which part of this program asks; `run` becomes the User-Agent `dmr/1.0 (run)`.
         """
         self.url = base_url.rstrip("/")
@@ -50,13 +58,18 @@ class Connection:
         if split.scheme == "https":
             checked = verify if isinstance(verify, bool) else _trusting(verify)
         part = f" ({client})" if client else ""
+        key = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         self._client = httpx.AsyncClient(
             base_url="http://localhost" if unix else self.url,
             transport=httpx.AsyncHTTPTransport(uds=unix, limits=limits) if unix else None,
             verify=checked,
             trust_env=not local,  # a proxy cannot reach this machine's own loopback
             limits=limits,
-            headers={"User-Agent": f"dmr/{__version__}{part}", "Accept": "application/json"},
+            headers={
+                "User-Agent": f"dmr/{__version__}{part}",
+                "Accept": "application/json",
+                **key,
+            },
         )
 
     async def close(self) -> None:

@@ -34,6 +34,8 @@ class Announcement(msgspec.Struct, frozen=True):
     """Root of its store."""
     instance: str
     """Random; `GET /version` must answer with the same."""
+    api_key: str = ""
+    """What it asks of its clients; the file is this user's alone."""
 
 
 async def open_runner(
@@ -58,7 +60,9 @@ async def open_runner(
         if named:
             from dmr_tui.runner.remote import RemoteRunner
 
-            return RemoteRunner(named, verify=_verify(os.environ), client=client)
+            return RemoteRunner(
+                named, verify=_verify(os.environ), api_key=settings.api_key, client=client
+            )
         running = await _running(paths, client)
         if running is not None:
             return running
@@ -96,13 +100,13 @@ def _verify(environ: Mapping[str, str]) -> bool | Path:
     return Path(authority) if authority else True
 
 
-def announce(paths: Paths, url: str, instance: str) -> None:
+def announce(paths: Paths, url: str, instance: str, api_key: str = "") -> None:
     """Tell this user's other commands that an endpoint of this process answers at `url`.
 
     Raises:
         StoreError: the file cannot be written.
     """
-    said = Announcement(url, os.getpid(), _root(paths), instance)
+    said = Announcement(url, os.getpid(), _root(paths), instance, api_key)
     write_private(paths.endpoint, msgspec.json.encode(said))
 
 
@@ -119,7 +123,7 @@ async def _running(paths: Paths, client: str) -> Runner | None:
         return None
     from dmr_tui.runner.remote import RemoteRunner
 
-    runner = RemoteRunner(said.url, client=client)
+    runner = RemoteRunner(said.url, api_key=said.api_key, client=client)
     try:
         found = await runner.version(timeout=PROBE_SECONDS)
     except DmrError:

@@ -108,9 +108,16 @@ class _ProgressLine(Struct, frozen=True):
 class RemoteRunner(Listener):
     """A `Runner` that answers at a URL."""
 
-    def __init__(self, base_url: str, *, verify: bool | Path = True, client: str = "") -> None:
-        """Talk to `base_url`; nothing is sent yet. `verify` and `client` as in `Connection`."""
-        super().__init__(Connection(base_url, verify=verify, client=client))
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        verify: bool | Path = True,
+        api_key: str = "",
+        client: str = "",
+    ) -> None:
+        """Talk to `base_url`; nothing is sent yet. The rest is as in `Connection`."""
+        super().__init__(Connection(base_url, verify=verify, api_key=api_key, client=client))
 
     @property
     def url(self) -> str:

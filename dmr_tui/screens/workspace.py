@@ -99,7 +99,7 @@ class Workspace:
             ended=self._pull_ended,
             troubled=self.fail,
         )
-        self.endpoint = EndpointSwitch(settings, paths)
+        self.endpoint = EndpointSwitch(settings, paths, self.memory)
         self.feed = Feed()
         self.status: RunnerStatus | None = None
         """Who answers; None while that is being found out."""
@@ -207,7 +207,7 @@ class Workspace:
         """Stop pulls, endpoint and runner, in this order, and finish saving."""
         await self.pulls.close()
         await self.feed.close()
-        await self.endpoint.stop()
+        await self.endpoint.close()
         if self._runner is not None:
             await self._runner.close()
         if self._sessions is not None:

@@ -35,6 +35,7 @@ def create_app(
     settings: Settings,
     *,
     host: str | None = None,
+    api_key: str | None = None,
     instance: str = "",
     closing: asyncio.Event | None = None,
 ) -> Starlette:
@@ -44,6 +45,7 @@ def create_app(
         runner: where the models are; stays the caller's to close.
         settings: allowed origins, and the address when `host` says nothing.
         host: the address that the listener is bound to; empty for a Unix socket.
+        api_key: what clients must bring; empty: nothing; by default as in the settings.
         instance: what `GET /version` tells, so that a client knows whom it has found.
         closing: once set, every open request ends with an error.
     """
@@ -67,11 +69,12 @@ def create_app(
         *Metrics(runner).routes(),
     ]
     listener = settings.host if host is None else host
+    key = settings.api_key if api_key is None else api_key
     app = Starlette(
         routes=routes,
         middleware=[
             Middleware(Recording, runner=runner),
-            Middleware(Guard, host=listener, origins=settings.origins),
+            Middleware(Guard, host=listener, origins=settings.origins, api_key=key),
             Middleware(CleanPath),
         ],
         exception_handlers={

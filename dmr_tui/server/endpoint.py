@@ -47,21 +47,25 @@ class Endpoint:
         host: str | None = None,
         port: int | None = None,
         socket: Path | None = None,
+        api_key: str | None = None,
         paths: Paths | None = None,
     ) -> None:
         """Prepare an endpoint; nothing listens yet.
 
         Args:
             runner: where the models are.
-            settings: the address where `host` and `port` say nothing, and the allowed origins.
+            settings: the address and the key where `host`, `port` and `api_key` say nothing, and
+                the allowed origins.
             host: address or name to listen on.
             port: TCP port; 0 takes a free one.
             socket: path of a Unix socket to listen on instead of TCP.
+            api_key: what clients must bring; empty: nothing.
             paths: where the endpoint announces itself; the user's own by default.
         """
         self._host = settings.host if host is None else host
         self._port = settings.port if port is None else port
         self._socket = socket
+        self._api_key = settings.api_key if api_key is None else api_key
         self._paths = paths or Paths.default()
         self._instance = secrets.token_hex(8)
         self._closing = asyncio.Event()
@@ -69,6 +73,7 @@ class Endpoint:
             runner,
             settings,
             host=self._host if socket is None else "",
+            api_key=self._api_key,
             instance=self._instance,
             closing=self._closing,
         )
@@ -104,7 +109,9 @@ class Endpoint:
             await asyncio.sleep(0)
         self.url = self._address(listener)
         try:
-            await asyncio.to_thread(contexts.announce, self._paths, self.url, self._instance)
+            await asyncio.to_thread(
+                contexts.announce, self._paths, self.url, self._instance, self._api_key
+            )
         except DmrError:
             await self.stop(grace=0)
             raise

@@ -2,11 +2,13 @@
 
 Any page that a person visits can send requests to this machine. Two checks keep foreign ones out:
 the `Origin` header that browsers add, and on a loopback listener the `Host` header, which betrays a
-page whose own domain name was pointed at 127.0.0.1 (DNS rebinding).
+page whose own domain name was pointed at 127.0.0.1 (DNS rebinding). A third one asks for a key,
+where the person who runs the endpoint has set one.
 """
 
 from __future__ import annotations
 
+import hmac
 import ipaddress
 import re
 from collections.abc import Iterable
@@ -17,6 +19,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from dmr_tui.errors import UnauthorizedError
 from dmr_tui.server.errors import OriginError, render
 
 _LOCAL_ORIGINS = tuple(
@@ -39,9 +42,9 @@ def is_loopback(host: str) -> bool:
 
 
 class Guard:
-    """ASGI middleware: refuses foreign origins and foreign names, answers CORS preflights."""
+    """ASGI middleware: refuses foreign origins, foreign names, missing keys; answers preflights."""
 
-    def __init__(self, app: ASGIApp, *, host: str, origins: str) -> None:
+    def __init__(self, app: ASGIApp, *, host: str, origins: str, api_key: str = "") -> None:
         """Guard `app`.
 
         Args:
@@ -49,8 +52,11 @@ class Guard:
             host: the address that the listener is bound to; empty for a Unix socket.
             origins: comma-separated origins to allow besides this machine's own; a port may be
                 `*`, and the single word `*` allows every origin.
+            api_key: what every request must bring, as OpenAI's clients (`Authorization: Bearer`)
+                or as Anthropic's (`X-API-Key`); empty: nothing.
         """
         self._app = app
+        self._api_key = api_key.encode()
         self._host = host
         named = [origin.strip().rstrip("/").lower() for origin in origins.split(",")]
         self._allowed = _compile([*_LOCAL_ORIGINS, *filter(None, named)])
@@ -66,12 +72,28 @@ class Guard:
             await render(HTTPConnection(scope), refusal)(scope, receive, send)
             return
         origin = headers.get("origin")
-        if origin is None:
-            await self._app(scope, receive, send)
-        elif scope["method"] == "OPTIONS" and "access-control-request-method" in headers:
-            await _preflight(headers)(scope, receive, send)
-        else:
-            await self._app(scope, receive, _marking(send, origin))
+        if origin is not None:
+            if scope["method"] == "OPTIONS" and "access-control-request-method" in headers:
+                # Browsers ask without the key whether they may send it.
+                await _preflight(headers)(scope, receive, send)
+                return
+            send = _marking(send, origin)
+        if not self._lets_in(headers):
+            missing = UnauthorizedError(
+                "this endpoint asks for an API key, and this is not it",
+                "send it as Authorization: Bearer KEY; for dmr: DMR_API_KEY=KEY",
+            )
+            challenge = {"WWW-Authenticate": "Bearer"}
+            await render(HTTPConnection(scope), missing, challenge)(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+    def _lets_in(self, headers: Headers) -> bool:
+        if not self._api_key:
+            return True
+        scheme, _, bearer = headers.get("authorization", "").partition(" ")
+        key = bearer.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", "")
+        return hmac.compare_digest(key.encode(), self._api_key)
 
     def _refusal(self, headers: Headers) -> OriginError | None:
         host, origin = headers.get("host"), headers.get("origin")

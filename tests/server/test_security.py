@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import httpx
 import pytest
 
 from dmr_tui.paths import Paths
+from dmr_tui.runner.base import Runner
+from dmr_tui.runner.contexts import open_runner
 from dmr_tui.server.endpoint import Endpoint
 from dmr_tui.server.security import is_loopback
 from dmr_tui.settings import Settings, load_settings
@@ -38,6 +42,43 @@ async def test_an_allowed_origin_may_read(client: httpx.AsyncClient, origin: str
     failed = await client.get("/v1/models/nope", headers={"Origin": origin})
     assert failed.status_code == 404
     assert failed.headers["access-control-allow-origin"] == origin
+
+
+async def test_a_key_is_asked_for_on_every_route(runner: FakeRunner) -> None:
+    endpoint = Endpoint(cast("Runner", runner), Settings(port=0), api_key="secret")
+    await endpoint.start()
+    try:
+        async with httpx.AsyncClient(base_url=endpoint.url) as client:
+            for path in PATHS:
+                wrong: list[dict[str, str] | dict[bytes, bytes]] = [
+                    {},
+                    {"Authorization": "Bearer secre"},
+                    {"Authorization": "Basic secret"},
+                    {"Authorization": "secret"},
+                    {b"X-API-Key": "gehe\u00efm".encode("latin-1")},
+                ]
+                for headers in wrong:
+                    refused = await client.get(path, headers=headers)
+                    assert refused.status_code == 401
+                    assert refused.headers["www-authenticate"] == "Bearer"
+                    assert "secret" not in refused.text
+                for right in ({"Authorization": "bearer secret"}, {"X-API-Key": "secret"}):
+                    assert (await client.get(path, headers=right)).status_code == 200
+            error = (await client.get("/v1/models")).json()["error"]
+            assert error["type"] == "authentication_error"
+            preflight = {"Origin": LOCAL[0], "Access-Control-Request-Method": "POST"}
+            assert (await client.options("/v1/models", headers=preflight)).status_code == 204
+        async with httpx.AsyncClient(base_url=endpoint.url) as client:
+            known = await client.get("/v1/models", headers={"Origin": LOCAL[0]})
+            assert known.headers["access-control-allow-origin"] == LOCAL[0]
+        # This user's own commands find the key where they find the endpoint.
+        found = await open_runner(Settings(), Paths.default())
+        try:
+            assert (await found.status()).endpoint == endpoint.url
+        finally:
+            await found.close()
+    finally:
+        await endpoint.stop()
 
 
 @pytest.mark.parametrize("origin", FOREIGN)

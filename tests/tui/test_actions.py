@@ -8,6 +8,7 @@ from textual.widgets import TextArea
 
 from dmr_tui.actions import ACTIONS, MODES, SCOPES, actions, bindings, display_key
 from dmr_tui.screens.chat.screen import ChatScreen
+from dmr_tui.screens.endpoint_panel import EndpointPanel
 from dmr_tui.screens.get.screen import GetScreen
 from dmr_tui.screens.logs.screen import LogsScreen
 from dmr_tui.screens.models.screen import ModelsScreen
@@ -18,6 +19,7 @@ from dmr_tui.widgets.transcript import Transcript
 from tests.tui.stage import StageRunner, stage
 
 NODES = {
+    "endpoint": EndpointPanel,
     "models": ModelsScreen,
     "list": Table,
     "chat": ChatScreen,

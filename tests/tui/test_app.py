@@ -1,9 +1,7 @@
 from __future__ import annotations
 
-import socket
 from pathlib import Path
 
-import httpx
 import pytest
 
 from dmr_tui.widgets.header import Header
@@ -168,37 +166,6 @@ async def test_quitting_keeps_pulls_and_closes_the_runner(
     )
 
 
-async def test_the_endpoint_serves_and_stops(runner: StageRunner, tmp_path: Path) -> None:
-    app = stage(runner, tmp_path)
-    async with app.run_test(size=LARGE) as pilot:
-        await see(pilot, "nomic-embed-text", "E Endpoint")
-        await pilot.press("E")
-        await see(pilot, "OPENAI_BASE_URL=http://127.0.0.1:", "serving 127.0.0.1:", "Endpoint off")
-        base = screen_text(app).split("OPENAI_BASE_URL=")[1].split()[0]
-        async with httpx.AsyncClient() as client:
-            listed = (await client.get(f"{base}/models")).json()
-        assert "docker.io/ai/smollm2:latest" in [each["id"] for each in listed["data"]]
-        await pilot.press("E")
-        await see(pilot, "The endpoint is off.")
-        await gone(pilot, "serving")
-        async with httpx.AsyncClient() as client:
-            with pytest.raises(httpx.ConnectError):
-                await client.get(f"{base}/models")
-
-
-async def test_a_busy_port_is_a_notification(runner: StageRunner, tmp_path: Path) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        app = stage(runner, tmp_path, port=port)
-        async with app.run_test(size=LARGE, notifications=True) as pilot:
-            await see(pilot, "nomic-embed-text")
-            await pilot.press("E")
-            await see(pilot, f"port {port} of 127.0.0.1 is in use", "takes another")
-            assert "embedded" in screen_text(pilot.app)
-
-
 async def test_a_remote_runner_is_named_and_not_served_twice(
     runner: StageRunner, tmp_path: Path
 ) -> None:
@@ -207,7 +174,10 @@ async def test_a_remote_runner_is_named_and_not_served_twice(
         await see(pilot, "nomic-embed-text")
         assert "127.0.0.1:12434  ·  ● qwen3:8b" in screen_text(pilot.app).splitlines()[0]
         await pilot.press("E")
+        await see(pilot, "another dmr serves at http://127.0.0.1:12434")
         await see(pilot, "OPENAI_BASE_URL=http://127.0.0.1:12434/engines/v1")
+        await pilot.press("enter")
+        await see(pilot, "another dmr serves your models already")
 
 
 async def test_what_nobody_foresaw_is_said_and_ends_nothing(

@@ -159,7 +159,7 @@ class ChatScreen(ShellScreen):
                 return action.title if self._conversation.turns else None
             case "chat.follow":
                 return action.title if self._view.transcript.paused else None
-            case "app.toggle_endpoint":
+            case "app.endpoint":
                 return None
         return action.title
 

@@ -124,8 +124,8 @@ class ModelsScreen(ShellScreen):
         """Only what would do something; loading is called what it would do."""
         row = self._row
         match action.id:
-            case "app.toggle_endpoint":
-                return self._endpoint_hint()
+            case "app.endpoint":
+                return action.title if self.workspace.ready else None
             case "models.back":
                 return self._back_hint()
             case "models.reload":
@@ -158,11 +158,6 @@ class ModelsScreen(ShellScreen):
         focused = self.focused.id if self.focused else None
         lines = {"welcome-name": "Get it and chat", "pull-name": "Get it", "filter": "Done"}
         return lines.get(focused or "")
-
-    def _endpoint_hint(self) -> str | None:
-        if not self.workspace.ready:
-            return None
-        return "Endpoint off" if self.workspace.endpoint.url else "Endpoint"
 
     # Looking around.
 

@@ -57,6 +57,12 @@ async def palette(scene: Scene) -> None:
     await gone(scene.pilot, "Go to Models")
 
 
+async def endpoint(scene: Scene) -> None:
+    await models(scene)
+    await scene.pilot.press("E")
+    await see(scene.pilot, "○ off")
+
+
 async def no_runner(scene: Scene) -> None:
     await see(scene.pilot, "does not answer")
     await see(scene.pilot, "9.1/64G")
@@ -73,4 +79,5 @@ PICTURES = {
     "models-error": Picture(no_runner, no_runner=True),
     "help": Picture(help_open),
     "palette": Picture(palette),
+    "endpoint": Picture(endpoint),
 }

@@ -9,7 +9,7 @@ from typing import Generic, TypeAlias, TypeVar
 
 from msgspec import Struct
 
-from dmr_tui.engine.request import ChatRequest
+from dmr_tui.engine.request import ChatRequest, Sampling
 
 A = TypeVar("A")
 
@@ -59,7 +59,8 @@ class Tokens(Struct, frozen=True, tag="tokens"):
 class TokenizeQuestion(Question[Tokens], frozen=True, tag="tokenize"):
     """Cut a text into tokens."""
 
-    text: str
+    text: str | list[str | int]
+    """Or several in a row, among which there may be tokens."""
     add_special: bool = False
     """With the tokens that the model wants at the beginning and the end of a text."""
     parse_special: bool = True
@@ -95,6 +96,8 @@ class Props(Struct, frozen=True, tag="props"):
     chat_template: str
     bos: str
     eos: str
+    sampling: Sampling = Sampling()
+    """How tokens are drawn when nobody says how."""
 
 
 class PropsQuestion(Question[Props], frozen=True, tag="props"):

@@ -25,6 +25,7 @@ from dmr_tui.engine.questions import (
     Tokens,
     Vectors,
 )
+from dmr_tui.engine.request import Sampling
 from dmr_tui.errors import UnavailableError
 from dmr_tui.runner.answers import to_body
 
@@ -74,6 +75,7 @@ class _Prompt(Struct, frozen=True):
 
 class _Settings(Struct, frozen=True):
     n_ctx: int = 0
+    params: Sampling = Sampling()
 
 
 class _Props(Struct, frozen=True):
@@ -137,6 +139,7 @@ def _props(found: _Props) -> Props:
         chat_template=found.chat_template,
         bos=found.bos_token,
         eos=found.eos_token,
+        sampling=found.default_generation_settings.params,
     )
 
 

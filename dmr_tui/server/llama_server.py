@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, to_builtins
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -24,13 +24,16 @@ from dmr_tui.errors import InvalidRequestError
 from dmr_tui.runner.base import Runner
 from dmr_tui.server.body import decode, json_response, read_body, stored_name
 from dmr_tui.server.exchange import attend
+from dmr_tui.server.openai_answer import FINGERPRINT
 from dmr_tui.server.openai_request import ChatBody, to_chat
+
+_NO_LIMITS = {"max_tokens": -1, "n_predict": -1, "stream": False}
 
 
 class TokenizeBody(Struct, frozen=True):
     """The body of `POST /tokenize`."""
 
-    content: str
+    content: str | list[str | int] = ""
     model: str | None = None
     add_special: bool = False
     parse_special: bool = True
@@ -40,7 +43,7 @@ class TokenizeBody(Struct, frozen=True):
 class DetokenizeBody(Struct, frozen=True):
     """The body of `POST /detokenize`."""
 
-    tokens: list[int]
+    tokens: list[int] = []
     model: str | None = None
 
 
@@ -63,6 +66,7 @@ class LlamaServer:
                 Route(f"{prefix}/apply-template", self.apply_template, methods=["POST"]),
                 Route(f"{prefix}/props", self.props),
                 Route(f"{prefix}/health", self.health),
+                Route(f"{prefix}/v1/health", self.health),
             )
         ]
 
@@ -102,15 +106,21 @@ class LlamaServer:
         reply = await attend(work, request.receive, self._closing)
         return json_response(
             {
-                "default_generation_settings": {"n_ctx": reply.context_size},
+                "default_generation_settings": {
+                    "params": {**to_builtins(reply.sampling), **_NO_LIMITS},
+                    "n_ctx": reply.context_size,
+                },
                 "total_slots": reply.sequences,
                 "model_alias": model,
+                "model_path": model,
                 "model_description": reply.description,
                 "mode": reply.mode,
                 "modalities": {"vision": False, "audio": False},
                 "chat_template": reply.chat_template,
                 "bos_token": reply.bos,
                 "eos_token": reply.eos,
+                "build_info": FINGERPRINT,
+                "is_sleeping": False,
             }
         )
 

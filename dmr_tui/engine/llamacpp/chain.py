@@ -24,6 +24,31 @@ DRY_BREAKERS = ("\n", ":", '"', "*")
 MIROSTAT_TAU = 5.0
 MIROSTAT_ETA = 0.1
 
+DEFAULTS = Sampling(
+    temperature=TEMPERATURE,
+    top_k=TOP_K,
+    top_p=TOP_P,
+    min_p=MIN_P,
+    typical_p=1.0,
+    repeat_penalty=1.0,
+    repeat_last_n=REPEAT_LAST_N,
+    presence_penalty=0.0,
+    frequency_penalty=0.0,
+    seed=-1,
+    top_n_sigma=-1.0,
+    xtc_probability=0.0,
+    xtc_threshold=XTC_THRESHOLD,
+    dry_multiplier=0.0,
+    dry_base=DRY_BASE,
+    dry_allowed_length=DRY_ALLOWED_LENGTH,
+    dry_penalty_last_n=-1,
+    dry_sequence_breakers=list(DRY_BREAKERS),
+    mirostat=0,
+    mirostat_tau=MIROSTAT_TAU,
+    mirostat_eta=MIROSTAT_ETA,
+)
+"""What a request that says nothing gets."""
+
 _MIROSTAT_CANDIDATES = 100
 """`m` of the first Mirostat: how many tokens its estimate looks at."""
 

@@ -66,7 +66,15 @@ class Clerk:
         )
 
     def _tokenize(self, question: TokenizeQuestion) -> Tokens:
-        tokens = self._vocabulary.encode(
-            question.text, add_special=question.add_special, parse_special=question.parse_special
-        )
+        parts = [question.text] if isinstance(question.text, str) else question.text
+        tokens: list[int] = []
+        for at, part in enumerate(parts):
+            if isinstance(part, int):
+                tokens += self._vocabulary.checked([part], "content")
+                continue
+            tokens += self._vocabulary.encode(
+                part,
+                add_special=question.add_special and at == 0,
+                parse_special=question.parse_special,
+            )
         return Tokens(tokens, [self._vocabulary.text(token) for token in tokens])

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from dmr_tui.engine.context import QUEUE, SEQUENCES, choose_context_size
 from dmr_tui.engine.llamacpp.adapters import apply_adapters
 from dmr_tui.engine.llamacpp.batcher import Batcher
+from dmr_tui.engine.llamacpp.chain import DEFAULTS
 from dmr_tui.engine.llamacpp.clerk import Clerk
 from dmr_tui.engine.llamacpp.constraint import Candidates, Constraint
 from dmr_tui.engine.llamacpp.context import Context
@@ -198,6 +199,7 @@ class Service:
             chat_template=self._template or "",
             bos=self._vocabulary.special_text("bos"),
             eos=self._vocabulary.special_text("eos"),
+            sampling=DEFAULTS,
         )
         return Clerk(self._vocabulary, props, self._prompt_builder)
 

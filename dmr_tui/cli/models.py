@@ -121,20 +121,37 @@ def _openai_object(model: Model) -> dict[str, Any]:
     return describe(model)
 
 
+async def _find(runner: Runner, name: str, remote: bool) -> Model:
+    """A model of the store, or as its registry has it."""
+    if not remote:
+        return await runner.model(name)
+    found = await runner.look(name)
+    return Model(found.id, found.created, found.config)
+
+
+_REMOTE = click.option(
+    "-r", "--remote", is_flag=True, help="Look at its registry, without fetching the model."
+)
+
+
 @command("inspect", "dmr inspect smollm2", "dmr inspect smollm2 | jq .config.parameters")
 @click.argument("model")
 @click.option("--openai", is_flag=True, help="Print OpenAI's model object.")
-def inspect_command(model: str, openai: bool) -> None:
+@_REMOTE
+def inspect_command(model: str, openai: bool, remote: bool) -> None:
     """Show all facts of a model as JSON."""
-    found = with_runner(lambda runner: runner.model(model), store_only=True)
+    if openai and remote:
+        raise UsageError("--openai and --remote cannot be used together")
+    found = with_runner(lambda runner: _find(runner, model, remote), store_only=True)
     print(json_text(_openai_object(found) if openai else found))
 
 
-@command("show", "dmr show smollm2")
+@command("show", "dmr show smollm2", "dmr show --remote ai/gemma3:4B-Q4_K_M")
 @click.argument("model")
-def show_command(model: str) -> None:
+@_REMOTE
+def show_command(model: str, remote: bool) -> None:
     """Show what a model is, for people to read."""
-    found = with_runner(lambda runner: runner.model(model), store_only=True)
+    found = with_runner(lambda runner: _find(runner, model, remote), store_only=True)
     config = found.config
     registry = load_settings().default_registry
     created = datetime.fromtimestamp(found.created, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from msgspec import Struct, field
 
 from dmr_tui.engine.fit import Fit
+from dmr_tui.engine.plan import Memory
 from dmr_tui.engine.profile import Profile, RunningModel
 from dmr_tui.engine.questions import A, Question
 from dmr_tui.engine.request import Event, GenerateRequest
@@ -19,7 +20,7 @@ from dmr_tui.runner.activity.journal import Journal
 from dmr_tui.runner.activity.records import Activity, Bodies, LogLine
 from dmr_tui.runner.measured import Measured
 from dmr_tui.store.manifest import ModelConfig
-from dmr_tui.store.transfer.found import DEFAULT_LIMIT, Found, Source
+from dmr_tui.store.transfer.found import DEFAULT_LIMIT, Found, Source, Variant
 from dmr_tui.store.transfer.progress import TransferProgress
 
 
@@ -33,6 +34,22 @@ class Model(Struct, frozen=True, omit_defaults=True):
     config: ModelConfig = ModelConfig()
     tags: list[str] = []
     """Canonical references, e.g. `docker.io/ai/smollm2:latest`."""
+
+
+class Published(Struct, frozen=True):
+    """A published model, looked at without fetching it."""
+
+    id: str
+    """Digest of its manifest; empty where it gets one by the pull."""
+    created: int
+    """Unix time; 0: not told."""
+    config: ModelConfig
+    size: int
+    """Bytes of what a pull fetches."""
+    weights: int
+    """Bytes of that which are GGUF files; 0: it has none."""
+    vocabulary: int = 0
+    """Tokens that it knows; 0: not told."""
 
 
 class Removed(Struct, frozen=True, omit_defaults=True):
@@ -144,7 +161,12 @@ class Runner(Protocol):
         ...
 
     async def search(
-        self, term: str = "", *, limit: int = DEFAULT_LIMIT, source: Source = "all"
+        self,
+        term: str = "",
+        *,
+        limit: int = DEFAULT_LIMIT,
+        source: Source = "all",
+        sizes: bool = True,
     ) -> Found:
         """Look for models on Docker Hub and on the Hugging Face Hub.
 
@@ -152,10 +174,31 @@ class Runner(Protocol):
             term: a part of the name or the description; empty finds what is popular.
             limit: most hits.
             source: where to look.
+            sizes: also find out how large each hit is, which takes another request for each.
 
         Raises:
             RegistryError: every source failed; of one that fails there is a warning.
         """
+        ...
+
+    async def variants(self, name: str) -> list[Variant]:
+        """The variants of a published model, the smallest first; the tag in the name is ignored.
+
+        Raises:
+            RegistryError: whoever was asked fails.
+        """
+        ...
+
+    async def look(self, name: str) -> Published:
+        """What a published model is, without fetching it.
+
+        Raises:
+            RegistryError: whoever was asked fails.
+        """
+        ...
+
+    async def free_memory(self) -> Memory | None:
+        """Memory that a load could have where the models run; None where nobody tells."""
         ...
 
     async def disk_usage(self) -> DiskUsage:

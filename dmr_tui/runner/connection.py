@@ -50,7 +50,7 @@ class Connection:
         self.url = base_url.rstrip("/")
         split = urlsplit(self.url)
         unix = split.path if split.scheme == "unix" else None
-        local = unix is not None or split.hostname in ("localhost", "127.0.0.1", "::1")
+        self.local = unix is not None or split.hostname in ("localhost", "127.0.0.1", "::1")
         # llama-server closes a connection after a stream without saying so, and who reuses it gets
         # an empty answer now and then.
         limits = httpx.Limits(max_keepalive_connections=0)
@@ -63,7 +63,7 @@ class Connection:
             base_url="http://localhost" if unix else self.url,
             transport=httpx.AsyncHTTPTransport(uds=unix, limits=limits) if unix else None,
             verify=checked,
-            trust_env=not local,  # a proxy cannot reach this machine's own loopback
+            trust_env=not self.local,  # a proxy cannot reach this machine's own loopback
             limits=limits,
             headers={
                 "User-Agent": f"dmr/{__version__}{part}",

@@ -61,9 +61,13 @@ async def open_runner(
             from dmr_tui.runner.remote import RemoteRunner
 
             return RemoteRunner(
-                named, verify=_verify(os.environ), api_key=settings.api_key, client=client
+                named,
+                verify=_verify(os.environ),
+                api_key=settings.api_key,
+                client=client,
+                settings=settings,
             )
-        running = await _running(paths, client)
+        running = await _running(paths, settings, client)
         if running is not None:
             return running
     from dmr_tui.runner.local import LocalRunner
@@ -117,13 +121,13 @@ def withdraw(paths: Paths, instance: str) -> None:
         paths.endpoint.unlink(missing_ok=True)
 
 
-async def _running(paths: Paths, client: str) -> Runner | None:
+async def _running(paths: Paths, settings: Settings, client: str) -> Runner | None:
     said = _read(paths)
     if said is None or said.models != _root(paths) or not _alive(said.pid):
         return None
     from dmr_tui.runner.remote import RemoteRunner
 
-    runner = RemoteRunner(said.url, api_key=said.api_key, client=client)
+    runner = RemoteRunner(said.url, api_key=said.api_key, client=client, settings=settings)
     try:
         found = await runner.version(timeout=PROBE_SECONDS)
     except DmrError:

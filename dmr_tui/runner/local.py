@@ -14,10 +14,12 @@ import msgspec
 
 from dmr_tui import __version__
 from dmr_tui.engine.files import ModelFiles
-from dmr_tui.engine.fit import Fit
+from dmr_tui.engine.fit import Fit, room_for
+from dmr_tui.engine.plan import Memory
 from dmr_tui.engine.profile import Profile, RunningModel
 from dmr_tui.engine.questions import A, Question
 from dmr_tui.engine.request import Event, GenerateRequest, Sampling
+from dmr_tui.engine.room import free_memory
 from dmr_tui.errors import ConflictError, ModelNotFoundError
 from dmr_tui.paths import Paths
 from dmr_tui.runner.activity.answering import Answering
@@ -25,18 +27,18 @@ from dmr_tui.runner.activity.exchange import current
 from dmr_tui.runner.activity.keeper import JournalKeeper
 from dmr_tui.runner.activity.transferring import Transferring
 from dmr_tui.runner.archives import read, written
-from dmr_tui.runner.base import DiskUsage, Model, Removed, RunnerStatus
+from dmr_tui.runner.base import DiskUsage, Model, Published, Removed, RunnerStatus
 from dmr_tui.runner.described import describe_file, loose_file, to_model
 from dmr_tui.runner.measured import Keeper, Measured, Stopwatch
 from dmr_tui.runner.profiles import Profiles, overlay
-from dmr_tui.runner.searching import search_models
+from dmr_tui.runner.searching import find_variants, look_at, search_models
 from dmr_tui.runner.shapes import read_shape
 from dmr_tui.runner.streams import follow
 from dmr_tui.settings import Settings
 from dmr_tui.store.garbage import purge
 from dmr_tui.store.reference import is_digest, parse_reference
 from dmr_tui.store.store import Store, StoredModel
-from dmr_tui.store.transfer.found import DEFAULT_LIMIT, Found, Source
+from dmr_tui.store.transfer.found import DEFAULT_LIMIT, Found, Source, Variant
 from dmr_tui.store.transfer.progress import TransferProgress
 from dmr_tui.store.usage import disk_usage
 
@@ -211,10 +213,30 @@ class LocalRunner(JournalKeeper):
         return str(reference)
 
     async def search(
-        self, term: str = "", *, limit: int = DEFAULT_LIMIT, source: Source = "all"
+        self,
+        term: str = "",
+        *,
+        limit: int = DEFAULT_LIMIT,
+        source: Source = "all",
+        sizes: bool = True,
     ) -> Found:
         """See `Runner.search`."""
-        return await search_models(term, limit, source)
+        return await search_models(term, limit, source, sizes=sizes)
+
+    async def variants(self, name: str) -> list[Variant]:
+        """See `Runner.variants`."""
+        return await find_variants(name, self._settings)
+
+    async def look(self, name: str) -> Published:
+        """See `Runner.look`."""
+        return await look_at(name, self._settings)
+
+    async def free_memory(self) -> Memory | None:
+        """See `Runner.free_memory`; idle models would leave for another one."""
+        plans = {} if self._manager is None else self._manager.plans()
+        staying = [verdict for verdict, leaves in plans.values() if not leaves]
+        leaving = [verdict for verdict, leaves in plans.values() if leaves]
+        return room_for(await asyncio.to_thread(free_memory), staying, leaving)
 
     async def disk_usage(self) -> DiskUsage:
         """See `Runner.disk_usage`."""

@@ -6,6 +6,7 @@ fallback. Import it where it is needed: httpx is not cheap.
 
 from __future__ import annotations
 
+import asyncio
 import html
 from collections.abc import AsyncGenerator, AsyncIterable, Sequence
 from contextlib import aclosing
@@ -17,10 +18,12 @@ from urllib.parse import quote
 import msgspec
 from msgspec import Struct
 
-from dmr_tui.engine.fit import Fit
+from dmr_tui.engine.fit import Fit, room_for
+from dmr_tui.engine.plan import Memory
 from dmr_tui.engine.profile import Profile, RunningModel
 from dmr_tui.engine.questions import A, Question
 from dmr_tui.engine.request import Event, GenerateRequest
+from dmr_tui.engine.room import free_memory
 from dmr_tui.engine.stats import Stats
 from dmr_tui.errors import (
     DmrError,
@@ -32,15 +35,15 @@ from dmr_tui.errors import (
 )
 from dmr_tui.runner.activity.listener import Listener
 from dmr_tui.runner.answers import read_events, to_body
-from dmr_tui.runner.base import DiskUsage, Model, Removed, RunnerStatus
+from dmr_tui.runner.base import DiskUsage, Model, Published, Removed, RunnerStatus
 from dmr_tui.runner.configuration import Configured, to_configuration, to_profile
 from dmr_tui.runner.connection import SECONDS, Connection
 from dmr_tui.runner.inquiries import inquire
 from dmr_tui.runner.measured import Measured
-from dmr_tui.runner.searching import search_models
-from dmr_tui.settings import parse_duration
+from dmr_tui.runner.searching import find_variants, look_at, search_models
+from dmr_tui.settings import Settings, parse_duration
 from dmr_tui.store.reference import parse_reference
-from dmr_tui.store.transfer.found import DEFAULT_LIMIT, Found, Source
+from dmr_tui.store.transfer.found import DEFAULT_LIMIT, Found, Source, Variant
 from dmr_tui.store.transfer.progress import LayerProgress, TransferProgress
 
 T = TypeVar("T")
@@ -115,9 +118,19 @@ class RemoteRunner(Listener):
         verify: bool | Path = True,
         api_key: str = "",
         client: str = "",
+        settings: Settings | None = None,
     ) -> None:
-        """Talk to `base_url`; nothing is sent yet. The rest is as in `Connection`."""
+        """Talk to a runner; nothing is sent yet.
+
+        Args:
+            base_url: as in `Connection`, like those that are not told of here.
+            verify: see there.
+            api_key: see there.
+            client: see there.
+            settings: of this user, for what is asked of registries from here.
+        """
         super().__init__(Connection(base_url, verify=verify, api_key=api_key, client=client))
+        self._settings = settings or Settings()
 
     @property
     def url(self) -> str:
@@ -212,10 +225,29 @@ class RemoteRunner(Listener):
         return self._decode(answer, _Tagged).target or str(parse_reference(target))
 
     async def search(
-        self, term: str = "", *, limit: int = DEFAULT_LIMIT, source: Source = "all"
+        self,
+        term: str = "",
+        *,
+        limit: int = DEFAULT_LIMIT,
+        source: Source = "all",
+        sizes: bool = True,
     ) -> Found:
         """See `Runner.search`."""
-        return await search_models(term, limit, source)
+        return await search_models(term, limit, source, sizes=sizes)
+
+    async def variants(self, name: str) -> list[Variant]:
+        """See `Runner.variants`."""
+        return await find_variants(name, self._settings)
+
+    async def look(self, name: str) -> Published:
+        """See `Runner.look`."""
+        return await look_at(name, self._settings)
+
+    async def free_memory(self) -> Memory | None:
+        """See `Runner.free_memory`; of another machine nothing is known."""
+        if not self._connection.local:
+            return None
+        return room_for(await asyncio.to_thread(free_memory), (), ())
 
     async def disk_usage(self) -> DiskUsage:
         """See `Runner.disk_usage`."""

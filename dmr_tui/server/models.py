@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from dmr_tui.errors import DmrError, InvalidRequestError
-from dmr_tui.runner.base import Runner
+from dmr_tui.runner.base import Model, Runner
 from dmr_tui.server.body import decode, json_response, read_body
 from dmr_tui.server.errors import RouteError
 from dmr_tui.server.exchange import StreamedResponse
@@ -77,12 +77,12 @@ class Models:
         return json_response(await self._runner.models())
 
     async def one(self, request: Request) -> Response:
-        """`GET /models/{name}`."""
+        """`GET /models/{name}?remote=BOOL`: of the store, or as it is published."""
+        name: str = request.path_params["name"]
         if _flag(request, "remote"):
-            raise InvalidRequestError(
-                "looking into a registry is not supported yet", "pull the model", param="remote"
-            )
-        return json_response(await self._runner.model(request.path_params["name"]))
+            found = await self._runner.look(name)
+            return json_response(Model(found.id, found.created, found.config))
+        return json_response(await self._runner.model(name))
 
     async def manifest(self, request: Request) -> Response:
         """`GET /models/{name}/manifest`: the OCI manifest; not in Docker's server."""

@@ -10,6 +10,7 @@ import pytest
 
 from dmr_tui.paths import Paths
 from tests.cli.conftest import Dmr, Result
+from tests.support.registry import LiveRegistry
 
 
 @pytest.fixture
@@ -195,3 +196,19 @@ def test_package_refuses_what_is_no_model(dmr: Dmr, tmp_path: Path) -> None:
     assert "broken.gguf" in result.err
     assert dmr("list", "-q").out == ""
     assert dmr("package", "--gguf", str(tmp_path / "absent"), "me/m").code == 2
+
+
+def test_a_model_is_shown_as_its_registry_has_it(
+    dmr: Dmr, registry: LiveRegistry, tiny_gguf: Path
+) -> None:
+    name = f"{registry.address}/shown/tiny:v1"
+    dmr("package", "--gguf", str(tiny_gguf), name)
+    here = json.loads(dmr("inspect", name).out)
+    dmr("push", name)
+    dmr("rm", name)
+    there = json.loads(dmr("inspect", "-r", name).out)
+    assert there == {key: value for key, value in here.items() if key != "tags"}
+    assert f"Model:       {here['id']}" in dmr("show", "--remote", name).out
+    assert dmr("list", "--json").out.strip() == "[]"
+    assert dmr("inspect", "-r", f"{registry.address}/shown/none").code == 1
+    assert dmr("inspect", "-r", "--openai", name).code == 2

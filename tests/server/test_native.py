@@ -45,6 +45,14 @@ async def test_models_are_listed_and_shown(client: httpx.AsyncClient) -> None:
     assert (await client.get(f"/models/{NAME}/manifest")).json() == MANIFEST
 
 
+async def test_a_model_is_shown_as_its_registry_has_it(client: httpx.AsyncClient) -> None:
+    shown = (await client.get(f"/models/{NAME}?remote=true")).json()
+    assert (shown["id"], shown["created"]) == (MODEL.id, MODEL.created)
+    assert shown["config"]["parameters"] == "135M"
+    assert "tags" not in shown
+    assert (await client.get("/models/a/b?remote=1")).status_code == 404
+
+
 @pytest.mark.parametrize("path", ["/models/a/b", "/models/nope/manifest"])
 async def test_an_unknown_model_is_404_in_plain_text(client: httpx.AsyncClient, path: str) -> None:
     answer = await client.get(path)

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from dmr_tui.engine.checks import check_request
 from dmr_tui.engine.fit import Fit
+from dmr_tui.engine.plan import Memory
 from dmr_tui.engine.profile import Profile, RunningModel
 from dmr_tui.engine.questions import A, AnyReply, Question
 from dmr_tui.engine.request import (
@@ -30,10 +31,10 @@ from dmr_tui.errors import ConflictError, DmrError, InvalidRequestError, ModelNo
 from dmr_tui.runner.activity.answering import Answering
 from dmr_tui.runner.activity.journal import Journal
 from dmr_tui.runner.activity.records import Activity, Bodies, LogLine
-from dmr_tui.runner.base import DiskUsage, Model, Removed, RunnerStatus
+from dmr_tui.runner.base import DiskUsage, Model, Published, Removed, RunnerStatus
 from dmr_tui.runner.measured import Measured
 from dmr_tui.store.manifest import ModelConfig
-from dmr_tui.store.transfer.found import DEFAULT_LIMIT, Found, Source
+from dmr_tui.store.transfer.found import DEFAULT_LIMIT, Found, Source, Variant
 from dmr_tui.store.transfer.progress import LayerProgress, TransferProgress
 
 MODEL = Model(
@@ -238,10 +239,26 @@ class FakeRunner:
         return f"docker.io/{target}"
 
     async def search(
-        self, term: str = "", *, limit: int = DEFAULT_LIMIT, source: Source = "all"
+        self,
+        term: str = "",
+        *,
+        limit: int = DEFAULT_LIMIT,
+        source: Source = "all",
+        sizes: bool = True,
     ) -> Found:
         self.calls.append(("search", term, limit, source))
         return self.found
+
+    async def variants(self, name: str) -> list[Variant]:
+        self._known(name)
+        return [Variant(NAMES[1], "1B-Q8_0", 138)]
+
+    async def look(self, name: str) -> Published:
+        self._known(name)
+        return Published(MODEL.id, MODEL.created, MODEL.config, 138, 137)
+
+    async def free_memory(self) -> Memory | None:
+        return None
 
     async def disk_usage(self) -> DiskUsage:
         return DiskUsage(models=1234, engine=56, partial=7, unused=8, quarantined=9)

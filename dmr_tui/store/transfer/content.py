@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from dmr_tui.errors import DmrError, RegistryError
+from dmr_tui.store.transfer.grip import Grip
 from dmr_tui.store.transfer.lanes import BlobStream
 from dmr_tui.store.transfer.wire import Part, Wire
 
@@ -55,10 +56,10 @@ class Content:
         self._locating = threading.Lock()
 
     @contextmanager
-    def open(self, digest: str, start: int, stop: int | None) -> Iterator[BlobStream]:
+    def open(self, digest: str, start: int, stop: int | None, grip: Grip) -> Iterator[BlobStream]:
         """See `lanes.BlobSource.open`."""
         headers = _range_header(start, stop)
-        with self._known_part(digest, headers) as part:
+        with self._known_part(digest, headers, grip) as part:
             if part is not None:
                 yield _stream(part, start)
                 return
@@ -66,16 +67,15 @@ class Content:
         try:
             if response.status_code not in (200, 206):
                 raise self._failure(response, digest)
-            yield _stream(self._wire.as_part(response), start)
+            yield _stream(self._wire.as_part(response, grip), start)
         finally:
+            grip.let_go()
             response.close()
 
-    def hang_up(self) -> None:
-        """See `lanes.BlobSource.hang_up`."""
-        self._wire.hang_up()
-
     @contextmanager
-    def _known_part(self, digest: str, headers: dict[str, str]) -> Iterator[Part | None]:
+    def _known_part(
+        self, digest: str, headers: dict[str, str], grip: Grip
+    ) -> Iterator[Part | None]:
         """The quick way to a part, once it is known where the blob is."""
         known = self._located.get(digest)
         if known is None:
@@ -83,7 +83,7 @@ class Content:
             return
         secret = self._secret(known)
         signed = {**headers, "Authorization": secret} if secret else headers
-        with self._wire.part(known, signed) as part:
+        with self._wire.part(known, signed, grip) as part:
             yield part
 
     def _ask(self, digest: str, headers: dict[str, str]) -> httpx.Response:

@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
+from dmr_tui.store.transfer.grip import Grip
+
 _TIMEOUT = 30.0  # seconds without a byte
 _CHUNK = 120 << 10  # bytes read at once; larger ones would be mapped and unmapped each time
 _PLAIN = {200, 206}
@@ -52,9 +54,14 @@ class Direct:
 
     @contextmanager
     def get(
-        self, url: str, headers: Mapping[str, str]
+        self, url: str, headers: Mapping[str, str], grip: Grip
     ) -> Iterator[http.client.HTTPResponse | None]:
         """Ask for a part of a blob.
+
+        Args:
+            url: where it is.
+            headers: of the request.
+            grip: holds the connection as long as the block lasts.
 
         Yields:
             The answer's head, for `chunks`; None when it is anything but a plain 200 or 206, or
@@ -65,11 +72,12 @@ class Direct:
             yield None
             return
         key = (parts.scheme, parts.netloc)
-        connection, response = self._ask(key, url, headers)
+        connection, response = self._ask(key, url, headers, grip)
         plain = response is not None and response.status in _PLAIN and response.length is not None
         try:
             yield response if plain else None
         finally:
+            grip.let_go()
             if response is not None and plain and response.isclosed() and connection.sock:
                 with self._lock:
                     self._idle.setdefault(key, []).append(connection)
@@ -96,7 +104,7 @@ class Direct:
             yield chunk
 
     def _ask(
-        self, key: _Key, url: str, headers: Mapping[str, str]
+        self, key: _Key, url: str, headers: Mapping[str, str], grip: Grip
     ) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse | None]:
         """Send the request, anew if an idle connection has ended meanwhile."""
         parts = urlsplit(url)
@@ -110,9 +118,11 @@ class Direct:
                 if kept is None:
                     connection.connect()
                     self._watch(connection.sock)
+                grip.take(connection.sock)
                 connection.request("GET", target, headers=dict(headers))
                 return connection, connection.getresponse()
             except (OSError, http.client.HTTPException):
+                grip.let_go()
                 connection.close()
                 if kept is None:
                     return connection, None

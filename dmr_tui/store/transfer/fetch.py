@@ -77,7 +77,7 @@ def fetch_blob(
             blobs.publish(path, digest)
             partial.pieces.remove()
         finally:
-            partial.pieces.close()
+            partial.close()
 
 
 @contextmanager

@@ -2,7 +2,9 @@
 
 More connections are faster than one where each is throttled, as content servers do. How many pay is
 found out while they run: there are 4 at first, and more as long as the whole becomes faster. A
-source that says it is asked too often (429) gets half of them.
+source that says it is asked too often (429) gets half of them. One that hangs or crawls while the
+others get on is given a new connection, and when nothing else is left they take over half of what
+it has to do.
 """
 
 from __future__ import annotations
@@ -15,6 +17,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
+from dmr_tui.store.transfer.grip import Grip
+from dmr_tui.store.transfer.pace import Lane, Pace, Watch, latest
 from dmr_tui.store.transfer.partial import Partial
 from dmr_tui.store.transfer.pieces import Run
 from dmr_tui.store.transfer.retry import Attempts, Persistence, TransientError
@@ -23,8 +27,6 @@ FIRST, MOST = 4, 8
 """Lanes at the start, and at most."""
 
 _MORE = 2  # lanes added at once
-_WINDOW = 0.2  # seconds over which the speed is measured
-_PAYS = 1.1  # times as fast it must be
 _GLANCE = 0.02  # seconds between looks at what has come
 _ENDING = 1.0  # seconds for a stream to end after its last byte
 _TOO_MANY = 429
@@ -50,22 +52,22 @@ class BlobStream:
 class BlobSource(Protocol):
     """Where blobs come from; for many threads."""
 
-    def open(self, digest: str, start: int, stop: int | None) -> AbstractContextManager[BlobStream]:
+    def open(
+        self, digest: str, start: int, stop: int | None, grip: Grip
+    ) -> AbstractContextManager[BlobStream]:
         """Ask for bytes of a blob; it is the caller who tries again.
 
         Args:
             digest: names the blob.
             start: offset of the first byte.
             stop: offset after the last one; None: to the end.
+            grip: is given the connection while it serves this request; broken off, it raises
+                `TransientError`.
 
         Raises:
             TransientError: the source cannot answer just now.
             RegistryError: it does not have the blob.
         """
-        ...
-
-    def hang_up(self) -> None:
-        """End all answers that are being read: they raise `TransientError`."""
         ...
 
 
@@ -82,7 +84,8 @@ class Crew:
         self._stopping = False
         self._rangeless = False
         self._most = MOST
-        self._active = 0
+        self._lanes: set[Lane] = set()
+        self._watch = Watch()
 
     def work(self, on_bytes: Callable[[int], None]) -> None:
         """Fetch all that is missing, and hash it.
@@ -95,7 +98,7 @@ class Crew:
             StoreError: the disk is full or refuses.
             StoppedError: the transfer was cancelled.
         """
-        pace = _Pace(self._pieces.present())
+        pace = Pace(self._pieces.present())
         with ThreadPoolExecutor(MOST, thread_name_prefix="fetch") as pool:
             lanes: list[Future[None]] = []
             try:
@@ -106,14 +109,17 @@ class Crew:
                     on_bytes(present)
                     if pace.pays(present):
                         lanes += self._start(pool, _MORE)
+                    if self._watch.is_due():
+                        lanes += self._hasten(pool, present)
                     if not moved:
                         self._woken.wait(_GLANCE)
                         self._woken.clear()
                 wait(lanes, _ENDING)
             finally:
                 self._stopping = True
-                if not all(lane.done() for lane in lanes):
-                    self._source.hang_up()
+                with self._lock:
+                    for lane in self._lanes:
+                        lane.grip.break_off()
 
     def _start(self, pool: ThreadPoolExecutor, count: int) -> list[Future[None]]:
         """Send more lanes off, as many as there is work for."""
@@ -123,111 +129,118 @@ class Crew:
                 run = self._claim()
                 if run is None:
                     break
-                self._active += 1
-            lanes.append(pool.submit(self._lane, run))
+                lane = Lane(run)
+                self._lanes.add(lane)
+            lanes.append(pool.submit(self._work, lane))
         return lanes
+
+    def _hasten(self, pool: ThreadPoolExecutor, present: int) -> list[Future[None]]:
+        """Do something about lanes that hold the others up; returns those that were sent off."""
+        with self._lock:
+            for lane in self._watch.laggards(self._lanes, present):
+                lane.restart()
+            last = latest(self._lanes, time.monotonic())
+            idle = len(self._lanes) < min(FIRST, self._most)
+        return self._start(pool, 1) if last is not None and idle else []
 
     def _claim(self) -> Run | None:
         """The next run for one lane more; to be called with the lock."""
-        if self._active >= self._most or self._stopping:
+        if len(self._lanes) >= self._most or self._stopping:
             return None
         if self._rangeless:
-            return None if self._active else self._pieces.claim_rest()
-        return self._pieces.claim(min(max(FIRST, self._active + 1), self._most))
+            return None if self._lanes else self._pieces.claim_rest()
+        run = self._pieces.claim(self._most)
+        if run is None and (last := latest(self._lanes, time.monotonic())) is not None:
+            return self._pieces.split(last.run)
+        return run
 
-    def _lane(self, run: Run | None) -> None:
-        attempts = self._persistence.begin()
+    def _work(self, lane: Lane) -> None:
+        attempts = self._persistence.begin(lambda: self._stopping)
         try:
-            while run is not None:
-                whole = self._fetch(run, attempts)
+            while True:
+                whole = self._fetch(lane, attempts)
                 with self._lock:
-                    self._active -= 1
+                    self._lanes.discard(lane)
                     if not whole:
-                        self._pieces.release(run)
+                        self._pieces.release(lane.run)
                     run = self._claim() if whole else None
-                    self._active += run is not None
-        except BaseException:
-            with self._lock:
-                self._active -= 1
-            raise
+                    if run is None:
+                        return
+                    self._watch.finished.append(lane.take(run))
+                    self._lanes.add(lane)
         finally:
+            with self._lock:
+                self._lanes.discard(lane)
             self._woken.set()
 
-    def _fetch(self, run: Run, attempts: Attempts) -> bool:
+    def _fetch(self, lane: Lane, attempts: Attempts) -> bool:
         """Fetch a run, however often it breaks off; False when others are to do it."""
+        run = lane.run
         before = self._pieces.present()
-        while run.position < run.stop:
+        while run.left > 0:
             self._persistence.check()
             stop = run.stop if run.stop < self._partial.size else None
             try:
-                with self._source.open(self._partial.wanted, run.position, stop) as stream:
-                    if not self._receive(run, stream, attempts):
+                with self._source.open(
+                    self._partial.wanted, run.position, stop, lane.grip
+                ) as stream:
+                    if not self._receive(lane, stream, attempts):
                         return False
-                if run.position < run.stop:
+                if run.left > 0:
                     raise TransientError(
                         f"the stream ended after {run.position} of {run.stop} bytes"
                     )
             except TransientError as error:
                 if self._stopping or (error.status == _TOO_MANY and self._is_surplus()):
                     return False
+                if lane.restarted:
+                    lane.restarted = False
+                    continue
                 try:
                     attempts.failed(error)
                 except TransientError:
-                    if self._active == 1 or self._pieces.present() == before:
+                    if len(self._lanes) == 1 or self._pieces.present() == before:
                         raise
                     return False  # others get on: the source bears fewer connections
         return True
 
-    def _receive(self, run: Run, stream: BlobStream, attempts: Attempts) -> bool:
+    def _receive(self, lane: Lane, stream: BlobStream, attempts: Attempts) -> bool:
         """Write what comes of a run; False when the source sends what was not asked for."""
-        size = self._partial.size
+        run, size = lane.run, self._partial.size
         if stream.total not in (None, size):
             raise TransientError(f"the source offers {stream.total} bytes for a blob of {size}")
-        if not run.alone and (stream.start != run.position or (stream.stop or size) > run.stop):
+        asked = (stream.stop or size) <= run.stop or run.shortened
+        if not run.alone and (stream.start != run.position or not asked):
             self._rangeless = True
             return False
         position = stream.start
         for chunk in stream.chunks:
             end = position + len(chunk)
             if end > run.stop:
-                raise TransientError(f"the source sent more than the {run.stop} bytes of the blob")
+                if not run.shortened:
+                    raise TransientError(
+                        f"the source sent more than the {run.stop} bytes of the blob"
+                    )
+                chunk = chunk[: max(run.stop - position, 0)]
             # What is there is never written again: it may be in the hash already.
             if end > run.position:
                 fresh = chunk[run.position - position :] if position < run.position else chunk
-                self._partial.write(fresh, end - len(fresh))
-                run.position = end
+                self._partial.write(fresh, position + len(chunk) - len(fresh))
+                run.position = min(end, run.stop)
+                lane.brought += len(fresh)
                 attempts.progressed()
             position = end
             if self._stopping:
                 return False
+            if run.shortened and run.left <= 0:
+                break  # the rest comes to another lane
         return True
 
     def _is_surplus(self) -> bool:
         """Whether this lane is one too many, now that the source is asked too often."""
         with self._lock:
-            self._most = max(1, min(self._most, self._active // 2))
-            return self._active > self._most
-
-
-class _Pace:
-    """Whether more lanes have made the whole faster."""
-
-    def __init__(self, present: int) -> None:
-        self._present = present
-        self._since = time.monotonic()
-        self._best = 0.0
-        self._rising = True
-
-    def pays(self, present: int) -> bool:
-        """Whether to add lanes now, having so many bytes."""
-        now = time.monotonic()
-        seconds = now - self._since
-        if not self._rising or seconds < _WINDOW or present == self._present:
-            return False
-        speed = (present - self._present) / seconds
-        self._rising = speed > _PAYS * self._best
-        self._best, self._present, self._since = speed, present, now
-        return self._rising
+            self._most = max(1, min(self._most, len(self._lanes) // 2))
+            return len(self._lanes) > self._most
 
 
 def _running(lanes: list[Future[None]]) -> list[Future[None]]:

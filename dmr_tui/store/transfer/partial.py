@@ -6,6 +6,7 @@ import errno
 import hashlib
 import os
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from io import FileIO
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from dmr_tui.store.transfer.retry import Persistence
 
 _BUFFER = 512 << 10  # bytes hashed at once: few enough to stay in the processor's cache
 _STRIDE = 8 << 20  # bytes hashed between looks at everything else
-_SYNC = 1 << 30  # bytes after which the beginning is synced
+_SYNC = 128 << 20  # bytes after which the beginning is synced
 _RESTING = 60.0  # seconds after which nobody seems to write to a file any more
 _NO_FALLOCATE = {errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS}
 
@@ -71,6 +72,8 @@ class Partial:
         self._algorithm = digest.partition(":")[0]
         self._hash = hashlib.new(self._algorithm)
         self._synced = 0
+        self._syncing: Future[None] | None = None
+        self._syncer = ThreadPoolExecutor(1, thread_name_prefix="sync")
         self._buffer = memoryview(bytearray(_BUFFER))
 
     @property
@@ -104,6 +107,8 @@ class Partial:
         with durable.reporting(f"write {self.path}"):
             if self.size <= CELL:
                 os.ftruncate(self._file, 0)
+            if self._syncing is not None:
+                self._syncing.result()
             self.pieces.begin()
         self._hash = hashlib.new(self._algorithm)
         self.hashed = self._synced = 0
@@ -136,10 +141,29 @@ class Partial:
                 self._hash.update(room[:count])
                 self.hashed += count
             if self.hashed - self._synced >= _SYNC:
-                _sync_data(self._file)
-                self._synced = self.hashed
-                self.pieces.synced(self.hashed)
+                self._sync()
         return True
+
+    def close(self) -> None:
+        """Let go of the counters, which stay, once nobody writes any more."""
+        self._syncer.shutdown()
+        self.pieces.close()
+
+    def _sync(self) -> None:
+        """Have the beginning reach the disk while the rest comes, and remember how much did.
+
+        So a power cut costs little, and at the end there is little left to wait for.
+        """
+        if self._syncing is not None:
+            if not self._syncing.done():
+                return
+            self._syncing.result()
+        self._synced = self.hashed
+        self._syncing = self._syncer.submit(self._sync_now, self.hashed)
+
+    def _sync_now(self, hashed: int) -> None:
+        (os.fdatasync if hasattr(os, "fdatasync") else os.fsync)(self._file)
+        self.pieces.synced(hashed)
 
     def remove(self) -> None:
         """Delete everything."""
@@ -164,7 +188,3 @@ def _fallocate(file: int, size: int) -> None:
         os.posix_fallocate(file, 0, size)
     else:  # macOS
         os.ftruncate(file, size)
-
-
-def _sync_data(file: int) -> None:
-    (os.fdatasync if hasattr(os, "fdatasync") else os.fsync)(file)

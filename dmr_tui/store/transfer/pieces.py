@@ -37,6 +37,7 @@ class Run:
         stop: offset after its last byte.
         position: offset of the next byte that is missing.
         alone: whether it is all that is missing, so that nobody else fetches.
+        shortened: whether its end was given to another lane after it had been asked for.
     """
 
     def __init__(self, start: int, stop: int, *, alone: bool) -> None:
@@ -44,6 +45,12 @@ class Run:
         self.stop = stop
         self.position = start
         self.alone = alone
+        self.shortened = False
+
+    @property
+    def left(self) -> int:
+        """Bytes that are missing."""
+        return self.stop - self.position
 
 
 class PieceMap:
@@ -107,16 +114,16 @@ class PieceMap:
         """Take the next bytes that are missing and that nobody fetches; None: there are none.
 
         Args:
-            lanes: how many fetch at once. What is left is divided among them, so that no lane has
-                much to do when the others are done.
+            lanes: how many fetch at once. What is missing, with what they fetch just now, is
+                divided among them, so that all are done at about the same time.
         """
         with self._lock:
             self._advance()
             first = self._next
             if first == self._cells:
                 return None
-            left = self.size - first * CELL
-            most = min(max(left // lanes // CELL, 1), LARGEST_RUN // CELL)
+            missing = self.size - self.present()
+            most = min(max(-(-missing // lanes // CELL), 1), LARGEST_RUN // CELL)
             last = first + 1
             while last < min(first + most, self._cells) and self._is_free(last):
                 last += 1
@@ -124,6 +131,20 @@ class PieceMap:
             start = first * CELL + self._words[_FIRST + first]
             alone = last == self._cells and first == self._gap()
             return Run(start, min(last * CELL, self.size), alone=alone)
+
+    def split(self, run: Run) -> Run | None:
+        """Take the second half of what is missing of another lane's run; None: it is too little.
+
+        The other lane may be writing meanwhile: its next bytes are far from what it loses.
+        """
+        with self._lock:
+            middle = -(-(run.position + run.left // 2) // CELL) * CELL
+            if run.left < 2 * CELL or middle >= run.stop:
+                return None
+            half = Run(middle, run.stop, alone=False)
+            run.shortened = True
+            run.stop = middle
+            return half
 
     def claim_rest(self) -> Run:
         """Take all that is missing, for a source that cannot begin in the middle.

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 from dmr_tui.errors import RegistryError, StoppedError
 
+_HEARING = 0.1  # seconds until a wait hears that nobody needs it any more
+
 
 class TransientError(RegistryError):
     """The connection broke, or the other side was not able to answer just now.
@@ -30,6 +32,11 @@ class TransientError(RegistryError):
 
 def _nobody(reason: str) -> None:
     """Be told, and do nothing."""
+
+
+def _never() -> bool:
+    """Nobody has given up."""
+    return False
 
 
 @dataclass(frozen=True)
@@ -55,16 +62,21 @@ class Persistence:
         if self.cancelled.is_set():
             raise StoppedError("stopped", "the same command goes on from here")
 
-    def begin(self) -> Attempts:
-        """Start to count the failures of one thing."""
-        return Attempts(self)
+    def begin(self, given_up: Callable[[], bool] = _never) -> Attempts:
+        """Start to count the failures of one thing.
+
+        Args:
+            given_up: whether nobody waits for it any more.
+        """
+        return Attempts(self, given_up)
 
 
 class Attempts:
     """The failures of one thing in a row, and the waits between them."""
 
-    def __init__(self, persistence: Persistence) -> None:
+    def __init__(self, persistence: Persistence, given_up: Callable[[], bool]) -> None:
         self._persistence = persistence
+        self._given_up = given_up
         self._failures = 0
 
     def progressed(self) -> None:
@@ -75,7 +87,7 @@ class Attempts:
         """Wait before another attempt.
 
         Raises:
-            TransientError: the same error, when it has been tried often enough.
+            TransientError: the same error, when it has been tried often enough, or nobody waits.
             StoppedError: the transfer was cancelled.
         """
         self._failures += 1
@@ -84,7 +96,12 @@ class Attempts:
         if self._failures >= limits.attempts or wait > limits.longest:
             raise error
         limits.notify(f"{error.message}; trying again in {wait:.0f} s")
-        limits.cancelled.wait(wait)
+        until = time.monotonic() + wait
+        while not limits.cancelled.wait(min(max(until - time.monotonic(), 0), _HEARING)):
+            if self._given_up():
+                raise error
+            if time.monotonic() >= until:
+                return
         limits.check()
 
     def _wait(self, retry_after: str) -> float:

@@ -26,6 +26,7 @@ from msgspec import Struct
 from dmr_tui import __version__
 from dmr_tui.errors import RegistryError
 from dmr_tui.store.transfer.direct import Broken, Direct
+from dmr_tui.store.transfer.grip import Grip, break_off
 from dmr_tui.store.transfer.retry import Persistence, TransientError
 
 Body = bytes | Callable[[], Iterator[bytes]] | None
@@ -149,15 +150,16 @@ class Wire:
             raise TransientError(f"{host_of(response)}: {_reason(error)}") from error
 
     @contextmanager
-    def part(self, url: str, headers: Mapping[str, str]) -> Iterator[Part | None]:
+    def part(self, url: str, headers: Mapping[str, str], grip: Grip) -> Iterator[Part | None]:
         """A part of a blob, where it is known to be; None: `send` must ask for it.
 
         Args:
             url: where it is, without any redirect.
             headers: what else to send, e.g. the range.
+            grip: holds the connection meanwhile.
         """
         self.persistence.check()
-        with self._direct.get(url, {**_HEADERS, **headers}) as response:
+        with self._direct.get(url, {**_HEADERS, **headers}, grip) as response:
             if response is None:
                 yield None
             else:
@@ -166,8 +168,9 @@ class Wire:
                 chunks = self._direct_chunks(response, host)
                 yield Part(host, response.status, told, response.length, chunks)
 
-    def as_part(self, response: httpx.Response) -> Part:
+    def as_part(self, response: httpx.Response, grip: Grip) -> Part:
         """The same of an answer to `send`."""
+        grip.take(response.extensions["network_stream"].get_extra_info("socket"))
         told = response.headers.get("Content-Range", "")
         length = response.headers.get("Content-Length", "")
         return Part(
@@ -227,8 +230,7 @@ class Wire:
         with self._guard:
             connections = list(self._sockets)
         for connection in connections:
-            with suppress(OSError):  # it is closed already
-                connection.shutdown(socket.SHUT_RDWR)
+            break_off(connection)
 
     def _once(
         self, method: str, url: str, headers: Mapping[str, str] | None, body: Body

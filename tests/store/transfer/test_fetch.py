@@ -18,6 +18,7 @@ from dmr_tui.store.blobs import BlobStore
 from dmr_tui.store.transfer import fetch, pieces
 from dmr_tui.store.transfer import partial as partial_room
 from dmr_tui.store.transfer.fetch import fetch_blob
+from dmr_tui.store.transfer.grip import Grip
 from dmr_tui.store.transfer.lanes import BlobStream
 from dmr_tui.store.transfer.pieces import CELL
 from dmr_tui.store.transfer.retry import Persistence, TransientError
@@ -35,13 +36,10 @@ class Memory:
         self.starts: list[int] = []
 
     @contextmanager
-    def open(self, digest: str, start: int, stop: int | None) -> Iterator[BlobStream]:
+    def open(self, digest: str, start: int, stop: int | None, grip: Grip) -> Iterator[BlobStream]:
         assert digest == DIGEST
         self.starts.append(start)
         yield BlobStream(start, stop, None, iter([DATA[start : start + self.most]]))
-
-    def hang_up(self) -> None:
-        """Nothing blocks."""
 
 
 @pytest.fixture
@@ -160,7 +158,7 @@ class Slices:
         self.asked: list[tuple[int, int]] = []
 
     @contextmanager
-    def open(self, digest: str, start: int, stop: int | None) -> Iterator[BlobStream]:
+    def open(self, digest: str, start: int, stop: int | None, grip: Grip) -> Iterator[BlobStream]:
         end = len(self.data) if stop is None else stop
         self.asked.append((start, end))
         yield self.behave(self, start, end)
@@ -169,9 +167,6 @@ class Slices:
         """A right answer."""
         pieces = [self.data[at : min(at + 100_000, stop)] for at in range(start, stop, 100_000)]
         return BlobStream(start, stop, len(self.data), iter(pieces))
-
-    def hang_up(self) -> None:
-        """Nothing blocks."""
 
 
 LARGE = random.Random(3).randbytes(7 * CELL + 1234)
@@ -329,12 +324,20 @@ def test_the_room_on_the_disk_is_reserved_at_once(blobs: BlobStore) -> None:
     assert min(seen) >= len(LARGE)
 
 
-def test_runs_become_small_at_the_end() -> None:
-    counters = pieces.PieceMap(1 << 30)
-    sizes = []
-    while run := counters.claim(8):
-        sizes.append(run.stop - run.start)
-    assert sizes[0] == pieces.LARGEST_RUN
-    assert sizes == sorted(sizes, reverse=True)
-    assert sizes[-8:] == [CELL] * 8
-    assert sum(sizes) == 1 << 30
+@pytest.mark.parametrize("size", [200 << 20, 1 << 30, (1 << 30) + 5])
+def test_lanes_of_one_speed_are_done_at_about_the_same_time(size: int) -> None:
+    counters = pieces.PieceMap(size)
+    counters.begin()
+    # Eight lanes that begin one after another; the one that is done first takes the next run.
+    ends = [float(lane) * CELL for lane in range(8)]
+    runs = 0
+    while True:
+        now = min(ends)
+        if (run := counters.claim(8)) is None:
+            break
+        runs += 1
+        ends[ends.index(now)] = now + run.left
+        counters.wrote(run.start, run.stop)
+        assert run.left <= pieces.LARGEST_RUN
+    assert max(ends) - min(ends) <= pieces.LARGEST_RUN / 2
+    assert runs <= size / pieces.LARGEST_RUN + 16

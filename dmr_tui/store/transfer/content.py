@@ -59,11 +59,13 @@ class Content:
     def open(self, digest: str, start: int, stop: int | None, grip: Grip) -> Iterator[BlobStream]:
         """See `lanes.BlobSource.open`."""
         headers = _range_header(start, stop)
-        with self._known_part(digest, headers, grip) as part:
-            if part is not None:
-                yield _stream(part, start)
-                return
-        response = self._ask(digest, headers)
+        response = self._find(digest, headers)
+        if response is None:
+            with self._known_part(digest, headers, grip) as part:
+                if part is not None:
+                    yield _stream(part, start)
+                    return
+            response = self._ask(digest, headers)
         try:
             if response.status_code not in (200, 206):
                 raise self._failure(response, digest)
@@ -71,6 +73,13 @@ class Content:
         finally:
             grip.let_go()
             response.close()
+
+    def _find(self, digest: str, headers: dict[str, str]) -> httpx.Response | None:
+        """Ask where a blob is, and for a part of it; None once that is known."""
+        if digest in self._located:
+            return None
+        with self._locating:
+            return None if digest in self._located else self._locate(digest, headers)
 
     @contextmanager
     def _known_part(
@@ -89,23 +98,20 @@ class Content:
     def _ask(self, digest: str, headers: dict[str, str]) -> httpx.Response:
         """Ask where the blob was found last, and if it is there no more, where it is now."""
         home = self._address(digest)
-        with self._locating:
-            known = self._located.get(digest)
-            if known is None:
-                return self._locate(digest, home, headers)
+        known = self._located.get(digest, home)
         response = self._get(known, headers)
         if known == home or response.status_code not in _RUN_OUT:
             return response
         self._wire.discard(response)
         with self._locating:
             if self._located.get(digest) == known:
-                return self._locate(digest, home, headers)
+                return self._locate(digest, headers)
             known = self._located.get(digest, home)  # another lane was first
         return self._get(known, headers)
 
-    def _locate(self, digest: str, home: str, headers: dict[str, str]) -> httpx.Response:
+    def _locate(self, digest: str, headers: dict[str, str]) -> httpx.Response:
         self._located.pop(digest, None)
-        response = self._get(home, headers)
+        response = self._get(self._address(digest), headers)
         if response.status_code in (200, 206):
             self._located[digest] = str(response.url)
         return response

@@ -26,7 +26,7 @@ from dmr_tui.store.transfer.retry import Attempts, Persistence, TransientError
 FIRST, MOST = 4, 8
 """Lanes at the start, and at most."""
 
-_MORE = 2  # lanes added at once
+_MORE = 4  # lanes added at once
 _GLANCE = 0.02  # seconds between looks at what has come
 _ENDING = 1.0  # seconds for a stream to end after its last byte
 _TOO_MANY = 429
@@ -176,7 +176,6 @@ class Crew:
     def _fetch(self, lane: Lane, attempts: Attempts) -> bool:
         """Fetch a run, however often it breaks off; False when others are to do it."""
         run = lane.run
-        before = self._pieces.present()
         while run.left > 0:
             self._persistence.check()
             stop = run.stop if run.stop < self._partial.size else None
@@ -199,9 +198,9 @@ class Crew:
                 try:
                     attempts.failed(error)
                 except TransientError:
-                    if len(self._lanes) == 1 or self._pieces.present() == before:
+                    if len(self._lanes) == 1:
                         raise
-                    return False  # others get on: the source bears fewer connections
+                    return False  # others may get on: the source bears fewer connections
         return True
 
     def _receive(self, lane: Lane, stream: BlobStream, attempts: Attempts) -> bool:
@@ -227,7 +226,7 @@ class Crew:
                 fresh = chunk[run.position - position :] if position < run.position else chunk
                 self._partial.write(fresh, position + len(chunk) - len(fresh))
                 run.position = min(end, run.stop)
-                lane.brought += len(fresh)
+                lane.bring(len(fresh))
                 attempts.progressed()
             position = end
             if self._stopping:

@@ -20,6 +20,7 @@ from dmr_tui.store.gguf import Array, GGUFHeader, read_beginning
 from dmr_tui.store.manifest import ConfigFile, Dates, ModelConfig, parse_config
 from dmr_tui.store.reference import DOCKER_HUB, Reference
 from dmr_tui.store.transfer.credentials import find_credentials
+from dmr_tui.store.transfer.grip import Grip
 from dmr_tui.store.transfer.hub import choice
 from dmr_tui.store.transfer.hub.client import Commit, Hub, HubFile
 from dmr_tui.store.transfer.hub.name import HubName, hub_name, parse_source
@@ -165,7 +166,7 @@ def _header(hub: Hub, name: HubName, commit: Commit, file: HubFile) -> GGUFHeade
 def _read(source: BlobSource, digest: str, count: int) -> bytes:
     """The first bytes of a blob."""
     data = bytearray()
-    with source.open(digest, 0, count) as stream:
+    with source.open(digest, 0, count, Grip()) as stream:
         for chunk in stream.chunks:
             data += chunk
             if len(data) >= count:

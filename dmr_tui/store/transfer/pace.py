@@ -29,18 +29,26 @@ class Lane:
         run: what it fetches.
         begun: when it began with that, in seconds.
         brought: bytes that it has brought.
+        moved: when it brought the last ones, or began.
         restarted: whether it was told to begin anew, which is no failure.
         grip: what ends its connection.
+        patience: seconds of slowness or silence that are borne.
     """
 
     run: Run
-    begun: float = field(default_factory=time.monotonic)
+    begun: float = field(default_factory=lambda: time.monotonic())
     brought: int = 0
+    moved: float = field(default_factory=lambda: time.monotonic())
     restarted: bool = False
     grip: Grip = field(default_factory=Grip)
+    patience: float = field(default_factory=lambda: _PATIENCE)
     _origin: int = 0
     _past: deque[tuple[float, int]] = field(default_factory=deque)
-    _patience: float = _PATIENCE
+
+    def bring(self, count: int) -> None:
+        """Count bytes that have just come."""
+        self.brought += count
+        self.moved = time.monotonic()
 
     def take(self, run: Run) -> float:
         """Go on with another run; returns the speed that the last one had."""
@@ -51,7 +59,8 @@ class Lane:
     def restart(self) -> None:
         """Have its connection replaced by another one; the next time not so soon."""
         self._past.clear()
-        self._patience *= 2
+        self.patience *= 2
+        self.moved = time.monotonic()
         self.restarted = True
         if not self.grip.break_off():
             self.restarted = False  # it is between two connections
@@ -66,11 +75,11 @@ class Lane:
     def speed(self, now: float) -> float | None:
         """Bytes per second of late; None while it is too early to tell."""
         self._past.append((now, self.brought))
-        while len(self._past) > 2 and self._past[1][0] <= now - self._patience:
+        while len(self._past) > 2 and self._past[1][0] <= now - self.patience:
             self._past.popleft()
         then, before = self._past[0]
         seconds = now - then
-        return (self.brought - before) / seconds if seconds >= self._patience else None
+        return (self.brought - before) / seconds if seconds >= self.patience else None
 
     def _mean(self, now: float) -> float:
         seconds = now - self.begun
@@ -120,8 +129,8 @@ class Watch:
         """
         self._clock = clock
         self._seen = clock()
-        self._moved = 0.0
-        self._present = -1
+        self._moved = clock()
+        self._present: int | None = None
         self.finished: deque[float] = deque(maxlen=_REMEMBERED)
         """Bytes per second of runs that are done."""
 
@@ -136,22 +145,23 @@ class Watch:
     def laggards(self, lanes: Collection[Lane], present: int) -> list[Lane]:
         """The lanes that a new connection would serve better.
 
-        When nothing moves at all it is the network that stands still, and none of them is.
+        When nothing moves at all it may be the network that stands still: then it is one of them.
 
         Args:
             lanes: those at work.
             present: bytes that are there, whoever has brought them.
         """
         now = self._clock()
-        if present != self._present:
-            self._present, self._moved = present, now
+        if self._present not in (None, present):
+            self._moved = now
+        self._present = present
         speeds = {lane: lane.speed(now) for lane in lanes}
         known = [speed for speed in speeds.values() if speed is not None]
         peers = known if len(known) > 1 else [*self.finished]
         usual = median(peers) if peers else 0.0
-        lately = now - self._moved < _PATIENCE
-        return [
-            lane
-            for lane, speed in speeds.items()
-            if speed is not None and (speed * _SLOW < usual or (speed == 0 and lately))
-        ]
+        slow = {lane for lane, speed in speeds.items() if speed and speed * _SLOW < usual}
+        silent = [lane for lane in lanes if now - lane.moved >= lane.patience]
+        left_behind = {lane for lane in silent if self._moved > lane.moved + _LOOK}
+        if silent and not left_behind and now - self._moved >= _PATIENCE:
+            left_behind = {min(silent, key=lambda lane: lane.moved)}
+        return [*(slow | left_behind)]

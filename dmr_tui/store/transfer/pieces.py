@@ -123,7 +123,7 @@ class PieceMap:
             if first == self._cells:
                 return None
             missing = self.size - self.present()
-            most = min(max(-(-missing // lanes // CELL), 1), LARGEST_RUN // CELL)
+            most = min(max(round(missing / lanes / CELL), 1), LARGEST_RUN // CELL)
             last = first + 1
             while last < min(first + most, self._cells) and self._is_free(last):
                 last += 1

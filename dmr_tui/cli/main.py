@@ -67,6 +67,8 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "status": Entry("running", "Show whether the server runs, and its engines"),
         "ps": Entry("running", "List the models in memory"),
         "unload": Entry("running", "Take models out of memory"),
+        "requests": Entry("observing", "Show the requests that the server has answered"),
+        "logs": Entry("observing", "Show the logs of the runner and its engines"),
         "version": Entry("running", "Show the versions of client and server"),
     },
 }

@@ -69,6 +69,26 @@ class Listener:
                     yield change
         raise UnavailableError("the runner has closed the connection")
 
+    async def requests_json(self, model: str = "") -> bytes:
+        """What `GET /engines/requests` answers, as it is.
+
+        Raises:
+            DmrError: among others there are no requests to this model.
+        """
+        params = {"model": model} if model else None
+        return await self._connection.ask("GET", "/engines/requests", params=params)
+
+    async def requests_stream(
+        self, model: str = "", *, existing: bool = False
+    ) -> AsyncGenerator[bytes, None]:
+        """The payloads of the stream `GET /engines/requests`, until the server closes it."""
+        params = {"model": model} if model else {}
+        params |= {"include_existing": "true"} if existing else {}
+        async with aclosing(self._events("/engines/requests", params)) as events:
+            async for name, data in events:
+                if name in ("existing_request", "new_request"):
+                    yield data
+
     async def bodies(self, request: str) -> Bodies | None:
         """See `Runner.bodies`."""
         if request in self._docker_bodies:

@@ -50,7 +50,12 @@ class Settings:
     """Registry of names that have none (`DEFAULT_REGISTRY`)."""
 
     insecure_registry: bool = False
-    """Speak plain HTTP to every registry (`INSECURE_REGISTRY`); loopback always may."""
+    """Speak plain HTTP to a registry that does not speak HTTPS (`INSECURE_REGISTRY`); one on this
+    machine always may."""
+
+    mirrors: str = ""
+    """Base URLs, comma-separated, that are asked for models of Docker Hub before it
+    (`MODEL_RUNNER_REGISTRY_MIRRORS`)."""
 
     pulls_at_once: int = 2
     """Models that the full screen fetches at the same time; the others wait in line
@@ -85,6 +90,7 @@ _ENVIRONMENT = {
     "llama_server": "LLAMA_SERVER_PATH",
     "default_registry": "DEFAULT_REGISTRY",
     "insecure_registry": "INSECURE_REGISTRY",
+    "mirrors": "MODEL_RUNNER_REGISTRY_MIRRORS",
     "pulls_at_once": "DMR_PULLS_AT_ONCE",
     "origins": "DMR_ORIGINS",
     "api_key": "DMR_API_KEY",

@@ -6,11 +6,13 @@ import asyncio
 import inspect
 import os
 import signal
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import click
 
+from dmr_tui.errors import UsageError
 from dmr_tui.paths import Paths
 from dmr_tui.runner.base import Runner
 from dmr_tui.settings import load_settings
@@ -45,21 +47,35 @@ def command(
     return declare
 
 
-def with_runner(action: Callable[[Runner], Awaitable[T]], *, store_only: bool = False) -> T:
+def with_runner(
+    action: Callable[[Runner], Awaitable[T]],
+    *,
+    store_only: bool = False,
+    changes: Mapping[str, Any] | None = None,
+) -> T:
     """Run `action` with the runner of this user, and close it afterwards.
 
     Args:
         action: what to do with the runner.
         store_only: the action needs the store and no running models, so a server on the same
             store is not looked for.
+        changes: settings that are others for this command. They are those of this process: with
+            any, no server on the same store is looked for either.
+
+    Raises:
+        UsageError: `changes` are for the runner of MODEL_RUNNER_HOST, which has its own.
     """
 
     async def body() -> T:
         from dmr_tui.runner.contexts import open_runner, runner_url
 
         paths = Paths.default()
-        embedded = store_only and not runner_url(os.environ)
-        runner = await open_runner(load_settings(paths), paths, embedded=embedded)
+        elsewhere = runner_url(os.environ)
+        if changes and elsewhere:
+            raise UsageError(f"{', '.join(changes)}: a setting of the runner at {elsewhere}")
+        settings = replace(load_settings(paths), **(changes or {}))
+        embedded = (store_only or bool(changes)) and not elsewhere
+        runner = await open_runner(settings, paths, embedded=embedded)
         try:
             return await action(runner)
         finally:

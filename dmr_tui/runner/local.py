@@ -161,8 +161,14 @@ class LocalRunner(JournalKeeper):
         reference = parse_source(name, default_registry=self._settings.default_registry)
 
         def job(report: Report, cancelled: threading.Event) -> None:
-            insecure = self._settings.insecure_registry
-            pull(self._store, reference, on_progress=report, cancelled=cancelled, insecure=insecure)
+            pull(
+                self._store,
+                reference,
+                on_progress=report,
+                cancelled=cancelled,
+                insecure=self._settings.insecure_registry,
+                mirrors=self._settings.mirrors,
+            )
 
         with Transferring(self.journal, "pull", str(reference)) as transfer:
             async with aclosing(follow(job)) as lines:

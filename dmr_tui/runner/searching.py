@@ -50,6 +50,7 @@ async def look_at(name: str, settings: Settings) -> Published:
             name,
             default_registry=settings.default_registry,
             insecure=settings.insecure_registry,
+            mirrors=settings.mirrors,
             cancelled=cancelled,
         )
     )

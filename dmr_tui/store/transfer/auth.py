@@ -11,7 +11,6 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from ipaddress import ip_address
 from urllib.parse import urlencode, urlsplit
 
 import msgspec
@@ -19,6 +18,7 @@ from msgspec import Struct
 
 from dmr_tui.errors import RegistryError, UnauthorizedError
 from dmr_tui.store.transfer.credentials import Credentials
+from dmr_tui.store.transfer.origins import is_loopback
 from dmr_tui.store.transfer.wire import MALFORMED, Wire, split_url
 
 _CLIENT_ID = "dmr"
@@ -68,16 +68,6 @@ def parse_challenges(headers: Iterable[str]) -> list[Challenge]:
         if equals and words and challenges:
             challenges[-1].parameters[words[-1].lower()] = value.strip().strip('"')
     return challenges
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host name means this machine."""
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 class Authorizer:

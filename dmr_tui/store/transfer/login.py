@@ -25,7 +25,7 @@ from dmr_tui.store.transfer.credentials import (
     key_of,
     run_helper,
 )
-from dmr_tui.store.transfer.registry import address
+from dmr_tui.store.transfer.origins import addresses, reach
 from dmr_tui.store.transfer.retry import Persistence
 from dmr_tui.store.transfer.wire import Wire
 
@@ -40,7 +40,7 @@ def login(registry: str, username: str, password: str, *, insecure: bool = False
         registry: its host, with the port if it has one.
         username: the account.
         password: its password or access token.
-        insecure: speak plain HTTP to any registry but Docker Hub.
+        insecure: any registry but Docker Hub may speak plain HTTP.
 
     Returns:
         The file that now holds the password in plain text; None when a credential helper has it.
@@ -54,7 +54,7 @@ def login(registry: str, username: str, password: str, *, insecure: bool = False
     if not username or not password or ":" in username:
         raise InvalidRequestError("a login needs a name without a colon, and a password")
     given = Credentials(username, password)
-    _try(registry, given, address(registry, insecure=insecure))
+    reach(addresses(registry, insecure=insecure), lambda base: _try(registry, given, base))
     file = config_file()
     config, key = _read(file), key_of(registry)
     if helper := _helper(config, registry):

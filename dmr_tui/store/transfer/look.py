@@ -19,14 +19,14 @@ from dmr_tui.store.facts import human_size, metadata_texts
 from dmr_tui.store.gguf import Array, GGUFHeader, read_beginning
 from dmr_tui.store.manifest import ConfigFile, Dates, ModelConfig, parse_config
 from dmr_tui.store.reference import DOCKER_HUB, Reference
-from dmr_tui.store.transfer.credentials import find_credentials
 from dmr_tui.store.transfer.grip import Grip
 from dmr_tui.store.transfer.hub import choice
 from dmr_tui.store.transfer.hub.client import Commit, Hub, HubFile
 from dmr_tui.store.transfer.hub.name import HubName, hub_name, parse_source
 from dmr_tui.store.transfer.lanes import BlobSource
+from dmr_tui.store.transfer.locate import locate
 from dmr_tui.store.transfer.pull import examine
-from dmr_tui.store.transfer.registry import Repository, address
+from dmr_tui.store.transfer.registry import RemoteManifest, Repository
 from dmr_tui.store.transfer.retry import Persistence
 from dmr_tui.store.transfer.wire import Wire
 from dmr_tui.system.memory import read_memory
@@ -59,6 +59,7 @@ def look(
     *,
     default_registry: str = DOCKER_HUB,
     insecure: bool = False,
+    mirrors: str = "",
     cancelled: threading.Event | None = None,
     environ: Mapping[str, str] = os.environ,
 ) -> Remote:
@@ -67,7 +68,8 @@ def look(
     Args:
         name: as `pull` takes it.
         default_registry: of names that have none.
-        insecure: plain HTTP to any registry but Docker Hub.
+        insecure: any registry but Docker Hub may speak plain HTTP.
+        mirrors: base URLs with commas between them, to try before Docker Hub itself.
         cancelled: set it to stop the look-up.
         environ: may name another Hub (`HF_ENDPOINT`) and a token (`HF_TOKEN`).
 
@@ -85,26 +87,22 @@ def look(
         if isinstance(reference, HubName) or reference.is_huggingface:
             wanted = reference if isinstance(reference, HubName) else hub_name(reference)
             return _at_hugging_face(Hub(wire, environ), wanted)
-        repository = open_repository(
-            wire, reference, default_registry=default_registry, insecure=insecure
+        repository, remote = locate(
+            wire,
+            reference,
+            default_registry=default_registry,
+            insecure=insecure,
+            mirror_setting=mirrors,
+            warn=_ignore,
         )
-        return _at_registry(repository, reference)
+        return _at_registry(repository, remote, reference)
 
 
-def open_repository(
-    wire: Wire, reference: Reference, *, default_registry: str, insecure: bool
-) -> Repository:
-    """The repository of a reference at its registry; nothing is sent yet."""
-    return Repository(
-        wire,
-        address(reference.registry, insecure=insecure),
-        reference,
-        credentials=lambda registry: find_credentials(registry, default_registry=default_registry),
-    )
+def _ignore(warning: str) -> None:
+    """Of a mirror that is passed over."""
 
 
-def _at_registry(repository: Repository, reference: Reference) -> Remote:
-    remote = repository.manifest()
+def _at_registry(repository: Repository, remote: RemoteManifest, reference: Reference) -> Remote:
     manifest = examine(remote, reference)
     data = _read(repository.blobs, manifest.config.digest, manifest.config.size)
     algorithm, _, wanted = manifest.config.digest.partition(":")

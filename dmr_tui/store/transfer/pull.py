@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable
 
@@ -11,7 +10,6 @@ from dmr_tui.errors import (
     ModelNotFoundError,
     RegistryError,
     StoreError,
-    UnauthorizedError,
     UnsupportedModelError,
 )
 from dmr_tui.store.manifest import (
@@ -25,20 +23,14 @@ from dmr_tui.store.manifest import (
 )
 from dmr_tui.store.reference import Reference
 from dmr_tui.store.store import Store, StoredModel
-from dmr_tui.store.transfer.credentials import find_credentials
 from dmr_tui.store.transfer.fetch import fetch_blob
 from dmr_tui.store.transfer.hub.name import HubName, hub_name
 from dmr_tui.store.transfer.hub.pull import pull_from_hub
 from dmr_tui.store.transfer.lanes import BlobSource
+from dmr_tui.store.transfer.locate import locate
 from dmr_tui.store.transfer.partial import occupied
 from dmr_tui.store.transfer.progress import OnProgress, Reporter
-from dmr_tui.store.transfer.registry import (
-    INDEX_TYPES,
-    RemoteManifest,
-    Repository,
-    address,
-    mirrors,
-)
+from dmr_tui.store.transfer.registry import INDEX_TYPES, RemoteManifest
 from dmr_tui.store.transfer.retry import Persistence
 from dmr_tui.store.transfer.wire import Wire
 
@@ -58,6 +50,7 @@ def pull(
     on_progress: OnProgress,
     cancelled: threading.Event,
     insecure: bool = False,
+    mirrors: str = "",
 ) -> StoredModel:
     """Fetch a model, or what of it is missing, and enter it in the store.
 
@@ -69,7 +62,8 @@ def pull(
             a tag.
         on_progress: told of each step; the last line is of type `success`.
         cancelled: set it to stop the pull.
-        insecure: speak plain HTTP to any registry but Docker Hub.
+        insecure: any registry but Docker Hub may speak plain HTTP.
+        mirrors: base URLs with commas between them, to try before Docker Hub itself.
 
     Raises:
         ModelNotFoundError: the registry has no such model.
@@ -87,7 +81,14 @@ def pull(
         Wire(Persistence(cancelled, reporter.warning)) as wire,
         store.leases.holding(f"pull {reference.familiar()}") as lease,
     ):
-        repository, remote = _locate(wire, store, reference, insecure, reporter)
+        repository, remote = locate(
+            wire,
+            reference,
+            default_registry=store.default_registry,
+            insecure=insecure,
+            mirror_setting=mirrors,
+            warn=reporter.warning,
+        )
         manifest = examine(remote, reference)
         layers = list({layer.digest: layer for layer in manifest.layers}.values())
         reporter.total = sum(layer.size for layer in layers)
@@ -117,31 +118,6 @@ def _fetch(
     fetch_blob(
         source, store.blobs, blob.digest, blob.size, on_bytes=on_bytes, persistence=persistence
     )
-
-
-def _locate(
-    wire: Wire, store: Store, reference: Reference, insecure: bool, reporter: Reporter
-) -> tuple[Repository, RemoteManifest]:
-    """Get the manifest from the first of mirrors and registry that has it."""
-
-    def at(base: str) -> tuple[Repository, RemoteManifest]:
-        repository = Repository(
-            wire,
-            base,
-            reference,
-            credentials=lambda registry: find_credentials(
-                registry, default_registry=store.default_registry
-            ),
-        )
-        return repository, repository.manifest()
-
-    setting = os.environ.get("MODEL_RUNNER_REGISTRY_MIRRORS", "")
-    for mirror in mirrors(reference.registry, setting):
-        try:
-            return at(mirror)
-        except (RegistryError, ModelNotFoundError, UnauthorizedError) as error:
-            reporter.warning(f"mirror {mirror}: {error.message}")
-    return at(address(reference.registry, insecure=insecure))
 
 
 def examine(remote: RemoteManifest, reference: Reference) -> Manifest:

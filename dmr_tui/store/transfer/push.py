@@ -11,9 +11,10 @@ from dmr_tui.store import durable
 from dmr_tui.store.manifest import OCI_MANIFEST, Descriptor
 from dmr_tui.store.reference import Reference, parse_reference
 from dmr_tui.store.store import Store
-from dmr_tui.store.transfer.credentials import find_credentials
+from dmr_tui.store.transfer.locate import open_repository
+from dmr_tui.store.transfer.origins import addresses, reach
 from dmr_tui.store.transfer.progress import OnProgress, Reporter
-from dmr_tui.store.transfer.registry import Chunks, Repository, address
+from dmr_tui.store.transfer.registry import Chunks, Repository
 from dmr_tui.store.transfer.retry import Attempts, Persistence, TransientError
 from dmr_tui.store.transfer.wire import Wire
 
@@ -42,7 +43,7 @@ def push(
         reference: its name there, and where it goes.
         on_progress: told of each step; the last line is of type `success`.
         cancelled: set it to stop the push.
-        insecure: speak plain HTTP to any registry but Docker Hub.
+        insecure: any registry but Docker Hub may speak plain HTTP.
 
     Raises:
         ModelNotFoundError: the store has no such model.
@@ -60,20 +61,23 @@ def push(
     layers = list({layer.digest: layer for layer in model.manifest.layers}.values())
     reporter = Reporter(on_progress, "push", sum(layer.size for layer in layers))
     with Wire(Persistence(cancelled, reporter.warning)) as wire:
-        repository = Repository(
-            wire,
-            address(reference.registry, insecure=insecure),
-            reference,
-            push=True,
-            credentials=lambda registry: find_credentials(
-                registry, default_registry=store.default_registry
-            ),
-        )
+        repository = _reach(wire, reference, store.default_registry, insecure)
         sender = _Sender(repository, store, wire.persistence, reference)
         sender.send_all([(layer, reporter.layer(layer.digest, layer.size)) for layer in layers])
         sender.send(model.manifest.config, lambda _: None)
         repository.put_manifest(data, model.manifest.media_type or OCI_MANIFEST)
     reporter.success("Model pushed successfully")
+
+
+def _reach(wire: Wire, reference: Reference, default_registry: str, insecure: bool) -> Repository:
+    def at(base: str) -> Repository:
+        repository = open_repository(
+            wire, base, reference, default_registry=default_registry, push=True
+        )
+        repository.greet()
+        return repository
+
+    return reach(addresses(reference.registry, insecure=insecure), at)
 
 
 class _Sender:

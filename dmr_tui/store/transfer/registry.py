@@ -22,9 +22,10 @@ from oras.container import Container
 from dmr_tui.errors import DmrError, ModelNotFoundError, RegistryError
 from dmr_tui.store.manifest import LARGEST_MANIFEST
 from dmr_tui.store.reference import DOCKER_HUB, Reference, is_digest
-from dmr_tui.store.transfer.auth import Authorizer, is_loopback, parse_challenges
+from dmr_tui.store.transfer.auth import Authorizer, parse_challenges
 from dmr_tui.store.transfer.content import Content
 from dmr_tui.store.transfer.credentials import Credentials
+from dmr_tui.store.transfer.origins import HUB_ADDRESS
 from dmr_tui.store.transfer.retry import TransientError
 from dmr_tui.store.transfer.wire import MALFORMED, Body, Wire, host_of, split_url
 
@@ -36,7 +37,6 @@ INDEX_TYPES = (defaults.default_index_media_type, defaults.docker_manifest_list_
 
 Chunks = Callable[[], Iterator[bytes]]
 
-_HUB_ADDRESS = "https://registry-1.docker.io"
 _MOST_REDIRECTS = 10
 _MOST_PAGES = 20
 _TAGS = 200  # names of one page of tags
@@ -44,33 +44,6 @@ _LARGEST_PAGE = 8 << 20  # bytes of JSON
 _NEXT = re.compile(r'<([^>]+)>\s*;\s*rel="?next"?')
 _REDIRECTS = {301, 302, 303, 307, 308}
 _REFUSALS = {401, 403}
-
-
-def address(registry: str, *, insecure: bool = False) -> str:
-    """The base URL of a registry's API.
-
-    Args:
-        registry: as in a reference, e.g. `docker.io`, `localhost:5000`.
-        insecure: plain HTTP, as on this machine and for `*.local`; never for Docker Hub.
-    """
-    if registry == DOCKER_HUB:
-        return _HUB_ADDRESS
-    host = urlsplit(f"//{registry}").hostname or ""
-    plain = insecure or is_loopback(host) or host.endswith(".local")
-    return f"{'http' if plain else 'https'}://{registry}"
-
-
-def mirrors(registry: str, setting: str) -> list[str]:
-    """Base URLs to try before Docker Hub itself; other registries have none.
-
-    Args:
-        registry: as in a reference.
-        setting: addresses with commas between them, as in `MODEL_RUNNER_REGISTRY_MIRRORS`.
-    """
-    if registry != DOCKER_HUB:
-        return []
-    bases = [text.strip().rstrip("/").removesuffix("/v2") for text in setting.split(",")]
-    return [base if "://" in base else f"https://{base}" for base in bases if base]
 
 
 class _Tags(Struct, frozen=True):
@@ -117,7 +90,7 @@ class Repository:
         # A host in front, or oras takes a first part with a dot for the registry.
         self._urls = Container(f"registry.invalid/{reference.repository}")
         self._urls.registry = base
-        mirrored = base != _HUB_ADDRESS and reference.registry == DOCKER_HUB
+        mirrored = base != HUB_ADDRESS and reference.registry == DOCKER_HUB
         self._name = urlsplit(base).netloc if mirrored else reference.registry
         self._suffix = f"@{reference.digest}" if reference.digest else f":{reference.tag}"
         actions = "pull,push" if push else "pull"
@@ -192,6 +165,15 @@ class Repository:
                 )
         media_type = response.headers.get("Content-Type", "").partition(";")[0]
         return RemoteManifest(data, media_type, digest)
+
+    def greet(self) -> None:
+        """See whether a registry answers here at all.
+
+        Raises:
+            UnreachableError: nobody does.
+        """
+        response = self._wire.send("GET", f"{self._urls.registry}/v2/")
+        self._wire.discard(response)
 
     def has(self, digest: str) -> bool:
         """Whether the registry says that it holds a blob."""

@@ -30,6 +30,18 @@ class TransientError(RegistryError):
         self.status = status
 
 
+class UnreachableError(TransientError):
+    """Nobody answers there, or not in that protocol.
+
+    Attributes:
+        untrusted: somebody does, with a certificate that is not believed.
+    """
+
+    def __init__(self, message: str, hint: str | None = None, *, untrusted: bool = False) -> None:
+        super().__init__(message, hint)
+        self.untrusted = untrusted
+
+
 def _nobody(reason: str) -> None:
     """Be told, and do nothing."""
 

@@ -27,7 +27,8 @@ from dmr_tui.store.transfer.hub import choice
 from dmr_tui.store.transfer.hub.client import Commit, Hub
 from dmr_tui.store.transfer.hub.name import HubName, hub_name, parse_source
 from dmr_tui.store.transfer.labels import parameters_in, quantization_in
-from dmr_tui.store.transfer.look import open_repository
+from dmr_tui.store.transfer.locate import open_repository
+from dmr_tui.store.transfer.origins import addresses, reach
 from dmr_tui.store.transfer.registry import Repository, origin
 from dmr_tui.store.transfer.retry import Persistence
 from dmr_tui.store.transfer.wire import Wire, split_url
@@ -66,7 +67,7 @@ def variants(
     Args:
         name: of the model, as `pull` takes it; its tag does not matter.
         default_registry: of names that have none.
-        insecure: plain HTTP to any registry but Docker Hub.
+        insecure: any registry but Docker Hub may speak plain HTTP.
         cancelled: set it to stop the look-up.
         environ: may name other addresses (`DMR_HUB_URL`, `HF_ENDPOINT`) and a token (`HF_TOKEN`).
 
@@ -86,10 +87,15 @@ def variants(
         elif reference.registry == DOCKER_HUB:
             found = _of_docker_hub(wire, reference, hub_address(environ))
         else:
-            repository = open_repository(
-                wire, reference, default_registry=default_registry, insecure=insecure
-            )
-            found = _of_registry(repository, reference, persistence)
+
+            def at(base: str) -> tuple[Repository, list[str]]:
+                repository = open_repository(
+                    wire, base, reference, default_registry=default_registry
+                )
+                return repository, repository.tags()
+
+            bases = addresses(reference.registry, insecure=insecure)
+            found = _of_registry(*reach(bases, at), reference, persistence)
     return sorted(found, key=lambda variant: (variant.size, variant.tag))
 
 
@@ -124,7 +130,7 @@ def _of_docker_hub(wire: Wire, reference: Reference, base: str) -> list[Variant]
 
 
 def _of_registry(
-    repository: Repository, reference: Reference, persistence: Persistence
+    repository: Repository, tags: list[str], reference: Reference, persistence: Persistence
 ) -> list[Variant]:
     def look(tag: str) -> Variant | None:
         try:
@@ -136,9 +142,10 @@ def _of_registry(
         weights = sum(layer.size for layer in manifest.layers if role_of(layer) == "gguf")
         return _variant(reference, tag, size=manifest.size, weights=weights, digest=remote.digest)
 
-    tags = repository.tags()[:_MOST_MANIFESTS]
     with ThreadPoolExecutor(_WORKERS, thread_name_prefix="variants") as pool:
-        return _folded([found for found in pool.map(look, tags) if found is not None])
+        return _folded(
+            [found for found in pool.map(look, tags[:_MOST_MANIFESTS]) if found is not None]
+        )
 
 
 def _of_hugging_face(hub: Hub, name: HubName) -> list[Variant]:

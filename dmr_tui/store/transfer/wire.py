@@ -27,7 +27,7 @@ from dmr_tui import __version__
 from dmr_tui.errors import RegistryError
 from dmr_tui.store.transfer.direct import Broken, Direct
 from dmr_tui.store.transfer.grip import Grip, break_off
-from dmr_tui.store.transfer.retry import Persistence, TransientError
+from dmr_tui.store.transfer.retry import Persistence, TransientError, UnreachableError
 
 Body = bytes | Callable[[], Iterator[bytes]] | None
 """What a request carries; a callable is called anew for each attempt."""
@@ -44,6 +44,8 @@ _TIMEOUT = httpx.Timeout(30.0, connect=10.0)
 _UPLOAD_TIMEOUT = httpx.Timeout(30.0, connect=10.0, read=600.0)
 _HEARING = 0.1  # seconds until a cancel reaches a connection that is silent
 _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
+_CERTIFICATE = "for a company's own certificate set SSL_CERT_FILE"
+_NETWORK = "check the network, and the registry's name"
 _SMALL = 64 << 10  # bytes that are read and thrown away rather than losing the connection
 
 
@@ -251,10 +253,13 @@ class Wire:
         except httpx.TransportError as error:
             self.persistence.check()
             reason = f"{_host(request.url)}: {_reason(error)}"
-            known = request.url.netloc in self._answered
-            raise TransientError(
-                reason if known else f"cannot reach {reason}", _remedy(error)
-            ) from error
+            if request.url.netloc in self._answered:
+                raise TransientError(reason) from error
+            bad = _is_untrusted(error)
+            hint = _CERTIFICATE if bad else _NETWORK
+            raise UnreachableError(f"cannot reach {reason}", hint, untrusted=bad) from error
+        if response.status_code == 400 and request.url.netloc not in self._answered:
+            response = self._recognized(response)
         self._answered.add(request.url.netloc)
         if response.status_code in TEMPORARY:
             after = response.headers.get("Retry-After", "") or _reset(response)
@@ -262,6 +267,20 @@ class Wire:
                 self.problem(response), retry_after=after, status=response.status_code
             )
         return response
+
+    def _recognized(self, response: httpx.Response) -> httpx.Response:
+        """A server's first answer, unless it says that it speaks TLS and was asked in plain."""
+        data = self.read(response, _SMALL)
+        response.close()
+        if response.url.scheme == "http" and b"HTTPS" in data:
+            raise UnreachableError(f"cannot reach {host_of(response)}: it speaks HTTPS", _NETWORK)
+        return httpx.Response(
+            response.status_code,
+            headers=response.headers,
+            content=data,
+            request=response.request,
+            extensions=response.extensions,
+        )
 
     def _trace(self, event: str, info: Mapping[str, Any]) -> None:
         """Keep hold of each new connection's socket, so that a cancel can reach it."""
@@ -323,10 +342,10 @@ def _reason(error: httpx.TransportError) -> str:
     return re.sub(r"^\[Errno -?\d+\] ", "", str(error)) or type(error).__name__
 
 
-def _remedy(error: httpx.TransportError) -> str:
+def _is_untrusted(error: httpx.TransportError) -> bool:
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):
-            return "for a company's own certificate set SSL_CERT_FILE"
+            return True
         cause = cause.__cause__ or cause.__context__
-    return "check the network, and the registry's name"
+    return False

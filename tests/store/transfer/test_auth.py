@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from dmr_tui.store.transfer.auth import Challenge, is_loopback, parse_challenges
+from dmr_tui.store.transfer.auth import Challenge, parse_challenges
+from dmr_tui.store.transfer.origins import is_loopback
 
 
 @pytest.mark.parametrize(

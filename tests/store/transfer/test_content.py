@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import random
-import ssl
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from dmr_tui.errors import RegistryError
 from dmr_tui.store.transfer.pieces import CELL
-from tests.store.transfer.conftest import Transfers
+from tests.store.transfer.conftest import Transfers, over_tls
 from tests.support.registry import PASSWORD, USERNAME
 from tests.support.stand_in import (
     Fault,
@@ -27,7 +20,6 @@ from tests.support.stand_in import (
     cut,
     digest_of,
     redirect,
-    serving,
     status,
 )
 
@@ -43,45 +35,6 @@ def has_weights(transfers: Transfers) -> bool:
 
 def served(server: StandIn) -> int:
     return sum(request.sent for request in server.asked(BLOB))
-
-
-@pytest.fixture
-def authority(tmp_path: Path) -> Path:
-    """PEM of a key and of a certificate for 127.0.0.1 that it signs itself."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "tests")])
-    now = datetime.now(UTC)
-    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    path = tmp_path / "authority.pem"
-    path.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-        + certificate.public_bytes(serialization.Encoding.PEM)
-    )
-    return path
-
-
-@contextmanager
-def over_tls(authority: Path) -> Iterator[StandIn]:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(authority)
-    with serving(StandIn(), context) as server:
-        yield server
 
 
 def test_lanes_go_over_tls_with_an_authority_of_ones_own(

@@ -115,7 +115,7 @@ def test_a_damaged_blob_is_not_pushed(server: StandIn, origin: Transfers) -> Non
     os.truncate(origin.store.blobs.path(digest), 10)
     with pytest.raises(StoreError, match=f"{digest} is missing or damaged"):
         origin.push(server.name)
-    assert server.seen == []
+    assert server.asked("blobs|manifests") == []
 
 
 def test_what_is_not_in_the_store_cannot_be_pushed(server: StandIn, transfers: Transfers) -> None:

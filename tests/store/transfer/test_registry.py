@@ -2,36 +2,44 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from dmr_tui import __version__
-from dmr_tui.store.transfer.registry import address, mirrors
-from tests.store.transfer.conftest import Transfers
+from dmr_tui.store.transfer import origins
+from dmr_tui.store.transfer.origins import addresses, mirrors
+from dmr_tui.store.transfer.retry import UnreachableError
+from tests.store.transfer.conftest import Transfers, over_tls
+from tests.support.registry import LiveRegistry
 from tests.support.stand_in import StandIn, status
+
+HUB = "https://registry-1.docker.io"
 
 
 @pytest.mark.parametrize(
-    ("registry", "expected"),
+    ("registry", "schemes"),
     [
-        ("docker.io", "https://registry-1.docker.io"),
-        ("ghcr.io", "https://ghcr.io"),
-        ("registry.example.com:5000", "https://registry.example.com:5000"),
-        ("localhost", "http://localhost"),
-        ("localhost:5000", "http://localhost:5000"),
-        ("127.0.0.1:5000", "http://127.0.0.1:5000"),
-        ("[::1]:5000", "http://[::1]:5000"),
-        ("registry.local:5000", "http://registry.local:5000"),
-        ("10.0.0.1:5000", "https://10.0.0.1:5000"),
-        ("local.example.com", "https://local.example.com"),
+        ("ghcr.io", ["https"]),
+        ("registry.example.com:5000", ["https"]),
+        ("localhost", ["http", "https"]),
+        ("localhost:5000", ["http", "https"]),
+        ("127.0.0.1:5000", ["http", "https"]),
+        ("[::1]:5000", ["http", "https"]),
+        ("registry.local:5000", ["https", "http"]),
+        ("10.0.0.1:5000", ["https"]),
+        ("local.example.com", ["https"]),
     ],
 )
-def test_plain_http_is_for_this_machine_and_its_neighbours(registry: str, expected: str) -> None:
-    assert address(registry) == expected
+def test_plain_http_is_for_this_machine_and_its_neighbours(
+    registry: str, schemes: list[str]
+) -> None:
+    assert addresses(registry) == tuple(f"{scheme}://{registry}" for scheme in schemes)
 
 
-def test_insecure_is_plain_http_but_never_for_docker_hub() -> None:
-    assert address("ghcr.io", insecure=True) == "http://ghcr.io"
-    assert address("docker.io", insecure=True) == "https://registry-1.docker.io"
+def test_insecure_allows_plain_http_but_never_to_docker_hub() -> None:
+    assert addresses("ghcr.io", insecure=True) == ("https://ghcr.io", "http://ghcr.io")
+    assert addresses("docker.io") == addresses("docker.io", insecure=True) == (HUB,)
 
 
 def test_mirrors_are_for_docker_hub_alone() -> None:
@@ -45,6 +53,48 @@ def test_mirrors_are_for_docker_hub_alone() -> None:
     assert mirrors("docker.io", "") == []
 
 
+def test_a_registry_on_this_machine_may_speak_tls(
+    transfers: Transfers, authority: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with over_tls(authority) as server:
+        server.model(b"weights")
+        with pytest.raises(UnreachableError, match="certificate verify failed") as caught:
+            transfers.pull(server.name)
+        assert "SSL_CERT_FILE" in (caught.value.hint or "")
+        assert server.seen == []
+        monkeypatch.setenv("SSL_CERT_FILE", str(authority))
+        transfers.pull(server.name)
+        transfers.store.tag(server.name, f"{server.host}/ai/other")
+        transfers.push(f"{server.host}/ai/other")
+        assert "other" not in server.manifests
+        assert server.asked("PUT .*/ai/other/manifests/latest")
+
+
+def test_another_registry_is_asked_over_tls_before_it_may_speak_plainly(
+    registry: LiveRegistry, server: StandIn, transfers: Transfers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.model(b"weights")
+    transfers.pull(server.name)
+    target = f"{registry.address}/origins/tiny"
+    transfers.store.tag(server.name, target)
+    monkeypatch.setattr(origins, "is_loopback", lambda host: False)
+    with pytest.raises(UnreachableError, match=r"SSL|wrong version"):
+        transfers.push(target)
+    transfers.insecure = True
+    transfers.push(target)
+    transfers.store.remove(target)
+    transfers.pull(target)
+
+
+def test_what_speaks_tls_tells_so_to_who_asks_plainly(
+    server: StandIn, transfers: Transfers
+) -> None:
+    told = b"Client sent an HTTP request to an HTTPS server."
+    server.fault("GET", lambda request: request.answer(400, told))
+    with pytest.raises(UnreachableError, match="it speaks HTTPS"):
+        transfers.pull(server.name)
+
+
 def test_the_first_mirror_that_has_the_model_serves_it(
     server: StandIn,
     other_server: StandIn,
@@ -54,7 +104,7 @@ def test_the_first_mirror_that_has_the_model_serves_it(
     other_server.model(b"weights")
     server.fault("GET", status(404))
     setting = f"http://{server.host},http://{other_server.host}/hub/v2/"
-    monkeypatch.setenv("MODEL_RUNNER_REGISTRY_MIRRORS", setting)
+    transfers.mirrors = setting
     model = transfers.pull("ai/tiny")
     assert model.tags == ("docker.io/ai/tiny:latest",)
     assert transfers.warnings[0].startswith(f"mirror http://{server.host}:")
@@ -94,6 +144,7 @@ def test_this_machine_is_not_reached_through_a_proxy(
 def test_others_are_reached_through_the_proxy(
     server: StandIn, transfers: Transfers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", f"http://{server.host}")  # it will not tunnel
     monkeypatch.setenv("HTTP_PROXY", f"http://{server.host}")
     server.model(b"weights")
     transfers.pull("registry.local/ai/tiny")

@@ -26,8 +26,8 @@ from dmr_tui.errors import (
     UnauthorizedError,
 )
 from dmr_tui.store.reference import is_digest
-from dmr_tui.store.transfer.auth import is_loopback
 from dmr_tui.store.transfer.content import Content
+from dmr_tui.store.transfer.origins import is_loopback
 from dmr_tui.store.transfer.registry import origin
 from dmr_tui.store.transfer.retry import TransientError
 from dmr_tui.store.transfer.wire import MALFORMED, Wire, host_of, split_url

@@ -17,6 +17,7 @@ from dmr_tui.actions.lists import LISTS
 from dmr_tui.actions.logs import LOGS
 from dmr_tui.actions.models import MODELS
 from dmr_tui.actions.monitor import MONITOR
+from dmr_tui.actions.welcome import WELCOME
 
 __all__ = [
     "ACTIONS",
@@ -34,6 +35,7 @@ ACTIONS: tuple[Action, ...] = (
     *EVERYWHERE,
     *ENDPOINT,
     *MODELS,
+    *WELCOME,
     *GET,
     *CHAT,
     *MONITOR,
@@ -42,7 +44,7 @@ ACTIONS: tuple[Action, ...] = (
 )
 
 MODES = {
-    "models": ("models", "list"),
+    "models": ("models", "list", "welcome"),
     "get": ("get", "list"),
     "chat": ("prompt", "chat", "transcript"),
     "monitor": ("monitor", "list"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-_WIDGET_SCOPES = ("list", "transcript", "prompt")
+_WIDGET_SCOPES = ("list", "welcome", "transcript", "prompt")
 _GLYPHS = {
     "enter": "⏎",
     "escape": "esc",

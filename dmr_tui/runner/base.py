@@ -59,6 +59,17 @@ class Removed(Struct, frozen=True, omit_defaults=True):
     deleted: str = field(default="", name="Deleted")
 
 
+class Importable(Struct, frozen=True):
+    """A model that another program keeps on this machine."""
+
+    name: str
+    """What it would be called here."""
+    program: str
+    """`ollama`, `huggingface`, `lmstudio` or `ramalama`."""
+    size: int
+    """Bytes of its files."""
+
+
 class RunnerStatus(Struct, frozen=True):
     """Who answers, and with which engines."""
 
@@ -136,6 +147,17 @@ class Runner(Protocol):
 
     def push(self, name: str) -> AsyncGenerator[TransferProgress, None]:
         """Upload a model to the registry in its name."""
+        ...
+
+    async def importable(self) -> list[Importable]:
+        """Models of other programs on this machine that are not in the store.
+
+        There are none of a remote runner: its machine is not looked at.
+        """
+        ...
+
+    def adopt(self, name: str) -> AsyncGenerator[TransferProgress, None]:
+        """Have one of them in the store, linked and not copied where the disk allows."""
         ...
 
     def export(self, name: str) -> AsyncGenerator[bytes, None]:

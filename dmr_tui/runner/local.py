@@ -27,7 +27,7 @@ from dmr_tui.runner.activity.exchange import current
 from dmr_tui.runner.activity.keeper import JournalKeeper
 from dmr_tui.runner.activity.transferring import Transferring
 from dmr_tui.runner.archives import read, written
-from dmr_tui.runner.base import DiskUsage, Model, Published, Removed, RunnerStatus
+from dmr_tui.runner.base import DiskUsage, Importable, Model, Published, Removed, RunnerStatus
 from dmr_tui.runner.described import describe_file, loose_file, to_model
 from dmr_tui.runner.measured import Keeper, Measured, Stopwatch
 from dmr_tui.runner.profiles import Profiles, overlay
@@ -191,6 +191,20 @@ class LocalRunner(JournalKeeper):
                 async for line in lines:
                     transfer.see(line)
                     yield line
+
+    async def importable(self) -> list[Importable]:
+        """See `Runner.importable`."""
+        from dmr_tui.runner.adopting import importable
+
+        return await asyncio.to_thread(importable, self._store)
+
+    async def adopt(self, name: str) -> AsyncGenerator[TransferProgress, None]:
+        """See `Runner.adopt`."""
+        from dmr_tui.runner.adopting import take_in
+
+        async with aclosing(follow(partial(take_in, self._store, name))) as lines:
+            async for line in lines:
+                yield line
 
     async def export(self, name: str) -> AsyncGenerator[bytes, None]:
         """See `Runner.export`."""

@@ -35,7 +35,7 @@ from dmr_tui.errors import (
 )
 from dmr_tui.runner.activity.listener import Listener
 from dmr_tui.runner.answers import read_events, to_body
-from dmr_tui.runner.base import DiskUsage, Model, Published, Removed, RunnerStatus
+from dmr_tui.runner.base import DiskUsage, Importable, Model, Published, Removed, RunnerStatus
 from dmr_tui.runner.configuration import Configured, to_configuration, to_profile
 from dmr_tui.runner.connection import SECONDS, Connection
 from dmr_tui.runner.inquiries import inquire
@@ -184,6 +184,17 @@ class RemoteRunner(Listener):
         async with aclosing(self._transfer("/models/create", {"from": name}, "pull")) as lines:
             async for line in lines:
                 yield line
+
+    async def importable(self) -> list[Importable]:
+        """See `Runner.importable`: nothing."""
+        return []
+
+    async def adopt(self, name: str) -> AsyncGenerator[TransferProgress, None]:
+        """See `Runner.adopt`: not over HTTP."""
+        raise InvalidRequestError(
+            "models of other programs are taken in where the store is", f"there: dmr import {name}"
+        )
+        yield
 
     async def push(self, name: str) -> AsyncGenerator[TransferProgress, None]:
         """See `Runner.push`."""

@@ -19,6 +19,7 @@ _TITLES = {
     "monitor": "Monitor",
     "logs": "Logs and requests",
     "list": "Lists",
+    "welcome": "Without a model yet",
     "prompt": "Writing",
     "transcript": "Looking back",
     "chat": "Chat",

@@ -31,7 +31,7 @@ from dmr_tui.errors import ConflictError, DmrError, InvalidRequestError, ModelNo
 from dmr_tui.runner.activity.answering import Answering
 from dmr_tui.runner.activity.journal import Journal
 from dmr_tui.runner.activity.records import Activity, Bodies, LogLine
-from dmr_tui.runner.base import DiskUsage, Model, Published, Removed, RunnerStatus
+from dmr_tui.runner.base import DiskUsage, Importable, Model, Published, Removed, RunnerStatus
 from dmr_tui.runner.measured import Measured
 from dmr_tui.store.manifest import ModelConfig
 from dmr_tui.store.transfer.found import DEFAULT_LIMIT, Found, Source, Variant
@@ -180,6 +180,13 @@ class FakeRunner:
         self._known(source)
         self.calls.append(("tag", source, target))
         return target
+
+    async def importable(self) -> list[Importable]:
+        return []
+
+    async def adopt(self, name: str) -> AsyncGenerator[TransferProgress, None]:
+        self.calls.append(("adopt", name))
+        yield TransferProgress("success", "")
 
     async def remove(self, name: str, *, force: bool = False) -> list[Removed]:
         self._known(name)

@@ -25,7 +25,7 @@ from dmr_tui.errors import DmrError, ModelNotFoundError
 from dmr_tui.paths import Paths
 from dmr_tui.runner.activity.journal import Journal
 from dmr_tui.runner.activity.records import Activity, Bodies, LogLine
-from dmr_tui.runner.base import Model, Removed, Runner, RunnerStatus
+from dmr_tui.runner.base import Importable, Model, Removed, Runner, RunnerStatus
 from dmr_tui.runner.measured import Measured
 from dmr_tui.screens.workspace import Clocks
 from dmr_tui.settings import Settings
@@ -96,6 +96,8 @@ class StageRunner:
 
     def __init__(self, models: Sequence[Model] = ()) -> None:
         self.stored = list(models)
+        self.foreign: list[Importable] = []
+        """Models of other programs on the machine."""
         self.workers: dict[str, RunningModel] = {}
         self.asked: list[ChatRequest] = []
         self.calls: list[tuple[Any, ...]] = []
@@ -200,6 +202,15 @@ class StageRunner:
         layers = [("application/vnd.docker.ai.gguf.v3", 268_804_096)]
         layers += [("application/vnd.docker.ai.license", 11_358)]
         return {"layers": [{"mediaType": kind, "size": size} for kind, size in layers]}
+
+    async def importable(self) -> list[Importable]:
+        return self.foreign
+
+    async def adopt(self, name: str) -> AsyncGenerator[TransferProgress, None]:
+        self.calls.append(("adopt", name))
+        self._check()
+        self.stored.append(model(name))
+        yield TransferProgress("success", "Imported (reflink)")
 
     async def remove(self, name: str, *, force: bool = False) -> list[Removed]:
         self.calls.append(("remove", name))

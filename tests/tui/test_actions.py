@@ -12,6 +12,7 @@ from dmr_tui.screens.endpoint_panel import EndpointPanel
 from dmr_tui.screens.get.screen import GetScreen
 from dmr_tui.screens.logs.screen import LogsScreen
 from dmr_tui.screens.models.screen import ModelsScreen
+from dmr_tui.screens.models.welcome import Welcome
 from dmr_tui.screens.monitor.screen import MonitorScreen
 from dmr_tui.widgets.prompt import PromptArea
 from dmr_tui.widgets.table import Table
@@ -20,6 +21,7 @@ from tests.tui.stage import StageRunner, stage
 
 NODES = {
     "endpoint": EndpointPanel,
+    "welcome": Welcome,
     "models": ModelsScreen,
     "list": Table,
     "chat": ChatScreen,
@@ -51,7 +53,9 @@ def test_every_action_exists_and_says_what_it_does(action, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     "together",
     [
-        *(("app", *scopes) for mode, scopes in MODES.items() if mode != "chat"),
+        *(("app", *MODES[mode]) for mode in ("get", "monitor", "logs")),
+        ("app", "models", "list"),
+        ("app", "models", "welcome"),
         ("app", "chat", "prompt"),
         ("app", "chat", "transcript"),
     ],

@@ -169,8 +169,8 @@ async def test_a_message_waits_for_the_runner(tmp_path: Path) -> None:
 async def test_a_pull_that_fails_gives_the_waiting_message_back(tmp_path: Path) -> None:
     runner = StageRunner()
     async with stage(runner, tmp_path).run_test(size=LARGE) as pilot:
-        await see(pilot, "Your first model")
-        await pilot.press("enter")
+        await see(pilot, "Begin with", "smollm2")
+        await pilot.press(*"smollm2", "enter")
         await see(pilot, "[3 Chat]")
         await ask(pilot, "hello")
         await see(pilot, "“hello” waits for smollm2")
@@ -397,7 +397,7 @@ async def test_ctrl_d_leaves_only_an_empty_prompt(runner: StageRunner, tmp_path:
 
 async def test_a_chat_without_any_model_says_where_to_get_one(tmp_path: Path) -> None:
     async with stage(StageRunner(), tmp_path).run_test(size=SMALL) as pilot:
-        await see(pilot, "Your first model")
+        await see(pilot, "Begin with", "smollm2")
         await pilot.press("alt+3")
         await see(pilot, "There is no model yet.")
 

@@ -203,9 +203,15 @@ async def test_the_line_for_a_name_can_be_left(runner: StageRunner, tmp_path: Pa
 async def test_an_empty_store_shows_the_machine_and_leads_to_a_chat(tmp_path: Path) -> None:
     runner = StageRunner()
     async with stage(runner, tmp_path).run_test(size=SMALL) as pilot:
-        await see(pilot, "NVIDIA RTX 4090 · 24 GB, 12.8 GB free", "16 cores · 212 GB free on disk")
+        await see(
+            pilot,
+            "NVIDIA RTX 4090, 24 GB, 12.8 GB free",
+            "54.9 GB free · 16 cores",
+            "212 GB free on disk",
+        )
+        await see(pilot, "smollm2")
         assert isinstance(pilot.app.focused, Input)
-        await pilot.press("enter")
+        await pilot.press("down", "down", "down", "enter")
         await see(pilot, "[3 Chat]", "smollm2")
         runner.progress(100_000_000, 400_000_000)
         await type_in(pilot, "hello")
@@ -219,7 +225,7 @@ async def test_an_empty_store_shows_the_machine_and_leads_to_a_chat(tmp_path: Pa
 async def test_the_first_pull_can_be_cancelled_where_it_was_begun(tmp_path: Path) -> None:
     runner = StageRunner()
     async with stage(runner, tmp_path).run_test(size=SMALL) as pilot:
-        await see(pilot, "Your first model")
+        await see(pilot, "Begin with")
         await pilot.press(*"gemma3", "enter")
         await see(pilot, "[3 Chat]")
         await pilot.press("alt+1")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import aclosing
+
 from dmr_tui.errors import DmrError
 from dmr_tui.screens.library import Entry
 from dmr_tui.screens.workspace import Workspace
@@ -52,6 +55,26 @@ async def pull(workspace: Workspace, name: str) -> None:
         workspace.fail(error)
         return
     await workspace.pulls.wait(under_way)
+
+
+async def take_in(workspace: Workspace, names: Sequence[str]) -> None:
+    """Use models of other programs; one that fails does not keep the others out."""
+    failed: DmrError | None = None
+    for at, name in enumerate(names, 1):
+        count = f"{at} of {len(names)}: " if len(names) > 1 else ""
+        workspace.say(f"Importing {count}{name} …")
+        try:
+            async with aclosing(workspace.runner.adopt(name)) as lines:
+                async for _ in lines:
+                    pass
+        except DmrError as error:
+            failed = error
+    if failed is not None:
+        workspace.fail(failed)
+    else:
+        them = names[0] if len(names) == 1 else f"{len(names)} models"
+        workspace.say(f"Imported {them}.")
+    await workspace.library.refresh(workspace.runner)
 
 
 async def reload(workspace: Workspace) -> None:

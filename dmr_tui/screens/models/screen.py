@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from textual import work
@@ -194,6 +194,10 @@ class ModelsScreen(ShellScreen):
         """Read the models again, or look for a runner again."""
         await jobs.reload(self.workspace)
 
+    def on_welcome_taken(self) -> None:
+        """A first model was clicked."""
+        self.action_chat()
+
     def on_table_chosen(self) -> None:
         """A model was chosen with the mouse or its key."""
         self.action_chat()
@@ -204,10 +208,17 @@ class ModelsScreen(ShellScreen):
         if row is not None:
             self.post_message(OpenChat(row.name))
         elif self._welcome is not None:
-            name = self._welcome.named
-            self._pull(name)
-            # One can write there while the model is on its way.
-            self.post_message(OpenChat(familiar_name(name)))
+            choice = self._welcome.chosen
+            if choice.imported:
+                self._import(choice.imported)
+            else:
+                self._pull(choice.name)
+                # One can write there while the model is on its way.
+                self.post_message(OpenChat(familiar_name(choice.name)))
+
+    @work(group="import", exclusive=True, exit_on_error=False)
+    async def _import(self, names: Sequence[str]) -> None:
+        await jobs.take_in(self.workspace, names)
 
     # Work on models.
 

@@ -63,7 +63,7 @@ async def failed(scene: Scene) -> None:
 
 async def waiting(scene: Scene) -> None:
     await welcome(scene)
-    await scene.pilot.press("enter")
+    await scene.pilot.press(*"smollm2", "enter")
     await see(scene.pilot, "[3 Chat]")
     scene.runner.progress(100_000_000, 270_000_000)
     await type_in(scene.pilot, "hello, who are you?")

@@ -13,7 +13,7 @@ async def models(scene: Scene) -> None:
 
 
 async def welcome(scene: Scene) -> None:
-    await see(scene.pilot, "Your first model", "212 GB free", "9.1/64G")
+    await see(scene.pilot, "Begin with", "smollm2", "212 GB free", "9.1/64G")
 
 
 async def deleting(scene: Scene) -> None:

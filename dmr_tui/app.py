@@ -14,17 +14,20 @@ from textual.worker import Worker, WorkerState
 from dmr_tui.actions import bindings
 from dmr_tui.errors import DmrError
 from dmr_tui.paths import Paths
+from dmr_tui.screens.alarms import Alarms
 from dmr_tui.screens.endpoint import openai_base_url
-from dmr_tui.screens.messages import OpenChat, ShowModels
+from dmr_tui.screens.messages import OpenChat, OpenRequests, ShowModels
 from dmr_tui.screens.models.screen import ModelsScreen
 from dmr_tui.screens.palette import Actions, Models
 from dmr_tui.screens.pull_view import farewell
 from dmr_tui.screens.shell import NARROW, ShellScreen, report
-from dmr_tui.screens.workspace import Clocks, Meter, OpenRunner, Workspace
+from dmr_tui.screens.workspace import Alert, Clocks, Meter, OpenRunner, Workspace
 from dmr_tui.settings import Settings, load_settings
+from dmr_tui.widgets.printable import printable
 from dmr_tui.widgets.themes import THEMES
 
 _QUIT_SECONDS = 3.0
+_ALERT_SECONDS = 10.0
 _WIDTHS = [(0, "-narrow"), (NARROW, "-wide")]
 _HEIGHTS = [(0, "-short"), (30, "-tall")]
 _SCREENS = {
@@ -76,6 +79,7 @@ class DmrApp(App[None]):
             settings or load_settings(paths),
             paths,
             changed=self._workspace_changed,
+            alert=self._alert,
             open_runner=open_runner,
             meter=meter,
             clocks=clocks,
@@ -108,7 +112,9 @@ class DmrApp(App[None]):
         last = self.workspace.memory.state.screen
         if last in _SCREENS:
             await self._show(last)
-        await self.workspace.open()
+        workspace = self.workspace
+        await workspace.open()
+        workspace.feed.listen(Alarms(self._alert, workspace.clocks.now()).hear)
         await self._serve_again()
         # What is there now stays for good; without it each collection is a few milliseconds.
         gc.collect()
@@ -153,6 +159,16 @@ class DmrApp(App[None]):
                 screen.workspace_changed()
                 screen.refresh_all()
 
+    def _alert(self, alert: Alert) -> None:
+        """Show a notification over whatever is on the screen."""
+        self.notify(
+            printable(alert.text),
+            title=printable(alert.title),
+            severity=alert.severity,
+            timeout=_ALERT_SECONDS,
+            markup=False,
+        )
+
     async def _show(self, mode: str) -> None:
         if mode != self.current_mode:
             self._previous = self.current_mode
@@ -187,6 +203,13 @@ class DmrApp(App[None]):
     @on(ShowModels)
     async def _models_wanted(self) -> None:
         await self._show("models")
+
+    @on(OpenRequests)
+    async def _requests_wanted(self, event: OpenRequests) -> None:
+        await self._show("logs")
+        from dmr_tui.screens.logs.screen import LogsScreen
+
+        cast("LogsScreen", self._shells["logs"]).filter_by(event.expression)
 
     @on(OpenChat)
     async def _chat_wanted(self, event: OpenChat) -> None:

@@ -130,11 +130,14 @@ class History:
             told[key] = now = model.stats
             before = self._before.get(key)
             # Workers tell once a second: who works and has told nothing new goes on as before.
-            quiet = before == now and now.busy > 0
-            if quiet or _more(now.generated_tokens, before and before.generated_tokens):
-                generated += now.generation_speed
-            if _more(now.prompt_tokens, before and before.prompt_tokens):
-                prompts += now.prompt_speed
+            if before == now:
+                generated += now.generation_speed if now.busy else 0.0
+            elif before is not None:
+                # Of a worker that was not seen before nobody knows when it did what.
+                written = now.generated_tokens > before.generated_tokens
+                read = now.prompt_tokens > before.prompt_tokens
+                generated += now.generation_speed if written else 0.0
+                prompts += now.prompt_speed if read else 0.0
         self._before, self._loads = told, loads
         self[GENERATED].note(at, generated)
         self[PROMPTS].note(at, prompts)
@@ -146,8 +149,3 @@ class History:
         if at <= began or progress <= first:
             return None
         return (1 - progress) * (at - began) / (progress - first)
-
-
-def _more(now: int, before: int | None) -> bool:
-    """Whether a total has grown; of a worker never seen before nobody knows when it did."""
-    return before is not None and now > before

@@ -14,5 +14,12 @@ class OpenChat(Message):
     model: str
 
 
+@dataclass
+class OpenRequests(Message):
+    """Go to the logs and show the requests that an expression chooses: `model:qwen3`."""
+
+    expression: str
+
+
 class ShowModels(Message):
     """Go to the models."""

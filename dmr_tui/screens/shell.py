@@ -16,7 +16,7 @@ from textual.worker import Worker, WorkerState
 from dmr_tui.actions import Action, actions, display_key, is_typed
 from dmr_tui.errors import DmrError
 from dmr_tui.screens.workspace import Workspace
-from dmr_tui.widgets.figures import short_size
+from dmr_tui.widgets.figures import short_size, span
 from dmr_tui.widgets.header import Header
 from dmr_tui.widgets.keybar import Hint, KeyBar
 from dmr_tui.widgets.printable import printable
@@ -59,6 +59,13 @@ class ShellScreen(Screen[None]):
         """What an action is called here and now; None while it would do nothing."""
         return action.title
 
+    def clockwork(self) -> list[Timer]:
+        """The timers that rest while another screen is shown."""
+        return [
+            self.set_interval(_SAMPLING_SECONDS, self._sample),
+            self.set_interval(_LOOK_SECONDS, self._look),
+        ]
+
     def compose(self) -> ComposeResult:
         """The frame around `body`."""
         yield Header(self.MODE)
@@ -68,10 +75,7 @@ class ShellScreen(Screen[None]):
 
     def on_mount(self) -> None:
         """Begin to look around; the first reading comes after the first frame."""
-        self._clockwork = [
-            self.set_interval(_SAMPLING_SECONDS, self._sample),
-            self.set_interval(_LOOK_SECONDS, self._look),
-        ]
+        self._clockwork = self.clockwork()
         self.refresh_all()
 
     def on_screen_resume(self) -> None:
@@ -132,8 +136,7 @@ class ShellScreen(Screen[None]):
 
     @work(group="look", exclusive=True, exit_on_error=False)
     async def _look(self) -> None:
-        if self.workspace.ready:
-            await self.workspace.library.refresh_running(self.workspace.runner)
+        await self.workspace.look()
 
     def _state(self) -> Content:
         """Runner, endpoint, pulls and loaded models, as the header shows them."""
@@ -142,6 +145,10 @@ class ShellScreen(Screen[None]):
             return Content.styled("× no runner", "$text-error")
         if workspace.status is None:
             return Content.styled("◐ starting", "$text-warning")
+        if workspace.lost_at is not None:
+            seconds = workspace.clocks.monotonic() - workspace.lost_at
+            retrying = "" if self._is_narrow else ", retrying"
+            return Content.styled(f"× disconnected {span(seconds)} ago{retrying}", "$text-error")
         parts = [*self._pulls(), self._runner(), *self._loaded()]
         gap = " · " if self._is_narrow else "  ·  "
         return Content.styled(gap, "$text-disabled").join(parts)

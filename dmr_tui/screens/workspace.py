@@ -14,6 +14,7 @@ from dmr_tui.errors import DmrError, UnavailableError
 from dmr_tui.paths import Paths
 from dmr_tui.screens.endpoint import EndpointSwitch
 from dmr_tui.screens.feed import Feed
+from dmr_tui.screens.history import History
 from dmr_tui.screens.library import Library, familiar_name
 from dmr_tui.screens.pulls import Pull, Pulls
 from dmr_tui.screens.remembered import Memory
@@ -33,8 +34,8 @@ OpenRunner = Callable[[], Awaitable["Runner"]]
 class Meter(Protocol):
     """What looks at the machine; called in a thread. See `system.sampler.Sampler`."""
 
-    def read(self) -> Reading:
-        """How busy it is."""
+    def read(self, *, closely: bool = False) -> Reading:
+        """How busy it is; `closely`: with all that the GPUs' drivers tell."""
         ...
 
     def machine(self, folder: Path) -> Machine:
@@ -56,6 +57,15 @@ class Clocks:
 
 
 @dataclass(frozen=True)
+class Alert:
+    """What a person has to know on whichever screen they are, and what to do about it."""
+
+    title: str
+    text: str
+    severity: Severity = "information"
+
+
+@dataclass(frozen=True)
 class Notice:
     """The last result, as the status bar shows it."""
 
@@ -72,6 +82,7 @@ class Workspace:
         paths: Paths,
         *,
         changed: Callable[[], None],
+        alert: Callable[[Alert], None] = lambda alert: None,
         open_runner: OpenRunner | None = None,
         meter: Meter | None = None,
         clocks: Clocks | None = None,
@@ -82,6 +93,7 @@ class Workspace:
             settings: the user's.
             paths: the user's.
             changed: called when anything here has become different.
+            alert: called with what should be seen wherever one is.
             open_runner: finds or makes the runner; by default `runner.contexts.open_runner`.
             meter: looks at the machine.
             clocks: where the time is from.
@@ -101,12 +113,20 @@ class Workspace:
         )
         self.endpoint = EndpointSwitch(settings, paths, self.memory)
         self.feed = Feed()
+        self.history = History()
+        """What was read of the machine and of the models in memory."""
+        self.reading: Reading | None = None
+        """The machine when it was last looked at."""
+        self.lost_at: float | None = None
+        """When the runner stopped to answer, by the clock that measures spans; None: it answers."""
         self.status: RunnerStatus | None = None
         """Who answers; None while that is being found out."""
         self.failure: DmrError | None = None
         """Why there is no runner."""
         self.notice = Notice()
         self._changed = changed
+        self._alert = alert
+        self._opening = False
         self._open_runner = open_runner or self._default_runner
         self._runner: Runner | None = None
         self._sessions: Sessions | None = None
@@ -153,29 +173,71 @@ class Workspace:
 
         A failure is kept in `failure`.
         """
-        self.failure = None
+        self.failure = self.lost_at = None
         self._changed()
         if self._runner is not None:
             await self.feed.close()
             await self._runner.close()
             self._runner = self.status = None
+        self._opening = True
         try:
-            runner = await self._open_runner()
+            await self._find_runner()
         except DmrError as error:
             self.failure = error
-            self._changed()
-            return
+        finally:
+            self._opening = False
+        self._changed()
+
+    async def _find_runner(self) -> None:
+        runner = await self._open_runner()
         try:
             self.status = await runner.status()
-        except DmrError as error:
+        except DmrError:
             await runner.close()
+            raise
+        self._runner, self.failure = runner, None
+        await self.feed.follow(runner)
+        await self.library.refresh(runner)
+        await self._restore_pulls(runner)
+
+    async def look(self) -> None:
+        """See which models are in memory, and whether the runner answers; try again if not.
+
+        A runner that is back is as good as before; that it was away is told once, and its return.
+        """
+        if self._opening:
+            return
+        if self._runner is None:
+            await self._look_for_runner()
+            return
+        await self.library.refresh_running(self._runner)
+        failure = self.library.failure
+        if failure is None:
+            self.history.note_running(self.clocks.monotonic(), self.library.running)
+        if failure is not None and self.lost_at is None:
+            self.lost_at = self.clocks.monotonic()
+            text = "What you see is from before; the connection is tried again and again."
+            self._alert(Alert(failure.message, text, "error"))
+        elif failure is None and self.lost_at is not None:
+            self.lost_at = None
+            await self.library.refresh(self._runner)
+            self._alert(Alert("The runner is back", "Everything can be used again."))
+        if self.lost_at is not None:
+            self._changed()
+
+    async def _look_for_runner(self) -> None:
+        """Where nobody answered at the start, somebody may by now."""
+        if not isinstance(self.failure, UnavailableError):
+            return
+        self._opening = True
+        try:
+            await self._find_runner()
+        except DmrError as error:
             self.failure = error
-        else:
-            self._runner = runner
-            await self.feed.follow(runner)
-            await self.library.refresh(runner)
-            await self._restore_pulls(runner)
-        self._changed()
+        finally:
+            self._opening = False
+        if self._runner is not None:
+            self._changed()
 
     async def _restore_pulls(self, runner: Runner) -> None:
         from dmr_tui.runner.unfinished import UnfinishedPulls  # not before the first frame
@@ -213,10 +275,12 @@ class Workspace:
         if self._sessions is not None:
             await self._sessions.close()
 
-    async def sample(self) -> Reading:
-        """How busy the machine is now."""
+    async def sample(self, *, closely: bool = False) -> Reading:
+        """How busy the machine is now; see `Meter.read`."""
         meter = await self._opened_meter()
-        return await asyncio.to_thread(meter.read)
+        self.reading = await asyncio.to_thread(meter.read, closely=closely)
+        self.history.note(self.clocks.monotonic(), self.reading)
+        return self.reading
 
     async def machine(self) -> Machine:
         """What the machine has for models."""

@@ -48,6 +48,14 @@ def age(seconds: float) -> str:
     return f"{int(seconds // (7 * 86400))}w"
 
 
+def span(seconds: float) -> str:
+    """A span of time in one unit: `8 s`, `3 min`, `2 h`, `5 d`."""
+    for limit, divisor, unit in ((90, 1, "s"), (5400, 60, "min"), (129_600, 3600, "h")):
+        if seconds < limit:
+            return f"{max(seconds, 0) / divisor:.0f} {unit}"
+    return f"{seconds / 86400:.0f} d"
+
+
 def clock(seconds: float) -> str:
     """A span of time as minutes and seconds: `0:45`, `1:02:03`."""
     minutes, second = divmod(round(seconds), 60)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
+
+import msgspec
 
 from dmr_tui.app import DmrApp
 from dmr_tui.engine.fit import Fit
@@ -35,6 +39,7 @@ from dmr_tui.store.transfer.progress import LayerProgress, TransferProgress
 from dmr_tui.system.gpu import GpuReading
 from dmr_tui.system.memory import MemoryReading
 from dmr_tui.system.sampler import Machine, Reading
+from dmr_tui.system.traffic import Traffic
 from dmr_tui.widgets.figures import parse_size
 
 NOW = 1_763_721_060.0
@@ -159,9 +164,11 @@ class StageRunner:
         self._steps.put_nowait(error)
         self._lines.put_nowait(error)
 
-    def run(self, stored: Model, *, state: str = "ready", in_use: int = 0) -> None:
-        """Have a model in memory."""
-        self.workers[stored.id] = RunningModel(
+    def run(
+        self, stored: Model, *, state: str = "ready", in_use: int = 0, **facts: Any
+    ) -> RunningModel:
+        """Have a model in memory; `facts` are fields of `RunningModel` that are different."""
+        usual = RunningModel(
             id=stored.id,
             name=stored.tags[0],
             backend="llama.cpp",
@@ -175,6 +182,8 @@ class StageRunner:
             gpu_layers=0,
             pid=4711,
         )
+        self.workers[stored.id] = msgspec.structs.replace(usual, **facts)
+        return self.workers[stored.id]
 
     # What the screens call.
 
@@ -359,13 +368,28 @@ class StageRunner:
 class StageMeter:
     """A machine that is always the same."""
 
-    gpus = (GpuReading("NVIDIA RTX 4090", 24 * GB, 11_200_000_000, 61.0),)
+    def __init__(self, *, gpus: int = 1) -> None:
+        card = GpuReading("NVIDIA RTX 4090", 24 * GB, 11_200_000_000, 61.0)
+        self._gpus = (card,) * gpus
+        self.threads: set[str] = set()
+        """Where it was read."""
 
-    def __init__(self, *, gpus: bool = True) -> None:
-        self._gpus = self.gpus if gpus else ()
+    def read(self, *, closely: bool = False) -> Reading:
+        self.threads.add(threading.current_thread().name)
+        gpus = [self._closely(card) if closely else card for card in self._gpus]
+        return Reading(
+            cpu=22.0,
+            memory=MemoryReading(64 * GB, 54_900_000_000),
+            gpus=tuple(gpus),
+            load=3.1,
+            disk=Traffic(0.0, 1_200_000.0),
+            network=Traffic(92_000_000.0, 410_000.0),
+        )
 
-    def read(self) -> Reading:
-        return Reading(22.0, MemoryReading(64 * GB, 54_900_000_000), self._gpus)
+    @staticmethod
+    def _closely(card: GpuReading) -> GpuReading:
+        owners = {4711: 6_000_000_000, 99: 3_900_000_000}
+        return replace(card, temperature=61.0, power=212.0, power_limit=450.0, owners=owners)
 
     def machine(self, folder: Path) -> Machine:
         memory = MemoryReading(64 * GB, 54_900_000_000)
@@ -389,7 +413,7 @@ def stage(
     runner: StageRunner,
     home: Path,
     *,
-    gpus: bool = True,
+    gpus: int = 1,
     clock: StageClock | None = None,
     port: int = 0,
     opened: Callable[[], Awaitable[None]] | None = None,
@@ -399,7 +423,7 @@ def stage(
     Args:
         runner: answers.
         home: holds the program's folders.
-        gpus: the machine has one.
+        gpus: how many the machine has.
         clock: where the time is from.
         port: of the endpoint; 0: a free one.
         opened: waited for before the runner is there; what it raises is raised.

@@ -36,7 +36,8 @@ async def test_picture(name: str, tmp_path: Path) -> None:
     async def nobody() -> None:
         raise UnavailableError("http://127.0.0.1:12434 does not answer", "start it: dmr serve")
 
-    app = stage(runner, tmp_path, clock=clock, opened=nobody if picture.no_runner else None)
+    opened = nobody if picture.no_runner else None
+    app = stage(runner, tmp_path, clock=clock, gpus=picture.gpus, opened=opened)
     app.theme = picture.theme
     async with app.run_test(size=LARGE) as pilot:
         await picture.play(Scene(pilot, runner, clock))

@@ -18,6 +18,13 @@ class LogsScreen(ShellScreen):
     CSS_PATH = "logs.tcss"
     BINDINGS = bindings("logs")
 
+    expression = ""
+    """Which requests are shown; empty: all."""
+
     def body(self) -> Iterable[Widget]:
         """What is between header and status bar."""
         yield Static("No request yet.", id="logs-body")
+
+    def filter_by(self, expression: str) -> None:
+        """Show the requests that an expression chooses."""
+        self.expression = expression

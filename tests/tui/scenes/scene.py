@@ -29,9 +29,11 @@ class Picture:
         theme: its colours.
         stored: the models there are; the first one is in memory.
         no_runner: nobody answers.
+        gpus: how many cards the machine has.
     """
 
     play: Callable[[Scene], Awaitable[None]]
     theme: str = "dark"
     stored: Sequence[Model] = SEVEN
     no_runner: bool = False
+    gpus: int = 1

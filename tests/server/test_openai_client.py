@@ -153,14 +153,13 @@ async def test_stop_ends_the_answer_before_the_stop_text(client: AsyncOpenAI) ->
 
 async def test_seeds_repeat(client: AsyncOpenAI) -> None:
     async def draw(seed: int) -> str:
-        # Few tokens: what is shared from the answer before rounds differently, which adds up.
         drawn = await client.completions.create(
-            model=NAME, prompt="Go", max_tokens=4, temperature=2, seed=seed
+            model=NAME, prompt="Go", max_tokens=16, temperature=2, seed=seed
         )
         return drawn.choices[0].text
 
     first = await draw(7)
-    assert {await draw(seed) for seed in range(8, 14)} != {first}
+    assert await draw(8) != first
     assert await draw(7) == first
     assert await draw(-(2**63))
     assert await draw(2**63 - 1)

@@ -71,6 +71,12 @@ class Batcher:
             busy=len(self._running), waiting=len(self._waiting), kv_used=self._memory.held
         )
 
+    @property
+    def _exact_one(self) -> Sequence | None:
+        """The only sequence that runs, if it has to be computed the same way each time."""
+        alone = len(self._running) == 1 and self._running[0].exact
+        return self._running[0] if alone else None
+
     def add(self, sequence: Sequence) -> None:
         """Queue a sequence whose prompt fits into the context."""
         self._waiting.append(sequence)
@@ -102,19 +108,20 @@ class Batcher:
         tokens = sum(part.tokens for part in parts)
         self._memory.make_room(tokens)
         # Prompts alone are work enough for all threads, answers not always.
-        self._context.use_threads(self._crew.threads if flowing else self._context.threads)
+        all_threads = not flowing or self._exact_one is not None
+        self._context.use_threads(self._context.threads if all_threads else self._crew.threads)
         started = perf_counter()
         if not self._context.decode():
             return happenings + list(self._give_way())
         seconds = perf_counter() - started
-        if flowing and tokens == len(parts):
+        if not all_threads and tokens == len(parts):
             self._crew.note(tokens, seconds)
         if flowing:
             self._pace.note(sum(part.tokens for part in parts if part.tokens > 1), seconds)
         drawn = 0
         for part in parts:
             part.sequence.computed += part.tokens
-            self._memory.grow(part.sequence.slot, part.tokens)
+            self._memory.grow(part.sequence.slot, part.tokens, alone=len(parts) == 1)
             if part.sequence.pending == 0:
                 drawn += 1
                 happenings += self._advance(part.sequence, part.index)
@@ -128,7 +135,7 @@ class Batcher:
                 return
             self._waiting.popleft()
             self._running.append(sequence)
-            sequence.admit(self._memory.admit(sequence.tokens))
+            sequence.admit(self._memory.admit(sequence.tokens, exact=sequence.exact))
 
     def _begin(self) -> Iterator[Happening]:
         """Let newcomers take what is computed already, or wait for what is about to be."""
@@ -152,7 +159,9 @@ class Batcher:
         parts = [self._put(sequence, 1) for sequence in begun if sequence.pending == 1]
         reading = [sequence for sequence in begun if sequence.pending > 1]
         room = batch.room
-        if flowing:
+        if self._exact_one is not None:
+            room = self._memory.pass_room(self._exact_one.slot)
+        elif flowing:
             room = min(room, self._pace.chunk(len(reading), flowing))
         shares = share_out(room, [sequence.pending for sequence in reading])
         for sequence, count in zip(reading, shares, strict=True):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+import mmap
 from collections.abc import Sequence
+from typing import TypeAlias
 
 from dmr_tui.engine.context import BATCH_TOKENS, IDS
 from dmr_tui.engine.llamacpp.model import Model
@@ -12,6 +14,9 @@ from dmr_tui.errors import EngineError
 
 SMALLEST_CONTEXT = 256
 """llama.cpp rounds up to multiples of this, but not before it has cut the batch down to less."""
+
+State: TypeAlias = mmap.mmap
+"""What KV memory holds of one sequence, as llama.cpp writes it; its pages go when it goes."""
 
 _NO_ROOM = 1
 """What `llama_decode` gives when the KV memory has no place for a batch."""
@@ -92,6 +97,27 @@ class Context:
     def share(self, source: int, target: int, tokens: int) -> None:
         """Have one sequence hold the first tokens of another one as well, in the same cells."""
         llama.llama_memory_seq_cp(self._memory, source, target, 0, tokens)
+
+    def cut(self, sequence: int, tokens: int) -> None:
+        """Free what a sequence holds behind its first tokens."""
+        llama.llama_memory_seq_rm(self._memory, sequence, tokens, -1)
+
+    def state_size(self, sequence: int) -> int:
+        """Bytes that `save` would give."""
+        return int(llama.llama_state_seq_get_size(self.handle, sequence))
+
+    def save(self, sequence: int) -> State:
+        """A copy of all that is held of a sequence."""
+        state = mmap.mmap(-1, self.state_size(sequence))
+        buffer = (ctypes.c_uint8 * len(state)).from_buffer(state)
+        llama.llama_state_seq_get_data(self.handle, buffer, len(state), sequence)
+        return state
+
+    def restore(self, sequence: int, state: State) -> bool:
+        """Put back what was saved, as an empty sequence; False when there is no room."""
+        buffer = (ctypes.c_uint8 * len(state)).from_buffer(state)
+        size = llama.llama_state_seq_set_data(self.handle, buffer, len(state), sequence)
+        return int(size) == len(state)
 
     def first_position(self, sequence: int) -> int:
         """Where what is held of a sequence begins in every layer; -1 when there is nothing."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from itertools import count, pairwise
+from itertools import count
 
 from dmr_tui.engine.llamacpp.context import Context
+from dmr_tui.engine.llamacpp.holding import Holding, Run, count_cells
+from dmr_tui.engine.llamacpp.parking import EXACT_PASS, Parked, Parking, usable
 from dmr_tui.engine.llamacpp.prefix import PrefixIndex
 
 HEADROOM = 32
@@ -15,60 +15,53 @@ HEADROOM = 32
 WORTH_WAITING = 32
 """So many tokens that another sequence is about to compute are waited for, not computed twice."""
 
+WORTH_KEEPING = 64
+"""So many tokens of a finished sequence are not given up for one that goes another way."""
 
-@dataclass(frozen=True)
-class _Run:
-    """Successive tokens that one sequence computed, for itself and for those that copied them."""
-
-    author: int
-    start: int
-
-
-@dataclass
-class _Holding:
-    """What a sequence id stands for.
-
-    Its tokens are in the index: of a running one those that it began with, else all.
-    """
-
-    planned: int
-    """Tokens in the index."""
-    runs: list[_Run]
-    """Each ends where the next one begins, the last one at `computed`."""
-    computed: int = 0
-    begun: bool = False
-    """It has taken what it can share; from now on it computes."""
+CLUTTER = 1024
+"""Tokens of finished sequences that may lie in KV memory beside running ones."""
 
 
 class Memory:
     """The sequence ids of one context, and the KV cells behind them.
 
-    What a finished sequence computed stays until the room is needed, the least recently used first;
-    running ones always come before. A sequence that begins like another one shares its cells. A
-    model whose state cannot be cut shares no beginnings: there a sequence may only go on where a
-    finished one has ended.
+    A sequence that begins like another one shares its cells. What a finished one computed stays,
+    the least recently used goes first: out of KV memory, where it makes others slow, into the
+    parking. A model whose state cannot be cut shares no beginnings: there a sequence may only go on
+    where a finished one has ended.
+
+    Numbers are rounded differently when they are added up in another order: keys and values depend
+    on how many tokens a pass has, and where their cells are. What must be the same each time is
+    computed by itself from the first cell on, in passes that end at multiples of `EXACT_PASS`, and
+    begins only like what was computed in this way.
     """
 
     def __init__(self, context: Context) -> None:
         self._context = context
         self._index = PrefixIndex()
         self._free = list(range(context.ids))
-        self._running: dict[int, _Holding] = {}
-        self._kept: dict[int, _Holding] = {}
+        self._running: dict[int, Holding] = {}
+        self._kept: dict[int, Holding] = {}
         """Finished ones, the least recently used first."""
+        self._parking = Parking(context)
         self._authors = count()
         self.used = 0
         """Cells that hold something."""
 
     @property
     def kept(self) -> int:
-        """How many finished sequences are remembered."""
+        """How many finished sequences are in KV memory."""
         return len(self._kept)
 
     @property
     def held(self) -> int:
         """Cells that the running sequences hold."""
-        return _cells(self._running.values())
+        return count_cells(self._running.values())
+
+    @property
+    def parked(self) -> int:
+        """How many finished sequences are remembered elsewhere."""
+        return len(self._parking)
 
     def fits(self, tokens: list[int]) -> bool:
         """Whether a sequence has room beside the running ones, as far as these are known."""
@@ -86,27 +79,32 @@ class Memory:
             own = len(tokens)
         return promised + beyond + HEADROOM * len(running) + own <= self._context.size
 
-    def admit(self, tokens: list[int]) -> int:
+    def admit(self, tokens: list[int], *, exact: bool = False) -> int:
         """Take a sequence in.
 
         Args:
             tokens: all that are known of it.
+            exact: it must be computed the same way each time, if it is by itself.
 
         Returns:
             Its id, for `begin` and what follows. If a finished sequence ends where this one goes
             on, it is continued.
         """
+        if not self._running:
+            self._clear_out(tokens, exact)
         ready, source = self._best(tokens)
+        if self._running:
+            share, parked = self._parking.find(tokens[:-1])
+            if parked and share - ready >= WORTH_WAITING and self._restore(parked):
+                ready, source = self._best(tokens)
         if source in self._kept and ready == self._kept[source].computed:
             slot, holding = source, self._kept.pop(source)
             holding.planned = len(tokens)
         else:
             if source in self._kept:
                 self._touch(source)
-            if not self._free:
-                self._evict()
-            slot = self._free.pop()
-            holding = _Holding(len(tokens), [_Run(next(self._authors), 0)])
+            slot = self._free_slot()
+            holding = Holding(len(tokens), [Run(next(self._authors), 0)])
         self._running[slot] = holding
         self._index.add(slot, tokens)
         return slot
@@ -128,9 +126,22 @@ class Memory:
         holding.begun = True
         return holding.computed
 
-    def grow(self, slot: int, tokens: int) -> None:
-        """Note that so many more tokens of a sequence have been computed."""
-        self._running[slot].computed += tokens
+    def pass_room(self, slot: int) -> int:
+        """How many tokens the next pass of a sequence may have that must be repeated exactly."""
+        return EXACT_PASS - self._running[slot].computed % EXACT_PASS
+
+    def grow(self, slot: int, tokens: int, *, alone: bool = False) -> None:
+        """Note that so many more tokens of a sequence have been computed.
+
+        Args:
+            slot: its id.
+            tokens: how many more.
+            alone: nobody else was in the pass.
+        """
+        holding = self._running[slot]
+        if alone and tokens == EXACT_PASS and self.used == holding.computed == holding.exact:
+            holding.exact += tokens
+        holding.computed += tokens
         self.used += tokens
 
     def keep(self, slot: int, tokens: list[int]) -> None:
@@ -149,7 +160,13 @@ class Memory:
         if holding.computed < holding.planned:
             self._index.remove(slot)
         self._index.add(slot, tokens[: holding.computed])
+        holding.tokens = tokens[: holding.computed]
         holding.planned = holding.computed
+        if self._running and not self._context.window:
+            clutter = sum(each.computed for each in self._kept.values())
+            while clutter > CLUTTER and len(self._kept) > 1:
+                clutter -= self._kept[next(iter(self._kept))].computed
+                self._evict()
 
     def forget(self, slot: int) -> None:
         """Give a sequence's id and cells back."""
@@ -160,24 +177,87 @@ class Memory:
         self._recount()
 
     def make_room(self, tokens: int) -> None:
-        """Forget finished sequences until so many tokens fit, or none is left."""
+        """Take finished sequences out until so many tokens fit, or none is left."""
         while self._kept and self.used + tokens > self._context.size:
             self._evict()
 
     def _evict(self) -> None:
-        self.forget(next(iter(self._kept)))
+        self._park(next(iter(self._kept)))
+
+    def _park(self, slot: int) -> None:
+        """Take a finished sequence out of KV memory."""
+        holding = self._kept[slot]
+        self._parking.put(slot, holding.tokens, holding.exact)
+        self.forget(slot)
+
+    def _clear_out(self, tokens: list[int], exact: bool) -> None:
+        """Leave nothing in KV memory but what a sequence goes on with, which is to run alone."""
+        if self._context.window and not exact:
+            return  # parked, they would be of use as a whole only
+        ready, source = self._best(tokens, exact=exact)
+        share, parked = self._parking.find(tokens[:-1], exact=exact)
+        if share - ready < WORTH_WAITING:
+            share = 0
+        for slot in list(self._kept):
+            if slot != source or share > ready:
+                self._park(slot)
+        if parked and share > ready:
+            self._restore(parked)
+        for slot in self._kept:
+            self._cut(slot, max(share, ready))
+
+    def _restore(self, parked: Parked) -> bool:
+        """Bring a parked sequence back; False when KV memory has no room for it."""
+        size = len(parked.tokens)
+        self.make_room(size)
+        slot = self._free_slot()
+        if self.used + size > self._context.size or not self._context.restore(slot, parked.state):
+            self._context.forget(slot)
+            self._free.append(slot)
+            return False
+        run = Run(next(self._authors), 0)
+        exact = 0 if self.used else parked.exact  # it may lie anywhere between others' cells
+        self._kept[slot] = Holding(size, [run], size, exact, tokens=parked.tokens)
+        self._index.add(slot, parked.tokens)
+        self.used += size
+        return True
+
+    def _cut(self, slot: int, tokens: int) -> None:
+        """Give up what a finished sequence has behind its first tokens, or park it."""
+        holding = self._kept[slot]
+        if tokens == holding.computed:
+            return
+        if holding.computed - tokens >= WORTH_KEEPING:
+            self._parking.put(slot, holding.tokens, holding.exact)
+        self._context.cut(slot, tokens)
+        self._index.remove(slot)
+        holding.tokens = holding.tokens[:tokens]
+        holding.computed = holding.planned = tokens
+        holding.exact = min(holding.exact, tokens)
+        holding.runs = [run for run in holding.runs if run.start < tokens]
+        self._index.add(slot, holding.tokens)
+        self._recount()
+
+    def _free_slot(self) -> int:
+        """An id that nobody has."""
+        if not self._free:
+            self._evict()
+        return self._free.pop()
 
     def _touch(self, slot: int) -> None:
         self._kept[slot] = self._kept.pop(slot)
 
-    def _holding(self, slot: int) -> _Holding:
+    def _holding(self, slot: int) -> Holding:
         return self._running.get(slot) or self._kept[slot]
 
-    def _best(self, tokens: list[int], besides: int = -1) -> tuple[int, int]:
+    def _best(
+        self, tokens: list[int], besides: int = -1, *, exact: bool = False
+    ) -> tuple[int, int]:
         """The most first tokens that some sequence holds, and which; zero and -1 for none."""
         best = (0, -1)
         for slot, share in self._index.shared(tokens[:-1]).items():
-            ready = min(share, self._holding(slot).computed)
+            holding = self._holding(slot)
+            ready = usable(share, holding.exact) if exact else min(share, holding.computed)
             if slot != besides and ready > best[0] and self._usable(slot, ready):
                 best = (ready, slot)
         return best
@@ -205,18 +285,10 @@ class Memory:
             self._touch(source)
         holding = self._running[target]
         shared = [run for run in self._holding(source).runs if run.start < tokens]
-        holding.runs = [*shared, _Run(next(self._authors), tokens)]
+        holding.runs = [*shared, Run(next(self._authors), tokens)]
         holding.computed = tokens
+        holding.exact = min(self._holding(source).exact, tokens)
         self._recount()
 
     def _recount(self) -> None:
-        self.used = _cells([*self._running.values(), *self._kept.values()])
-
-
-def _cells(holdings: Iterable[_Holding]) -> int:
-    """Cells of all these, those that several share counted once."""
-    ends: dict[_Run, int] = {}
-    for holding in holdings:
-        for run, following in pairwise([*holding.runs, _Run(-1, holding.computed)]):
-            ends[run] = max(ends.get(run, 0), following.start)
-    return sum(end - run.start for run, end in ends.items())
+        self.used = count_cells([*self._running.values(), *self._kept.values()])

@@ -75,6 +75,7 @@ class Sequence:
         likelihoods: Likelihoods | None = None,
         tally: Tally | None = None,
         hold_call: Callable[[str, Sampler], bool] | None = None,
+        exact: bool = False,
     ) -> None:
         """Begin.
 
@@ -90,10 +91,13 @@ class Sequence:
             tally: told how long the first token took.
             hold_call: holds the rest of the answer to the form of tool calls, the first of which
                 begins with a text; tells whether that was possible.
+            exact: it is to be the same each time that it is computed.
         """
         self.request = request
         self.tokens = list(prompt)
         self.computed = 0
+        self.exact = exact
+        """It is to be the same each time, as far as nobody else is answered meanwhile."""
         self.slot = NO_SLOT
         """Its sequence id in llama.cpp while it is admitted."""
         self.begun = False

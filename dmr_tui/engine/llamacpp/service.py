@@ -170,6 +170,7 @@ class Service:
             else Likelihoods(self._context, self._candidates, request.logprobs),
             tally=self._batcher.tally,
             hold_call=None if plan.call_grammar is None else partial(self._hold_call, plan, marks),
+            exact=request.sampling.seed is not None and request.sampling.seed >= 0,
         )
 
     def _hold_call(

@@ -9,12 +9,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from dmr_tui.engine.llamacpp import parking
 from dmr_tui.engine.llamacpp.batcher import Batcher, Happening
 from dmr_tui.engine.llamacpp.context import Context
-from dmr_tui.engine.llamacpp.memory import Memory
+from dmr_tui.engine.llamacpp.memory import CLUTTER, WORTH_WAITING, Memory
 from dmr_tui.engine.llamacpp.model import Model
 from dmr_tui.engine.llamacpp.native import NativeLog, llama
-from dmr_tui.engine.request import Started
+from dmr_tui.engine.llamacpp.sampling import Sampler
+from dmr_tui.engine.llamacpp.sequence import Sequence
+from dmr_tui.engine.request import Sampling, Started
 from tests.engine.llamacpp.test_batcher import Steady, load, run, sequence
 
 SYSTEM = list(range(300, 400))
@@ -59,13 +62,13 @@ def cached(happenings: list[Happening]) -> dict[int, int]:
 def test_what_begins_alike_is_computed_once(batcher: Batcher, context: Context) -> None:
     batcher.add(sequence(context, 1, [*SYSTEM, 1, 2, 3], 5))
     first = run(batcher, context)
-    before = batcher._memory.used
-    batcher.add(sequence(context, 2, [*SYSTEM, 7, 8, 9], 5))
-    second = run(batcher, context)
     assert cached(first) == {1: 0}
-    assert cached(second) == {2: len(SYSTEM)}
-    assert before == 103 + 4
-    assert batcher._memory.used == before + 3 + 4
+    assert batcher._memory.used == 103 + 4
+    batcher.add(sequence(context, 2, [*SYSTEM, 7, 8, 9], 5))
+    batcher.add(sequence(context, 3, [*SYSTEM, 5, 6], 5))
+    second = run(batcher, context)
+    assert cached(second) == {2: len(SYSTEM), 3: len(SYSTEM)}
+    assert batcher._memory.used == len(SYSTEM) + (3 + 4) + (2 + 4)
 
 
 def test_the_last_token_is_always_computed(batcher: Batcher, context: Context) -> None:
@@ -118,23 +121,119 @@ def test_little_is_not_waited_for(batcher: Batcher, context: Context) -> None:
     run(batcher, context)
 
 
+def test_who_runs_alone_has_the_memory_alone(batcher: Batcher, context: Context) -> None:
+    """What lies in it would make each of its passes slower."""
+    for number in range(4):
+        answer(batcher, context, number, [400 + number] * 100)
+        assert (batcher._memory.kept, batcher._memory.used) == (1, 111)
+    assert batcher._memory.parked == 3
+
+
+def test_what_was_parked_is_known(batcher: Batcher, context: Context) -> None:
+    first = answer(batcher, context, 0, SYSTEM)
+    answer(batcher, context, 1, [500] * 40)
+    batcher.add(again := sequence(context, 2, SYSTEM, 12))
+    assert cached(run(batcher, context)) == {2: len(SYSTEM) - 1}
+    assert again.tokens == first
+
+
+def test_what_was_parked_comes_back_beside_others(batcher: Batcher, context: Context) -> None:
+    first = answer(batcher, context, 0, SYSTEM)
+    batcher.add(sequence(context, 1, [500] * 40, 30))
+    batcher.step()
+    batcher.add(again := sequence(context, 2, SYSTEM, 12))
+    assert cached(run(batcher, context)) == {2: len(SYSTEM) - 1}
+    assert again.tokens == first
+
+
+def test_a_little_is_not_worth_the_way_back(batcher: Batcher, context: Context) -> None:
+    answer(batcher, context, 0, SYSTEM)
+    answer(batcher, context, 1, [500] * 40)
+    batcher.add(sequence(context, 2, [*SYSTEM[: WORTH_WAITING - 1], 7, 8], 2))
+    assert cached(run(batcher, context)) == {2: 0}
+
+
 def test_the_longest_unused_gives_way(batcher: Batcher, context: Context) -> None:
-    prompts = {number: [400 + number] * 110 for number in range(4)}
-    for number in (0, 1, 2, 3):
+    prompts = {number: [400 + number] * 110 for number in range(5)}
+    for number in range(5):
         answer(batcher, context, number, prompts[number])
-    memory = batcher._memory
-    assert (memory.kept, memory.used) == (4, 4 * 121)
-    assert answer(batcher, context, 10, [*prompts[0], 1])
-    assert answer(batcher, context, 11, [500] * 110)
+    # The first four were parked: as many tokens as the context has.
+    answer(batcher, context, 10, [*prompts[0], 1])
+    answer(batcher, context, 11, [500] * 110)
     batcher.add(sequence(context, 12, [*prompts[0], 2], 2))
+    assert cached(run(batcher, context)) == {12: 110}
     batcher.add(sequence(context, 13, [*prompts[1], 2], 2))
-    found = cached(run(batcher, context))
-    assert found == {12: 110, 13: 0}
+    assert cached(run(batcher, context)) == {13: 0}
+
+
+def test_a_conversation_is_parked_once(batcher: Batcher, context: Context) -> None:
+    turn = answer(batcher, context, 0, SYSTEM)
+    answer(batcher, context, 1, [500] * 40)
+    answer(batcher, context, 2, [*turn, 5, 6])
+    answer(batcher, context, 3, [600] * 40)
+    assert batcher._memory.parked == 2  # the longer one, and the one between
+    batcher.add(sequence(context, 4, [*turn, 5, 6, 7], 2))
+    assert cached(run(batcher, context)) == {4: len(turn) + 2}
+
+
+def test_nothing_is_parked_that_memory_is_short_of(
+    batcher: Batcher, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parking, "RESERVE", 1.0)
+    answer(batcher, context, 0, SYSTEM)
+    answer(batcher, context, 1, [500] * 40)
+    assert batcher._memory.parked == 0
+
+
+LONG = [300 + at * 7 % 400 for at in range(300)]
+
+
+def drawn(batcher: Batcher, context: Context, prompt: list[int], *, exact: bool = True) -> Sequence:
+    """An answer that a tiny difference would change."""
+    sampler = Sampler(Sampling(temperature=2.0, seed=7, top_k=0), context=context, prompt=prompt)
+    one = Sequence(1, list(prompt), sampler=sampler, limit=100, exact=exact)
+    batcher.add(one)
+    run(batcher, context)
+    return one
+
+
+@pytest.mark.parametrize("length", [2, 63, 64, 127, 128, 129, 300])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_what_must_repeat_does_so_whatever_was_asked_before(
+    model: Model, length: int, threads: int
+) -> None:
+    context = Context(model, tokens=1024, sequences=4, threads=threads, log=NativeLog(sys.stderr))
+    batcher = Batcher(context, model.vocabulary, Steady())
+    prompt = LONG[:length]
+    first = drawn(batcher, context, prompt)
+    before: list[list[int]] = [first.tokens, [], [*prompt, 9, 9, 9], LONG, LONG[:200], [5] * 700]
+    for tokens in before:
+        if tokens:
+            answer(batcher, context, 2, tokens)
+        batcher.add(sequence(context, 3, [6] * 90, 8))
+        batcher.add(sequence(context, 4, [*prompt, 8], 20))
+        run(batcher, context)
+        again = drawn(batcher, context, prompt)
+        assert again.tokens == first.tokens
+    llama.llama_free(context.handle)
+
+
+def test_what_must_repeat_uses_what_was_computed_so(batcher: Batcher, context: Context) -> None:
+    prompt = LONG[:300]
+    for known in (0, 256, 256):
+        batcher.add(sequence(context, 2, [5] * 50, 3))
+        run(batcher, context)
+        one = sequence(context, 1, prompt, 3)
+        one.exact = True
+        batcher.add(one)
+        assert cached(run(batcher, context)) == {1: known}
 
 
 def test_the_running_come_before_the_kept(batcher: Batcher, context: Context) -> None:
     for number in range(4):
-        answer(batcher, context, number, [400 + number] * 110)
+        batcher.add(sequence(context, number, [400 + number] * 110, 2 + number))
+    run(batcher, context)
+    assert batcher._memory.kept == 4
     one = sequence(context, 9, [600] * 300, 200)
     batcher.add(one)
     run(batcher, context)
@@ -143,11 +242,28 @@ def test_the_running_come_before_the_kept(batcher: Batcher, context: Context) ->
 
 
 def test_there_are_always_ids(batcher: Batcher, context: Context, model: Model) -> None:
-    """More finished sequences than llama.cpp can tell apart."""
+    """More finished sequences beside a running one than llama.cpp can tell apart."""
+    batcher.add(sequence(context, 0, [299], 200))
     for number in range(context.ids + 3):
         batcher.add(sequence(context, number, [300 + number], 1))
-        run(batcher, context)
-    assert batcher._memory.kept == context.ids
+        batcher.step()
+    assert batcher._memory.kept == context.ids - 1
+    assert batcher._memory.parked > 0
+
+
+def test_running_ones_have_few_finished_ones_beside_them(model: Model) -> None:
+    context = room(model, 4096)
+    batcher = Batcher(context, model.vocabulary, Steady())
+    batcher.add(sequence(context, 0, [299], 200))
+    for number in range(8):
+        batcher.add(sequence(context, 1 + number, [300 + number] * 400, 1))
+        batcher.step()
+        while len(batcher._running) > 1:
+            batcher.step()
+    memory = batcher._memory
+    assert sum(holding.computed for holding in memory._kept.values()) <= CLUTTER
+    assert memory.kept + memory.parked == 8
+    llama.llama_free(context.handle)
 
 
 PROMPTS = st.lists(

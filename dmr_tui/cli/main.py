@@ -135,7 +135,9 @@ def dmr(ctx: click.Context) -> None:
     """AI models on your own machine, handled like packages."""
     if ctx.invoked_subcommand is not None:
         return
-    if all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
+    terminal = all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr))
+    # `textual serve` draws in a browser over pipes, and says so by naming a driver.
+    if terminal or os.environ.get("TEXTUAL_DRIVER"):
         from dmr_tui.app import DmrApp
 
         app = DmrApp()

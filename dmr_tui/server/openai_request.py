@@ -128,6 +128,8 @@ class ChatBody(GenerationBody, frozen=True):
     parallel_tool_calls: bool | None = None
     chat_template_kwargs: dict[str, Any] | None = None
     reasoning_effort: str | None = None
+    enable_thinking: bool | None = None
+    """Whether to think at all; Qwen's own API has it here."""
     reasoning_budget: int | None = None
     """Most tokens of thoughts; -1: any number. Beyond OpenAI's API, as the next one."""
     thinking_budget_tokens: int | None = None
@@ -196,7 +198,9 @@ def _reasoning(body: ChatBody) -> Reasoning:
     budget: int | None = getattr(body, field)
     if budget is not None and not -1 <= budget <= _MAX_INT:
         raise _wrong(field, f"{budget} is not a number of tokens from 0 up")
-    return Reasoning(effort=body.reasoning_effort, budget=None if budget == -1 else budget)
+    return Reasoning(
+        body.enable_thinking, body.reasoning_effort, budget=None if budget == -1 else budget
+    )
 
 
 def to_completions(body: CompletionBody) -> list[CompletionRequest]:

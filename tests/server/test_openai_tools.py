@@ -152,6 +152,7 @@ async def test_forms_of_answers(
     [
         ({}, Reasoning()),
         ({"reasoning_effort": "low"}, Reasoning(effort="low")),
+        ({"enable_thinking": False}, Reasoning(enabled=False)),
         ({"reasoning_budget": 0}, Reasoning(budget=0)),
         ({"reasoning_budget": -1}, Reasoning()),
         ({"thinking_budget_tokens": 7}, Reasoning(budget=7)),

@@ -95,6 +95,8 @@ def template_input(request: ChatRequest, template: str) -> tuple[Sequence[Messag
 
 def _reasoning_options(reasoning: Reasoning) -> dict[str, Any]:
     enabled = reasoning.enabled
+    if enabled is None and reasoning.budget == 0:
+        enabled = False
     if enabled is None and reasoning.effort is not None:
         enabled = reasoning.effort != "none"
     options: dict[str, Any] = {}
@@ -103,6 +105,8 @@ def _reasoning_options(reasoning: Reasoning) -> dict[str, Any]:
         options = {"enable_thinking": enabled, "thinking": enabled}
     if reasoning.effort not in (None, "none"):
         options["reasoning_effort"] = reasoning.effort
+    if reasoning.budget is not None:
+        options["thinking_budget"] = reasoning.budget  # Seed's models are told of it
     return options
 
 
@@ -172,9 +176,9 @@ def _plan_marked(request: ChatRequest, template: str, prompt: str) -> AnswerPlan
 
     def call_grammar() -> str | None:
         rules = Grammar()
-        calls = CallGrammar(form, template, rules, strict=False)
         parallel = request.parallel_tool_calls
-        return rules.text(calls.calls(tools, parallel=parallel, opened=True))
+        calls = CallGrammar(form, template, rules, tools, parallel=parallel, opened=True)
+        return rules.text(calls.calls())
 
     return AnswerPlan(
         reader,
@@ -214,8 +218,7 @@ def _plan_harmony(request: ChatRequest, template: str, _prompt: str) -> AnswerPl
 
     def call_grammar() -> str | None:
         rules = Grammar()
-        calls = CallGrammar(GENERIC, template, rules, strict=False)
-        return rules.text(calls.harmony(tools))
+        return rules.text(CallGrammar(GENERIC, template, rules, tools, opened=True).harmony())
 
     return AnswerPlan(
         partial(harmony.HarmonyParser, names, sure=sure),
@@ -245,8 +248,7 @@ def _forced(request: ChatRequest, form: Form, template: str, grammar: Grammar) -
     tools = offered(request)
     if tools:
         parallel = request.parallel_tool_calls
-        calls = CallGrammar(form, template, grammar, strict=True)
-        options.append(calls.calls(tools, parallel=parallel))
+        options.append(CallGrammar(form, template, grammar, tools, parallel=parallel).calls())
     return choice(*options)
 
 

@@ -33,13 +33,17 @@ THINK = Markers("<think>", "</think>")
 
 _FAMILIES = (
     Markers("<think>", "</think>", "<response>", "</response>"),
+    Markers("<think>", "</think>", "<answer>", "</answer>"),
     Markers("<seed:think>", "</seed:think>"),
     Markers("<|START_THINKING|>", "<|END_THINKING|>", "<|START_RESPONSE|>", "<|END_RESPONSE|>"),
     Markers("[THINK]", "[/THINK]"),
+    Markers("<|inner_prefix|>", "<|inner_suffix|>"),
+    Markers("<thought>", "</thought>"),
     Markers("<|channel>thought\n", "<channel|>"),
     THINK,
 )
-"""Granite, Seed, Command, Magistral, Gemma; those that say more of themselves come first."""
+"""Granite, Hunyuan, Seed, Command, Magistral, Apertus, EXAONE, Gemma, and most others; those that
+say more of themselves come first."""
 
 
 def find_markers(template: str) -> Markers:

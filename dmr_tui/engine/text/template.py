@@ -1,15 +1,16 @@
 """Chat templates: a conversation in, the prompt's text out.
 
 Templates are Jinja programs that come with a model, so they are not trusted: they run in jinja2's
-immutable sandbox, in the worker. The environment is the one that Hugging Face transformers gives
-them (`utils/chat_template_utils.py`): trimmed blocks, loop controls, `raise_exception`,
-`strftime_now`, a `tojson` that escapes nothing, and `{% generation %}` blocks.
+sandbox, in the worker. The environment is the one that Hugging Face transformers gives them
+(`utils/chat_template_utils.py`): trimmed blocks, loop controls, `raise_exception`, `strftime_now`,
+a `tojson` that escapes nothing, and `{% generation %}` blocks. As in llama.cpp they may change
+lists and mappings, which are theirs alone, and write generators as JSON.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from functools import cached_property
 from typing import Any, NoReturn
@@ -18,7 +19,7 @@ import msgspec
 from jinja2 import Template, TemplateError, TemplateSyntaxError, nodes
 from jinja2.ext import Extension, loopcontrols
 from jinja2.parser import Parser
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.sandbox import SandboxedEnvironment
 
 from dmr_tui.engine.request import ImagePart, Message
 from dmr_tui.errors import InvalidRequestError
@@ -74,6 +75,8 @@ class ChatTemplate:
         typed = self._wants_parts
         calls = any(message.tool_calls for message in messages)
         parsed = calls and self._wants_objects
+        if any(message.role == "system" for message in messages) and not self._takes_system:
+            messages = without_system(messages)
         plain = [_to_plain(message, typed=typed, parsed=parsed) for message in messages]
         try:
             return self._run(plain, options or {})
@@ -112,21 +115,61 @@ class ChatTemplate:
         return not shows(_PROBE) and shows([{"type": "text", "text": _PROBE}])
 
     @cached_property
+    def _takes_system(self) -> bool:
+        """A system message is neither refused nor left out."""
+        conversation: list[dict[str, Any]] = [
+            {"role": "system", "content": _PROBE},
+            {"role": "user", "content": "user"},
+        ]
+        if self._wants_parts:
+            for message in conversation:
+                message["content"] = [{"type": "text", "text": message["content"]}]
+        try:
+            return _PROBE in self._run(conversation, {})
+        except _Refused:
+            return False
+        except _FAULTS:
+            return True
+
+    @cached_property
     def _wants_objects(self) -> bool:
         """Arguments of tool calls are written as JSON when they are given as objects.
 
         Some templates put JSON text together themselves, and would write an object as Python does.
         """
-        function = {"name": _PROBE, "arguments": {_PROBE: _PROBE}}
+        function: dict[str, Any] = {"name": _PROBE, "arguments": {_PROBE: _PROBE}}
         call = {"id": "probe1234", "type": "function", "function": function}
         conversation: list[dict[str, Any]] = [
             {"role": "user", "content": _PROBE},
             {"role": "assistant", "content": "", "tool_calls": [call]},
         ]
         try:
-            return f"'{_PROBE}'" not in self._run(conversation, {})
+            if f"'{_PROBE}'" not in self._run(conversation, {}):
+                return True
         except _FAULTS:
             return False
+        # Either a slip, or calls that are Python on purpose; the latter want no text.
+        function["arguments"] = f'{{"{_PROBE}": "{_PROBE}"}}'
+        try:
+            return f"'{_PROBE}'" in self._run(conversation, {})
+        except _FAULTS:
+            return True
+
+
+def without_system(messages: Sequence[Message]) -> list[Message]:
+    """A conversation whose instructions are part of the next message of the user."""
+    found: list[Message] = []
+    instructions: list[str] = []
+    for message in messages:
+        if message.role == "system":
+            instructions.append(_text(message))
+        elif message.role == "user" and instructions:
+            text = "\n\n".join([*instructions, _text(message)])
+            found.append(msgspec.structs.replace(message, content=text))
+            instructions = []
+        else:
+            found.append(message)
+    return [*found, Message("user", "\n\n".join(instructions))] if instructions else found
 
 
 class _Refused(TemplateError):
@@ -143,14 +186,21 @@ class _Generation(Extension):
         return parser.parse_statements(("name:endgeneration",), drop_needle=True)
 
 
-def _environment() -> ImmutableSandboxedEnvironment:
-    environment = ImmutableSandboxedEnvironment(
+def _environment() -> SandboxedEnvironment:
+    environment = SandboxedEnvironment(
         trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols, _Generation]
     )
     environment.filters["tojson"] = _to_json
     environment.globals["raise_exception"] = _raise_exception
     environment.globals["strftime_now"] = _strftime_now
     return environment
+
+
+def _listed(value: Any) -> list[Any]:
+    """What a filter such as `map` gives."""
+    if isinstance(value, Iterator):
+        return list(value)
+    raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
 
 
 def _to_json(
@@ -161,7 +211,12 @@ def _to_json(
     sort_keys: bool = False,
 ) -> str:
     return json.dumps(
-        value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys
+        value,
+        ensure_ascii=ensure_ascii,
+        indent=indent,
+        separators=separators,
+        sort_keys=sort_keys,
+        default=_listed,
     )
 
 
@@ -184,6 +239,8 @@ def _to_plain(message: Message, *, typed: bool, parsed: bool) -> dict[str, Any]:
     plain: dict[str, Any] = msgspec.to_builtins(message)
     text = _text(message)
     plain["content"] = [{"type": "text", "text": text}] if typed else text
+    if message.reasoning_content and message.tool_calls and not text:
+        plain["thinking"] = message.reasoning_content  # gpt-oss' word for it
     for call in plain.get("tool_calls", []):
         call.setdefault("type", "function")  # left out, as all that is the default
         if parsed:

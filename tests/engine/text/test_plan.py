@@ -63,7 +63,7 @@ def written(writer: RandomWriter, request: ChatRequest, template: str, seed: int
     if template == recorded.HARMONY:
         # No thoughts: random ones would seldom end.
         start = "<|channel|>f" if request.format and seed % 2 else "<|channel|>c"
-    text = writer.write(plan.grammar, seed, start=start, most=600)
+    text = writer.write(plan.grammar, seed, start=start, most=1500)
     assert text is not None
     answer = AnswerText(plan.reader())
     return [*answer.feed(text.encode()), *answer.finish()]
@@ -191,6 +191,14 @@ def test_old_calls_are_words_even_when_no_tools_are_offered_any_more() -> None:
         (
             Reasoning(effort="high"),
             {"enable_thinking": True, "thinking": True, "reasoning_effort": "high"},
+        ),
+        (
+            Reasoning(budget=0),
+            {"enable_thinking": False, "thinking": False, "thinking_budget": 0},
+        ),
+        (
+            Reasoning(enabled=True, budget=9),
+            {"enable_thinking": True, "thinking": True, "thinking_budget": 9},
         ),
     ],
 )

@@ -123,8 +123,6 @@ def test_a_broken_template_is_named(source: str, words: str) -> None:
         "{{ raise_exception.__globals__['json'] }}",
         "{{ cycler.__init__.__globals__.os.popen('id').read() }}",
         "{{ '{0.__class__.__mro__}'.format(1) }}",
-        "{% set _ = messages.append(1) %}",
-        "{{ messages[0].update(role='x') }}",
         "{{ range(1000000) }}",
         "{% include '/etc/passwd' %}",
     ],
@@ -132,6 +130,46 @@ def test_a_broken_template_is_named(source: str, words: str) -> None:
 def test_the_sandbox_holds(source: str) -> None:
     with pytest.raises(InvalidRequestError):
         render(source)
+
+
+def test_thoughts_of_an_earlier_turn_have_both_of_their_names() -> None:
+    source = "{% for m in messages %}{{ m.reasoning_content }}|{{ m.thinking }}{% endfor %}"
+    call = ToolCall("c1", FunctionCall("f", "{}"))
+    thought = Message("assistant", reasoning_content="Hm.", tool_calls=[call])
+    assert ChatTemplate(source).render([thought]) == "Hm.|Hm."
+    said = Message("assistant", "Yes.", reasoning_content="Hm.")
+    assert ChatTemplate(source).render([said]) == "Hm.|"
+
+
+def test_what_a_template_changes_is_its_own() -> None:
+    source = (
+        "{% set all = [] %}{% for m in messages %}{% set _ = all.append(m.content) %}"
+        "{% set _ = m.update(content='changed') %}{% endfor %}{{ all | map('upper') | tojson }}"
+    )
+    template = ChatTemplate(source)
+    assert template.render([USER]) == template.render([USER]) == f'["{str(USER.content).upper()}"]'
+
+
+@pytest.mark.parametrize("refuses", ["raise_exception('no system')", "''"])
+def test_instructions_go_to_the_user_where_a_template_has_no_place_for_them(refuses: str) -> None:
+    source = (
+        "{% for m in messages %}{% if m.role == 'system' %}{{ " + refuses + " }}{% else %}"
+        "[{{ m.role }}: {{ m.content }}]{% endif %}{% endfor %}"
+    )
+    template = ChatTemplate(source)
+    brief, reply = Message("system", "Be brief."), Message("assistant", "Hi.")
+    assert template.render([brief, Message("user", "Hello")]) == "[user: Be brief.\n\nHello]"
+    asked = template.render([Message("user", "Hello"), reply, brief])
+    assert asked == "[user: Hello][assistant: Hi.][user: Be brief.]"
+
+
+def test_calls_that_a_template_writes_as_python_are_given_as_objects() -> None:
+    source = each_call(
+        "{{ c.function.name }}({% for key, value in c.function.arguments.items() %}"
+        "{{ key }}='{{ value }}'{% endfor %})"
+    )
+    call = ToolCall("c1", FunctionCall("f", '{"a": "b"}'))
+    assert ChatTemplate(source).render([Message("assistant", tool_calls=[call])]) == "f(a='b')"
 
 
 def test_a_template_can_be_used_again() -> None:

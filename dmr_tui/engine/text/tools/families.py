@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 from dmr_tui.engine.text.tools.gemma import EscapedCalls, PythonCalls
+from dmr_tui.engine.text.tools.invoke import InvokeCalls
 from dmr_tui.engine.text.tools.json_calls import JSONCalls, NamedCalls
 from dmr_tui.engine.text.tools.llama import LlamaCalls
 from dmr_tui.engine.text.tools.markup import MarkupCalls
@@ -37,10 +39,22 @@ KIMI = NamedCalls(
         "<|tool_call_argument_begin|>",
     ),
 )
+LFM2 = PythonCalls("<|tool_call_start|>", "<|tool_call_end|>")
+NEMOTRON = JSONCalls(("<TOOLCALL>",), "</TOOLCALL>")
+APRIEL = JSONCalls(("<tool_calls>",), "</tool_calls>")
+DSML = InvokeCalls("｜DSML｜", ("｜DSML｜function_calls", "｜DSML｜tool_calls"), typed=True)
+MINIMAX = InvokeCalls("", ("minimax:tool_call",))
 GEMMA_4 = EscapedCalls("<|tool_call>", "<tool_call|>", '<|"|>', ("<|tool_response>",))
 
 Form: TypeAlias = (
-    JSONCalls | NamedCalls | MarkupCalls | PythonCalls | EscapedCalls | MistralCalls | LlamaCalls
+    JSONCalls
+    | NamedCalls
+    | MarkupCalls
+    | PythonCalls
+    | EscapedCalls
+    | MistralCalls
+    | LlamaCalls
+    | InvokeCalls
 )
 
 _BY_MARK: tuple[tuple[str, Form], ...] = (
@@ -49,6 +63,12 @@ _BY_MARK: tuple[tuple[str, Form], ...] = (
     ("[TOOL_CALLS]", MistralCalls()),
     ("<start_function_call>", EscapedCalls()),
     ("<|tool_call>", GEMMA_4),
+    ("｜DSML｜", DSML),
+    ("<minimax:tool_call>", MINIMAX),
+    ("<TOOLCALL>", NEMOTRON),
+    ("<tool_calls>", APRIEL),
+    ("<|tool_call_start|>", LFM2),
+    ("<|tool_list_start|>", LFM2),
     ("<tool_call>", MarkupCalls()),
     ("<function=", MarkupCalls()),
     ("<|tool_call|>", PHI),
@@ -84,7 +104,7 @@ def find_format(template: str, schemas: Mapping[str, Any]) -> Form:
         return GENERIC
     for mark, form in _BY_MARK:
         if mark in template:
-            if isinstance(form, MarkupCalls):
-                return MarkupCalls(schemas)
+            if isinstance(form, MarkupCalls | InvokeCalls):
+                return replace(form, schemas=schemas)
             return LlamaCalls(frozenset(schemas)) if isinstance(form, LlamaCalls) else form
     return GENERIC

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from dmr_tui.engine.request import Tool
@@ -20,18 +21,21 @@ from dmr_tui.engine.text.grammar.gbnf import (
 )
 from dmr_tui.engine.text.tools.families import (
     COMMAND,
-    DEEPSEEK,
     GENERIC,
     KIMI,
+    LFM2,
+    PHI,
     Form,
 )
 from dmr_tui.engine.text.tools.gemma import EscapedCalls, PythonCalls
 from dmr_tui.engine.text.tools.harmony import CHANNEL, CONSTRAIN, MESSAGE, RECIPIENT
+from dmr_tui.engine.text.tools.invoke import InvokeCalls
+from dmr_tui.engine.text.tools.json_calls import JSONCalls, NamedCalls
 from dmr_tui.engine.text.tools.llama import BUILT_IN, TAG, LlamaCalls
-from dmr_tui.engine.text.tools.markup import MarkupCalls
+from dmr_tui.engine.text.tools.markup import SEED, SEED_END, MarkupCalls
 from dmr_tui.engine.text.tools.mistral import MistralCalls
 from dmr_tui.engine.text.tools.notation import Notation, holds
-from dmr_tui.engine.text.tools.tagged import arg_tags, parameter_tags
+from dmr_tui.engine.text.tools.tagged import arg_tags, invoke_tags, parameter_tags
 from dmr_tui.errors import InvalidRequestError
 
 MOST_CALLS = 8
@@ -40,6 +44,9 @@ MOST_CALLS = 8
 _ANYTHING: dict[str, Any] = {"type": "object"}
 _ALPHANUMERIC = Characters(charset.union([(0x30, 0x39), (0x41, 0x5A), (0x61, 0x7A)]))
 _SPACE = optional(choice(" ", chain("\n", repeat(Characters(charset.of(" ")), 0, 16))))
+
+_COMMA = chain(",", _SPACE)
+_LINE = optional(chain("\n"))
 
 Write = Callable[[Tool], Node]
 
@@ -61,91 +68,131 @@ def forced_format(form: Form, tools: Sequence[Tool]) -> Form:
 class CallGrammar:
     """Writes calls in one family's format, as rules of one grammar."""
 
-    def __init__(self, form: Form, template: str, grammar: Grammar, *, strict: bool) -> None:
+    def __init__(
+        self,
+        form: Form,
+        template: str,
+        grammar: Grammar,
+        tools: Sequence[Tool],
+        *,
+        parallel: bool = False,
+        opened: bool = False,
+    ) -> None:
         """Prepare.
 
         Args:
             form: the family's.
             template: Jinja text: some families have two formats.
             grammar: takes the rules.
-            strict: refuse parameters that no grammar can hold; else they may be any object.
+            tools: those that may be called.
+            parallel: there may be more than one call.
+            opened: the first call has begun, unasked: there is no marker around all of them, and
+                parameters that no grammar can hold are no mistake, but may be any object.
         """
         self._form = form
         self._template = template
         self._grammar = grammar
-        self._strict = strict
+        self._tools = tools
+        self._most = MOST_CALLS if parallel else 1
+        self._opened = opened
+        self._known: dict[Write, Node] = {}
 
-    def calls(self, tools: Sequence[Tool], *, parallel: bool, opened: bool = False) -> Node:
+    def calls(self) -> Node:
         """One call or more.
-
-        Args:
-            tools: those that may be called.
-            parallel: there may be more than one call.
-            opened: begin with the first call's own marker, not with one around all of them.
 
         Raises:
             InvalidRequestError: no grammar can hold a tool's parameters.
         """
-        most = MOST_CALLS if parallel else 1
+        match self._form:
+            case MarkupCalls() if SEED in self._template:
+                begin, end = f"{SEED}\n", f"\n{SEED_END}"
+                listed = self._several(self._coder, f"{end}\n{begin}")
+                return chain("" if self._opened else begin, listed, end)
+            case MarkupCalls():
+                return self._several(self._markup(), "\n")
+            case EscapedCalls() as form:
+                return self._several(self._escaped(form), "")
+            case PythonCalls() as form:
+                return self._in_python(form)
+            case InvokeCalls() as form:
+                listed = self._several(self._invoke(form), _LINE)
+                closers = choice(*(f"</{name}>" for name in form.around))
+                opening = "" if self._opened else f"<{form.around[0]}>\n"
+                return chain(opening, listed, optional(chain("\n", closers)))
+            case LlamaCalls() as form:
+                return self._llama(form)
+            case NamedCalls() as form:
+                begin, end = form.noise[:2]
+                write = self._kimi if form == KIMI else self._deepseek()
+                listed = self._several(write, "" if form == KIMI else _LINE)
+                return chain("" if self._opened else begin, listed, end)
+            case MistralCalls() as form:
+                if "[ARGS]" in self._template:
+                    return self._several(self._mistral, "")
+                return chain(form.openers[0], "[", self._several(self._identified, _COMMA), "]")
+            case JSONCalls() as form:
+                return self._in_json(form)
 
-        def one(write: Write) -> Node:
-            return self._grammar.add("call", choice(*map(write, tools)))
-
-        form = self._form
-        if isinstance(form, MarkupCalls):
-            return _several(one(self._markup()), "\n", most)
-        if isinstance(form, EscapedCalls):
-            return _several(one(self._escaped(form)), "", most)
-        if isinstance(form, PythonCalls):
-            listed = _several(one(self._python), "\n", most)
-            return chain("```tool_code\n", listed, "\n```")
-        if isinstance(form, MistralCalls) and "[ARGS]" in self._template:
-            return _several(one(self._mistral), "", most)
-        if form == DEEPSEEK:
-            listed = _several(one(self._deepseek()), _SPACE, most)
-            return _around("<｜tool▁calls▁begin｜>", listed, "<｜tool▁calls▁end｜>", opened)
-        if form == KIMI:
-            listed = _several(one(self._kimi), "", most)
-            return _around(
-                "<|tool_calls_section_begin|>", listed, "<|tool_calls_section_end|>", opened
-            )
-        if isinstance(form, LlamaCalls):
-            return self._llama(form, tools, opened)
+    def _in_json(self, form: JSONCalls) -> Node:
+        """Calls in JSON, in a list where the family has it."""
         if form == COMMAND:
-            listed = _several(one(self._command), chain(",", _SPACE), most)
-            return chain("<|START_ACTION|>[", _SPACE, listed, _SPACE, "]<|END_ACTION|>")
-        call = one(self._json)
-        listed = chain("[", _several(call, chain(",", _SPACE), most), "]")
+            listed = self._several(self._command, _COMMA)
+            return chain(form.openers[0], "[", _SPACE, listed, _SPACE, "]", form.closer)
+        listed = chain("[", self._several(self._json, _COMMA), "]")
         if form == GENERIC:
+            call = self._one(self._json)
             fenced = chain("```json\n", call, "\n```")
-            return choice(call, fenced, *([listed] if parallel else []))
-        opener = chain(form.openers[0])
-        if isinstance(form, MistralCalls):
-            listed = chain("[", _several(one(self._identified), chain(",", _SPACE), most), "]")
-        return chain(opener, listed, "<|/tool_call|>" if "<|/tool_call|>" in self._template else "")
+            return choice(call, fenced, *([listed] if self._most > 1 else []))
+        if form == PHI:
+            # Granite has its opener, and no closer.
+            closer = form.closer if form.closer in self._template else ""
+            return chain(form.openers[0], listed, closer)
+        if not form.closer:
+            return chain(form.openers[0], listed)
+        lines = self._several(self._json, "\n")
+        return chain(form.openers[0], _SPACE, choice(listed, lines), _SPACE, form.closer)
 
-    def harmony(self, tools: Sequence[Tool]) -> Node:
+    def _in_python(self, form: PythonCalls) -> Node:
+        if form == LFM2:
+            return chain(form.opener, "[", self._several(self._python, _COMMA), "]", form.closer)
+        return chain(form.opener, "\n", self._several(self._python, "\n"), "\n", form.closer)
+
+    def _one(self, write: Write) -> Node:
+        """A call of any of the tools, however often it is asked for."""
+        known = self._known.get(write)
+        if known is None:
+            call = choice(*map(write, self._tools))
+            known = self._known[write] = self._grammar.add("call", call)
+        return known
+
+    def _several(self, write: Write, separator: Node | str) -> Node:
+        call = self._one(write)
+        return chain(call, repeat(chain(separator, call), 0, self._most - 1))
+
+    def harmony(self) -> Node:
         """One call of gpt-oss's, from `to=functions.` on; see `engine.text.tools.harmony`."""
         channel = optional(chain(CHANNEL, choice("commentary", "analysis")))
         kind = optional(chain(optional(chain(CONSTRAIN)), "json"))
         header = chain(channel, optional(chain(" ")), kind, MESSAGE)
-        calls = (chain(tool.function.name, header, self._arguments(tool)) for tool in tools)
-        return chain(RECIPIENT, choice(*calls))
+        return chain(
+            RECIPIENT,
+            self._one(lambda tool: chain(tool.function.name, header, self._arguments(tool))),
+        )
 
     def _arguments(self, tool: Tool) -> Node:
         try:
             return satisfying(parameters(tool), self._grammar, param="tools")
         except InvalidRequestError:
-            if self._strict:
+            if not self._opened:
                 raise
             return any_object(self._grammar)
 
-    def _llama(self, form: LlamaCalls, tools: Sequence[Tool], opened: bool) -> Node:
+    def _llama(self, form: LlamaCalls) -> Node:
         """A call in JSON; once its tag has come, also what only that can open."""
-        calls = [self._json(tool, arguments="parameters") for tool in tools]
+        calls = [self._json(tool, arguments="parameters") for tool in self._tools]
         tagged = list(calls)
-        if opened:
-            built_in = (tool for tool in tools if tool.function.name in BUILT_IN)
+        if self._opened:
+            built_in = (tool for tool in self._tools if tool.function.name in BUILT_IN)
             tagged += [
                 chain(f"{tool.function.name}.call", self._keywords(tool)) for tool in built_in
             ]
@@ -169,7 +216,7 @@ class CallGrammar:
         """The format between tags that a template shows."""
         if "<arg_key>" in self._template:
             return lambda tool: chain(
-                "<tool_call>", self._tagged(tool, arg_tags), optional(chain("\n")), "</tool_call>"
+                "<tool_call>", self._tagged(tool, arg_tags), _LINE, "</tool_call>"
             )
         inside: Write = self._json
         if "<function=" in self._template:
@@ -190,7 +237,7 @@ class CallGrammar:
         try:
             return tags(tool.function.name, parameters(tool), self._grammar)
         except InvalidRequestError:
-            if self._strict:
+            if not self._opened:
                 raise
             return tags(tool.function.name, _ANYTHING, self._grammar)
 
@@ -210,7 +257,14 @@ class CallGrammar:
         return chain("(", Notation.python(self._grammar).members(parameters(tool)), ")")
 
     def _mistral(self, tool: Tool) -> Node:
-        return chain(f"[TOOL_CALLS]{tool.function.name}[ARGS]", self._arguments(tool))
+        id_: Node | str = ""
+        if "[CALL_ID]" in self._template:
+            id_ = optional(chain("[CALL_ID]", repeat(_ALPHANUMERIC, 9, 9)))
+        head = chain(f"[TOOL_CALLS]{tool.function.name}", id_, "[ARGS]")
+        return chain(head, self._arguments(tool))
+
+    def _invoke(self, form: InvokeCalls) -> Write:
+        return lambda tool: self._tagged(tool, partial(invoke_tags, form))
 
     def _command(self, tool: Tool) -> Node:
         name = json.dumps(tool.function.name)
@@ -233,11 +287,3 @@ class CallGrammar:
         return chain(
             head, "<|tool_call_argument_begin|>", self._arguments(tool), "<|tool_call_end|>"
         )
-
-
-def _several(call: Node, separator: Node | str, most: int) -> Node:
-    return chain(call, repeat(chain(separator, call), 0, most - 1))
-
-
-def _around(opening: str, calls: Node, closing: str, opened: bool) -> Node:
-    return chain("" if opened else opening, calls, closing)

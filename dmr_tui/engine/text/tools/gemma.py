@@ -24,12 +24,22 @@ _FENCE = "```"
 
 @dataclass(frozen=True)
 class PythonCalls:
-    """Calls with keyword arguments of literal values in a code block."""
+    """Calls with keyword arguments of literal values, in a code block or between markers."""
 
-    openers: tuple[str, ...] = (_FENCE + "tool_code",)
+    opener: str = _FENCE + "tool_code"
+    closer: str = _FENCE
     first_only: tuple[str, ...] = ()
     noise: tuple[str, ...] = ()
-    marks: tuple[str, ...] = ()
+
+    @property
+    def openers(self) -> tuple[str, ...]:
+        """See `ToolFormat.openers`."""
+        return (self.opener,)
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """See `ToolFormat.marks`."""
+        return (self.opener, self.closer)
 
     def begun(self, text: str) -> list[Call]:
         """See `ToolFormat.begun`: Python is told when it is whole."""
@@ -37,12 +47,12 @@ class PythonCalls:
 
     def read(self, text: str, *, final: bool) -> Reading | None:
         """See `ToolFormat.read`."""
-        begin = len(self.openers[0])
-        end = text.find(_FENCE, begin)
+        begin = len(self.opener)
+        end = text.find(self.closer, begin)
         if end < 0 and not final:
             return None
         code = text[begin:end] if end >= 0 else text[begin:]
-        length = end + len(_FENCE) if end >= 0 else len(text)
+        length = end + len(self.closer) if end >= 0 else len(text)
         return Reading(length, tuple(python_calls(code.strip())))
 
 

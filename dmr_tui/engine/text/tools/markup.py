@@ -16,11 +16,12 @@ from typing import Any
 from dmr_tui.engine.text.partial import growing
 from dmr_tui.engine.text.pieces import Call
 from dmr_tui.engine.text.tools.json_calls import begun_values, read_values
-from dmr_tui.engine.text.tools.reading import Reading, json_end, parse_json, skip_space
+from dmr_tui.engine.text.tools.reading import Reading, is_text, json_end, parse_json, skip_space
 
 _OPEN, _CLOSE = "<tool_call>", "</tool_call>"
 _FUNCTION, _FUNCTION_END = "<function=", "</function>"
 _PARAMETER, _PARAMETER_END = "<parameter=", "</parameter>"
+SEED, SEED_END = "<seed:tool_call>", "</seed:tool_call>"
 _KEY, _KEY_END = "<arg_key>", "</arg_key>"
 _VALUE, _VALUE_END = "<arg_value>", "</arg_value>"
 _NAME = 128
@@ -47,8 +48,8 @@ class MarkupCalls:
     """The parameters of each tool: what is no text is read as JSON."""
     openers: tuple[str, ...] = (_OPEN, _FUNCTION)
     first_only: tuple[str, ...] = ()
-    noise: tuple[str, ...] = ()
-    marks: tuple[str, ...] = (_OPEN, _CLOSE)
+    noise: tuple[str, ...] = (SEED, SEED_END)
+    marks: tuple[str, ...] = (_OPEN, _CLOSE, SEED, SEED_END)
 
     def begun(self, text: str) -> list[Call]:
         """See `ToolFormat.begun`."""
@@ -165,12 +166,7 @@ class MarkupCalls:
         return text if value is None and text.strip() != "null" else value
 
     def _is_text(self, name: str, key: str) -> bool:
-        """Whether an argument is text, and not JSON, by its tool's schema."""
-        schema = self.schemas.get(name) or {}
-        properties = schema.get("properties") if isinstance(schema, dict) else None
-        known = properties.get(key) if isinstance(properties, dict) else None
-        kind = known.get("type") if isinstance(known, dict) else None
-        return kind == "string" or (kind is None and known is not None and "enum" in known)
+        return is_text(self.schemas, name, key)
 
     def _outer_end(self, text: str, at: int, *, final: bool) -> int:
         after = skip_space(text, at)

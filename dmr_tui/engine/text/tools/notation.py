@@ -61,8 +61,11 @@ class Notation:
     @classmethod
     def python(cls, grammar: Grammar) -> Notation:
         """`key="text", other=3`."""
-        sign = choice(Characters(RAW), chain("\\", Characters(charset.of('"\\nt'))))
-        text = grammar.add("text", chain('"', repeat(grammar.add("sign", sign), 0), '"'))
+        plain = charset.difference(RAW, charset.of("'"))
+        sign = choice(Characters(plain), chain("\\", Characters(charset.of("\"'\\nt"))))
+        double = chain('"', repeat(grammar.add("sign", choice("'", sign)), 0), '"')
+        single = chain("'", repeat(grammar.add("sign", choice('"', sign)), 0), "'")
+        text = grammar.add("text", choice(double, single))
         key = chain(text, ":", optional(chain(" ")))
         words = ("True", "False", "None")
         return cls(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -134,6 +135,15 @@ def skip_space(text: str, at: int) -> int:
     while at < len(text) and text[at].isspace():
         at += 1
     return at
+
+
+def is_text(schemas: Mapping[str, Any], name: str, key: str) -> bool:
+    """Whether an argument is text, and not JSON, by its tool's schema."""
+    schema = schemas.get(name) or {}
+    properties = schema.get("properties") if isinstance(schema, dict) else None
+    known = properties.get(key) if isinstance(properties, dict) else None
+    kind = known.get("type") if isinstance(known, dict) else None
+    return kind == "string" or (kind is None and known is not None and "enum" in known)
 
 
 def to_call(text: str) -> Call | None:

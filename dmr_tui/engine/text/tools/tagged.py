@@ -1,4 +1,4 @@
-"""Arguments as tags, as a grammar: Qwen3-Coder's `<parameter=…>` and GLM's `<arg_key>`."""
+"""Arguments as tags, as a grammar: Qwen3-Coder's `<parameter=…>`, GLM's `<arg_key>`, `<invoke>`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 from dmr_tui.engine.text.grammar import charset
 from dmr_tui.engine.text.grammar.compile import satisfying
 from dmr_tui.engine.text.grammar.gbnf import (
+    EMPTY,
     Characters,
     Grammar,
     Node,
@@ -18,14 +19,17 @@ from dmr_tui.engine.text.grammar.gbnf import (
 )
 from dmr_tui.engine.text.grammar.json_text import JSON, literal
 from dmr_tui.engine.text.grammar.until import until
+from dmr_tui.engine.text.tools.invoke import InvokeCalls
+from dmr_tui.engine.text.tools.reading import is_text
 
 _KEY = Characters(charset.union([(0x30, 0x39), (0x41, 0x5A), (0x61, 0x7A), (0x5F, 0x5F)]))
+_LINE = optional(chain("\n"))
 _MOST_KEYS = 16
 """Arguments of a tool that does not say which ones it takes."""
 
 
 def parameter_tags(name: str, schema: dict[str, Any], grammar: Grammar) -> Node:
-    """`name>`, then a `<parameter=key>` for each argument, with its value on lines of its own.
+    """`name>`, then a `<parameter=key>` for each argument; what is no text may have its own line.
 
     Args:
         name: of the tool.
@@ -37,26 +41,44 @@ def parameter_tags(name: str, schema: dict[str, Any], grammar: Grammar) -> Node:
     """
 
     def argument(key: Node | str, value: Callable[[str], Node]) -> Node:
-        return chain("<parameter=", key, ">\n", value("\n</parameter>"), "\n")
+        return chain("<parameter=", key, ">", value("</parameter>"), _LINE)
 
-    return chain(f"{name}>\n", _arguments(schema, argument, grammar))
+    return chain(f"{name}>", _LINE, _arguments(schema, argument, grammar, loose=True))
 
 
 def arg_tags(name: str, schema: dict[str, Any], grammar: Grammar) -> Node:
     """`name`, then `<arg_key>` and `<arg_value>` for each argument; as `parameter_tags`."""
 
     def argument(key: Node | str, value: Callable[[str], Node]) -> Node:
-        between = optional(chain("\n"))
-        head = chain(between, "<arg_key>", key, "</arg_key>", between, "<arg_value>")
+        head = chain(_LINE, "<arg_key>", key, "</arg_key>", _LINE, "<arg_value>")
         return chain(head, value("</arg_value>"))
 
     return chain(name, _arguments(schema, argument, grammar))
+
+
+def invoke_tags(form: InvokeCalls, name: str, schema: dict[str, Any], grammar: Grammar) -> Node:
+    """`<invoke name="…">`, its `<parameter name="…">`, and its end; as `parameter_tags`."""
+    properties = schema.get("properties")
+
+    def argument(key: Node | str, value: Callable[[str], Node]) -> Node:
+        kind: Node | str = ""
+        if form.typed:
+            known = isinstance(key, str) and isinstance(properties, dict)
+            as_text = not known or is_text({name: schema}, name, str(key))
+            kind = f' string="{"true" if as_text else "false"}"'
+        head = chain(f'<{form.prefix}parameter name="', key, '"', kind, ">")
+        return chain(head, value(form.value_closing), _LINE)
+
+    head = chain(f'<{form.prefix}invoke name="{name}">', _LINE)
+    return chain(head, _arguments(schema, argument, grammar), form.closing)
 
 
 def _arguments(
     schema: dict[str, Any],
     argument: Callable[[Node | str, Callable[[str], Node]], Node],
     grammar: Grammar,
+    *,
+    loose: bool = False,
 ) -> Node:
     """The arguments of an object's schema, in its order; any ones where it names none."""
     properties = schema.get("properties")
@@ -70,21 +92,28 @@ def _arguments(
     nodes = []
     for key, kind in properties.items():
         whole = {**definitions, **kind} if isinstance(kind, dict) else kind
-        node = grammar.add(f"argument-{key}", argument(key, _value(whole, grammar)))
+        node = grammar.add(f"argument-{key}", argument(key, _value(whole, grammar, loose)))
         nodes.append(node if key in required else optional(node))
     return chain(*nodes)
 
 
-def _value(schema: Any, grammar: Grammar) -> Callable[[str], Node]:
-    """A value with its closing tag: text as it is, everything else as JSON."""
+def _value(schema: Any, grammar: Grammar, loose: bool) -> Callable[[str], Node]:
+    """A value with its closing tag: text as it is, everything else as JSON.
+
+    Args:
+        schema: of the value.
+        grammar: takes the rules.
+        loose: it may stand on a line of its own.
+    """
+    line = _LINE if loose else EMPTY
     kind = schema.get("type") if isinstance(schema, dict) else None
     choices = schema.get("enum") if isinstance(schema, dict) else None
     if choices and kind in ("string", None):
         spelled = [each if isinstance(each, str) else literal(each) for each in choices]
-        return lambda closing: chain(choice(*spelled), closing)
+        return lambda closing: chain(line, choice(*spelled), line, closing)
     if kind == "string":
         return lambda closing: until(closing, grammar)
     if not schema or schema is True:
-        return lambda closing: chain(JSON(grammar).value, closing)
+        return lambda closing: chain(line, JSON(grammar).value, line, closing)
     node = satisfying(schema, grammar, param="tools")
-    return lambda closing: chain(node, closing)
+    return lambda closing: chain(line, node, line, closing)

@@ -15,6 +15,13 @@ FUNCTION_GEMMA = "{% for tool in tools %}<start_function_call>{% endfor %}"
 GEMMA_4 = '{% if tools %}<|tool_call>call:x{}<tool_call|><|"|>{% endif %}'
 DEEPSEEK = "{% if tools %}<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>{% endif %}"
 DEEPSEEK_R1 = DEEPSEEK + "```json"
+DSML = "{% if tools %}<｜DSML｜function_calls><｜DSML｜invoke name=x>{% endif %}"
+MINIMAX = "{% if tools %}<minimax:tool_call><invoke name=x>{% endif %}"
+MISTRAL_IDS = MISTRAL + "[CALL_ID][ARGS]"
+SEED = "{% if tools %}<seed:tool_call><function=x><parameter=y>{% endif %}"
+LFM2 = "{% if tools %}<|tool_list_start|><|tool_list_end|>{% endif %}"
+NEMOTRON = "{% if tools %}<TOOLCALL></TOOLCALL>{% endif %}"
+APRIEL = "{% if tools %}<tool_calls></tool_calls>{% endif %}"
 PHI = "{% if tools %}<|tool|><|/tool|><|tool_call|><|/tool_call|>{% endif %}"
 GRANITE = "{% if tools %}<|start_of_role|>available_tools<|tool_call|>{% endif %}"
 COMMAND = "{% if tools %}<|START_ACTION|><|END_ACTION|>{% endif %}"
@@ -201,11 +208,16 @@ RECORDED = [
     ),
     Recorded(
         "mistral with ids",
-        MISTRAL_ARGS,
+        MISTRAL_IDS,
         'I look.[TOOL_CALLS]weather[CALL_ID]a1B2c3D4e[ARGS]{"city": "Paris"}',
         [("weather", PARIS)],
         "I look.",
-        sloppy=True,
+    ),
+    Recorded(
+        "mistral's list with ids",
+        MISTRAL,
+        '[TOOL_CALLS][{"name": "weather", "arguments": {"city": "Paris"}, "id": "VvvODy9mT"}]',
+        [("weather", PARIS)],
     ),
     Recorded(
         "gemma",
@@ -258,6 +270,113 @@ RECORDED = [
         '{"city": "Paris"}\n```<｜tool▁call▁end｜>\n<｜tool▁call▁begin｜>function<｜tool▁sep｜>'
         'add\n```json\n{"a": 1, "b": 2.5}\n```<｜tool▁call▁end｜><｜tool▁calls▁end｜>',
         TWO,
+    ),
+    Recorded(
+        "deepseek since 3.2",
+        DSML,
+        "I look.\n\n<｜DSML｜function_calls>\n"
+        '<｜DSML｜invoke name="weather">\n'
+        '<｜DSML｜parameter name="city" string="true">Paris</｜DSML｜parameter>\n'
+        '<｜DSML｜parameter name="days" string="false">3</｜DSML｜parameter>\n</｜DSML｜invoke>\n'
+        '<｜DSML｜invoke name="add">\n'
+        '<｜DSML｜parameter name="a" string="false">1</｜DSML｜parameter>\n'
+        '<｜DSML｜parameter name="b" string="false">2.5</｜DSML｜parameter>\n</｜DSML｜invoke>\n'
+        "</｜DSML｜function_calls>",
+        [("weather", {"city": "Paris", "days": 3}), ("add", {"a": 1, "b": 2.5})],
+        "I look.",
+    ),
+    Recorded(
+        "minimax",
+        MINIMAX,
+        '<minimax:tool_call>\n<invoke name="note">\n<parameter name="text">12 < 13\n</parameter>\n'
+        '<parameter name="tags">["x", 1]</parameter>\n</invoke>\n</minimax:tool_call>',
+        [("note", {"text": "12 < 13\n", "tags": ["x", 1]})],
+    ),
+    Recorded(
+        "seed",
+        SEED,
+        "I look.\n<seed:tool_call>\n<function=weather>\n"
+        "<parameter=city>Paris</parameter>\n<parameter=days>3</parameter>\n</function>\n"
+        "</seed:tool_call>",
+        [("weather", {"city": "Paris", "days": 3})],
+        "I look.",
+    ),
+    Recorded(
+        "seed thinks",
+        "<seed:think></seed:think>",
+        "<seed:think>Hm.</seed:think>Yes.",
+        [],
+        "Yes.",
+        "Hm.",
+    ),
+    Recorded(
+        "lfm2, Python between markers",
+        LFM2,
+        "<|tool_call_start|>[weather(city='Paris', days=3)]<|tool_call_end|>",
+        [("weather", {"city": "Paris", "days": 3})],
+    ),
+    Recorded(
+        "nemotron",
+        NEMOTRON,
+        '<TOOLCALL>[{"name": "weather", "arguments": {"city": "Paris"}}]</TOOLCALL>',
+        [("weather", PARIS)],
+    ),
+    Recorded(
+        "apriel",
+        APRIEL,
+        'I look.\n<tool_calls>[{"name": "weather", "arguments": {"city": "Paris"}, "id": "c"}]'
+        "</tool_calls>",
+        [("weather", PARIS)],
+        "I look.",
+        sloppy=True,
+    ),
+    Recorded(
+        "qwen 3, empty thoughts",
+        HERMES + "</think>",
+        '<think>\n\n</think>\n\n<tool_call>\n{"name": "weather", "arguments": {"city": "Paris"}}\n'
+        "</tool_call>",
+        [("weather", PARIS)],
+    ),
+    Recorded("magistral thinks", "[THINK]x[/THINK]", "[THINK]Hm.[/THINK]Yes.", [], "Yes.", "Hm."),
+    Recorded(
+        "granite thinks",
+        "<think></think><response></response>",
+        "<think>Hm.</think>\n<response>Yes.</response>",
+        [],
+        "Yes.",
+        "Hm.",
+    ),
+    Recorded(
+        "hunyuan thinks",
+        "<think></think><answer></answer>",
+        "<think>\nHm.\n</think>\n<answer>\nYes.\n</answer>",
+        [],
+        "\nYes.\n",
+        "Hm.",
+    ),
+    Recorded(
+        "exaone thinks",
+        "<thought></thought>",
+        "<thought>\nHm.\n</thought>\n\nYes.",
+        [],
+        "Yes.",
+        "Hm.",
+    ),
+    Recorded(
+        "gemma 4 thinks",
+        "<|channel>thought\n<channel|>",
+        "<|channel>thought\nHm.<channel|>Yes.",
+        [],
+        "Yes.",
+        "Hm.",
+    ),
+    Recorded(
+        "apertus thinks",
+        "<|inner_prefix|><|inner_suffix|>",
+        "<|inner_prefix|>Hm.<|inner_suffix|>Yes.",
+        [],
+        "Yes.",
+        "Hm.",
     ),
     Recorded(
         "phi",

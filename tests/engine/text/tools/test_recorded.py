@@ -82,7 +82,10 @@ def test_an_output_that_is_held_to_its_form_means_the_same(recorded: Recorded) -
         assert meant(read(recorded, [raw[:at], raw[at:]], held=True)) == expected
 
 
-AT_ONCE = ("built in", "llama, code", "gemma, ", "arguments as text", "no arguments", "nested")
+AT_ONCE = (
+    *("built in", "llama, code", "gemma, ", "lfm2"),
+    *("arguments as text", "no arguments", "nested"),
+)
 """In the names of outputs whose last call has no arguments, or can only be read as a whole."""
 IN_PIECES = [
     each

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Iterable
+from datetime import date, datetime
+from enum import Enum
 from typing import Any, Literal
+from uuid import UUID
 
 import openai
 import pytest
@@ -155,6 +158,99 @@ async def test_the_parse_helper_gives_the_models_own_type(client: AsyncOpenAI) -
     )
     plan = answer.choices[0].message.parsed
     assert isinstance(plan, Plan)
+
+
+class Shade(Enum):
+    RED = "red"
+    BLUE = "blue"
+
+
+class Circle(BaseModel):
+    kind: Literal["circle"]
+    radius: float = Field(gt=0, lt=100)
+
+
+class Square(BaseModel):
+    kind: Literal["square"]
+    side: int | None
+
+
+class Everything(BaseModel):
+    """One of each kind of field that people use."""
+
+    shade: Shade
+    shapes: list[Circle | Square] = Field(min_length=1, max_length=2)
+    code: str = Field(pattern=r"^[a-z]{3}\d{2}$")
+    when: date
+    moment: datetime
+    key: UUID
+    pair: tuple[int, bool]
+    ratio: float = Field(ge=0, le=1)
+    note: str | None = Field(default=None, max_length=5)
+    many: int = Field(default=3, description="How many", ge=-5, le=5)
+
+
+@pytest.mark.parametrize("kind", [Everything, Circle])
+async def test_pydantics_models_come_back_as_they_are(
+    client: AsyncOpenAI, kind: type[BaseModel]
+) -> None:
+    for seed in range(2):
+        answer = await client.chat.completions.parse(
+            model="plain",
+            messages=ASKED,
+            response_format=kind,
+            max_tokens=900,
+            seed=seed,
+            temperature=1.2,
+        )
+        assert answer.choices[0].finish_reason == "stop"
+        assert isinstance(answer.choices[0].message.parsed, kind)
+
+
+async def test_tools_of_pydantics_models_have_parsed_arguments(client: AsyncOpenAI) -> None:
+    answer = await client.chat.completions.parse(
+        model="hermes",
+        messages=ASKED,
+        tools=[openai.pydantic_function_tool(Square), openai.pydantic_function_tool(Circle)],
+        tool_choice="required",
+        parallel_tool_calls=False,
+        max_tokens=300,
+    )
+    (call,) = answer.choices[0].message.tool_calls or []
+    assert isinstance(call.function.parsed_arguments, Square | Circle)
+
+
+async def test_several_answers_have_calls_of_their_own(client: AsyncOpenAI) -> None:
+    asked: dict[str, Any] = {
+        "model": "hermes",
+        "messages": ASKED,
+        "tools": TOOLS,
+        "tool_choice": "required",
+        "parallel_tool_calls": False,
+        "max_tokens": 300,
+        "n": 3,
+        "temperature": 1.5,
+        "seed": 5,
+        "logprobs": True,
+        "top_logprobs": 2,
+    }
+    answer = await client.chat.completions.create(**asked)
+    assert [choice.finish_reason for choice in answer.choices] == ["tool_calls"] * 3
+    whole = [called(choice.message.tool_calls) for choice in answer.choices]
+    assert [len(calls) for calls in whole] == [1, 1, 1]
+    # Calls are no text, and have no probabilities.
+    assert [choice.logprobs for choice in answer.choices] == [None] * 3
+    parts: list[list[Any]] = [[], [], []]
+    async for chunk in await client.chat.completions.create(**asked, stream=True):
+        for choice in chunk.choices:
+            parts[choice.index] += choice.delta.tool_calls or []
+    streamed = [
+        (each[0].function.name, json.loads("".join(part.function.arguments for part in each)))
+        for each in parts
+    ]
+    assert streamed == [calls[0] for calls in whole]
+    ids = {each[0].id for each in parts}
+    assert len(ids) == 3
 
 
 async def test_a_grammar_holds_an_answer(client: AsyncOpenAI) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import html
 from collections.abc import AsyncGenerator, AsyncIterable, Sequence
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,7 +22,7 @@ from dmr_tui.engine.fit import Fit, room_for
 from dmr_tui.engine.plan import Memory
 from dmr_tui.engine.profile import Profile, RunningModel
 from dmr_tui.engine.questions import A, Question
-from dmr_tui.engine.request import Event, GenerateRequest
+from dmr_tui.engine.request import Event, GenerateRequest, Loading
 from dmr_tui.engine.room import free_memory
 from dmr_tui.engine.stats import Stats
 from dmr_tui.errors import (
@@ -39,6 +39,7 @@ from dmr_tui.runner.base import DiskUsage, Importable, Model, Published, Removed
 from dmr_tui.runner.configuration import Configured, to_configuration, to_profile
 from dmr_tui.runner.connection import SECONDS, Connection
 from dmr_tui.runner.inquiries import inquire
+from dmr_tui.runner.loading import loads
 from dmr_tui.runner.measured import Measured
 from dmr_tui.runner.searching import find_variants, look_at, search_models
 from dmr_tui.settings import Settings, parse_duration
@@ -277,13 +278,21 @@ class RemoteRunner(Listener):
         """See `Runner.generate`."""
         route, body = to_body(model, request, profile)
         path = f"/engines/v1/{route}"
-        async with (
-            self._connection.stream("POST", path, body=body) as response,
-            aclosing(self._connection.lines(response)) as lines,
-            aclosing(read_events(lines, path)) as events,
-        ):
-            async for event in events:
-                yield event
+        async with AsyncExitStack() as stack:
+            stream = self._connection.stream("POST", path, body=body)
+            begun = asyncio.create_task(stack.enter_async_context(stream))
+            try:
+                async with aclosing(loads(begun, self.running, model)) as fractions:
+                    async for fraction in fractions:
+                        yield Loading(fraction)
+            finally:
+                if not begun.done():
+                    begun.cancel()
+                    await asyncio.wait({begun})
+            lines = self._connection.lines(await begun)
+            async with aclosing(lines), aclosing(read_events(lines, path)) as events:
+                async for event in events:
+                    yield event
 
     async def ask(self, model: str, question: Question[A]) -> A:
         """See `Runner.ask`; Docker's server knows embeddings and ranks only."""

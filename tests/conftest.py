@@ -15,6 +15,7 @@ pytest_plugins = ["tests.support.registry"]
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Options of single tests that can do more than they do by default."""
     parser.addoption("--fuzz", type=int, default=100, help="how many damaged models are tried")
+    parser.addoption("--kills", type=int, default=15, help="how many operations are killed")
 
 
 @pytest.fixture(autouse=True)

@@ -16,6 +16,7 @@ import pytest
 
 from dmr_tui.store.fsck import fsck
 from dmr_tui.store.store import Store
+from tests.support.registry import LiveRegistry
 from tests.support.stand_in import StandIn, stand_in
 
 OPERATIONS = ["package", "repackage", "tag", "rm", "prune", "fsck", "pull", "purge"]
@@ -63,6 +64,28 @@ def test_killed_at_any_step_the_store_is_clean_and_the_operation_repeatable(
     name, steps = done.stdout.split()
     assert name == operation
     assert int(steps) >= FEWEST.get(operation, 15)
+
+
+def test_killed_at_random_moments_nothing_is_lost_and_the_next_pull_finishes(
+    quick_disk: Path,
+    tiny_gguf: Path,
+    server: StandIn,
+    registry: LiveRegistry,
+    pytestconfig: pytest.Config,
+) -> None:
+    """More of them with `pytest tests/store/test_crashes.py -k random --kills 200`."""
+    server.model(random.Random(6).randbytes(20 << 20), b"licence")
+    count = pytestconfig.getoption("--kills")
+    seed = random.randrange(1 << 30)
+    done = run(
+        *("-m", "tests.support.kills", str(quick_disk / "models"), str(tiny_gguf)),
+        *(server.name, f"{registry.address}/kills/model", str(count), str(seed)),
+    )
+    assert done.returncode == 0, f"seed {seed}: {done.stderr[-3000:]}"
+    print(done.stdout)
+    rows = [line.split() for line in done.stdout.splitlines()]
+    assert [name for name, *_ in rows] == ["pull", "tag", "rm", "prune", "push"]
+    assert sum(int(kills) for _, kills, _ in rows) >= count // 3
 
 
 OURS = """

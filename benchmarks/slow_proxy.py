@@ -13,6 +13,7 @@ from contextlib import suppress
 
 _STEP = 128 << 10  # bytes moved at once
 _BURST = 0.02  # seconds' worth of bytes that may come together
+_QUEUE = 64 << 10  # bytes that may wait to be sent to a client
 _REQUEST = 16 << 10  # bytes; what a client sends in smaller pieces is a request, not a body
 
 
@@ -56,6 +57,8 @@ class SlowProxy:
         server = socket.create_connection(("127.0.0.1", self._upstream))
         for end in (client, server):
             end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        # What waits in this process would be counted as sent.
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _QUEUE)
         threading.Thread(target=self._answer, args=(server, client), daemon=True).start()
         with suppress(OSError), client:
             while data := client.recv(64 << 10):

@@ -18,7 +18,8 @@ from dmr_tui.store.transfer.retry import Persistence
 
 _BUFFER = 512 << 10  # bytes hashed at once: few enough to stay in the processor's cache
 _STRIDE = 8 << 20  # bytes hashed between looks at everything else
-_SYNC = 128 << 20  # bytes after which the beginning is synced
+_SYNC = 1 << 30  # bytes after which the beginning is synced
+_FLUSH = 32 << 20  # bytes after which they are sent on their way to the disk
 _RESTING = 60.0  # seconds after which nobody seems to write to a file any more
 _NO_FALLOCATE = {errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS}
 
@@ -71,7 +72,7 @@ class Partial:
         self._file = file.fileno()
         self._algorithm = digest.partition(":")[0]
         self._hash = hashlib.new(self._algorithm)
-        self._synced = 0
+        self._synced = self._flushed = 0
         self._syncing: Future[None] | None = None
         self._syncer = ThreadPoolExecutor(1, thread_name_prefix="sync")
         self._buffer = memoryview(bytearray(_BUFFER))
@@ -111,7 +112,7 @@ class Partial:
                 self._syncing.result()
             self.pieces.begin()
         self._hash = hashlib.new(self._algorithm)
-        self.hashed = self._synced = 0
+        self.hashed = self._synced = self._flushed = 0
 
     def write(self, data: bytes, offset: int) -> None:
         """Put bytes where they belong; for many threads."""
@@ -140,6 +141,9 @@ class Partial:
                     raise StoreError(f"{self.path} was cut off while it was written")
                 self._hash.update(room[:count])
                 self.hashed += count
+            if self.hashed - self._flushed >= _FLUSH:
+                durable.flush(self._file, self._flushed, self.hashed - self._flushed)
+                self._flushed = self.hashed
             if self.hashed - self._synced >= _SYNC:
                 self._sync()
         return True
@@ -152,7 +156,8 @@ class Partial:
     def _sync(self) -> None:
         """Have the beginning reach the disk while the rest comes, and remember how much did.
 
-        So a power cut costs little, and at the end there is little left to wait for.
+        Nothing after it needs to come again after a power cut. Not more often: a process that is
+        killed while it waits for the disk keeps its connections until that answers.
         """
         if self._syncing is not None:
             if not self._syncing.done():

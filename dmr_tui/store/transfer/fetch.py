@@ -74,6 +74,7 @@ def fetch_blob(
                     f"their digest is {partial.digest}",
                     "they were deleted; try again, and if it stays so tell the model's publisher",
                 )
+            partial.settle()
             blobs.publish(path, digest)
             partial.pieces.remove()
         finally:

@@ -105,11 +105,10 @@ class Partial:
 
     def restart(self) -> None:
         """Forget all bytes."""
+        self.settle()
         with durable.reporting(f"write {self.path}"):
             if self.size <= CELL:
                 os.ftruncate(self._file, 0)
-            if self._syncing is not None:
-                self._syncing.result()
             self.pieces.begin()
         self._hash = hashlib.new(self._algorithm)
         self.hashed = self._synced = self._flushed = 0
@@ -147,6 +146,16 @@ class Partial:
             if self.hashed - self._synced >= _SYNC:
                 self._sync()
         return True
+
+    def settle(self) -> None:
+        """Wait for what is on its way to the disk, before the blob is published.
+
+        Raises:
+            StoreError: the disk did not take it. It tells that only once, so nobody else may ask.
+        """
+        with durable.reporting(f"write {self.path}"):
+            if self._syncing is not None:
+                self._syncing.result()
 
     def close(self) -> None:
         """Let go of the counters, which stay, once nobody writes any more."""

@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from dmr_tui.errors import RegistryError, UnauthorizedError
 from dmr_tui.store.transfer.credentials import Credentials
-from dmr_tui.store.transfer.origins import is_loopback
+from dmr_tui.store.transfer.origins import is_loopback, is_private, lives_inside
 from dmr_tui.store.transfer.wire import MALFORMED, Wire, split_url
 
 _CLIENT_ID = "dmr"
@@ -156,11 +156,12 @@ class Authorizer:
         url = split_url(realm)
         host, registry = url.hostname or "", self._base.hostname or ""
         near = host == registry or (is_loopback(host) and is_loopback(registry))
-        if url.scheme == "https" or (self._base.scheme == "http" and near):
+        inward = is_private(host) and not (near or lives_inside(registry))
+        if (url.scheme == "https" and not inward) or (self._base.scheme == "http" and near):
             return realm
         raise RegistryError(
             f"{self._base.netloc} wants the login at {realm!r}: refused, that is not safe",
-            "a token server must be https, or on the registry's own host",
+            "a token server must be https and no private address, or on the registry's own host",
         )
 
     def _token(self, request: _Request, stale: str) -> str:

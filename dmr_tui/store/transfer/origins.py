@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Iterable
 from ipaddress import ip_address
 from typing import TypeVar
 from urllib.parse import urlsplit
 
+from dmr_tui.errors import RegistryError
 from dmr_tui.store.reference import DOCKER_HUB
 from dmr_tui.store.transfer.retry import UnreachableError
 
@@ -23,6 +25,46 @@ def is_loopback(host: str) -> bool:
         return ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False
+
+
+def is_private(host: str) -> bool:
+    """Whether a host is an address of this machine or of a network that others cannot see."""
+    if is_loopback(host):
+        return True
+    try:
+        address = ip_address(host.strip("[]"))
+    except ValueError:
+        return False
+    return address.is_private or address.is_link_local or address.is_unspecified
+
+
+def lives_inside(host: str) -> bool:
+    """Whether a host is one of such a network, by its address or by what its name resolves to."""
+    if is_private(host):
+        return True
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except OSError:
+        return False  # only a proxy knows it
+    return any(is_private(str(address[0])) for *_, address in found)
+
+
+def not_inward(target: str, source: str) -> str:
+    """Where a redirect leads, unless somebody outside points at what only this machine can reach.
+
+    Args:
+        target: the address.
+        source: the host that is trusted to redirect.
+
+    Raises:
+        RegistryError: it does.
+    """
+    host = urlsplit(target).hostname or ""
+    if is_private(host) and not lives_inside(source):
+        raise RegistryError(
+            f"{source} redirects to {host}, a private address: refused", "tell who runs it"
+        )
+    return target
 
 
 def addresses(registry: str, *, insecure: bool = False) -> tuple[str, ...]:

@@ -25,7 +25,7 @@ from dmr_tui.store.reference import DOCKER_HUB, Reference, is_digest
 from dmr_tui.store.transfer.auth import Authorizer, parse_challenges
 from dmr_tui.store.transfer.content import Content
 from dmr_tui.store.transfer.credentials import Credentials
-from dmr_tui.store.transfer.origins import HUB_ADDRESS
+from dmr_tui.store.transfer.origins import HUB_ADDRESS, not_inward
 from dmr_tui.store.transfer.retry import TransientError
 from dmr_tui.store.transfer.wire import MALFORMED, Body, Wire, host_of, split_url
 
@@ -302,7 +302,7 @@ class Repository:
         target = split_url(response.headers.get("Location", ""), url).geturl()
         if target == url:
             raise RegistryError(f"{host_of(response)} redirects to itself: {url}")
-        return target
+        return not_inward(target, self._origin[1])
 
     def _error(self, response: httpx.Response, what: str) -> DmrError:
         """The failure that an unexpected answer means; closes it."""

@@ -84,6 +84,6 @@ def test_at_whatever_call_the_disk_fails_it_is_told_and_nothing_is_lost(
         store.remove(model.id)
         prune(store, everything=True)
     assert told
-    for error in told:
-        assert os.strerror(code) in error.message
-        assert error.hint
+    for each in told:
+        assert os.strerror(code) in each.message
+        assert each.hint

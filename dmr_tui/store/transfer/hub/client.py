@@ -27,7 +27,7 @@ from dmr_tui.errors import (
 )
 from dmr_tui.store.reference import is_digest
 from dmr_tui.store.transfer.content import Content
-from dmr_tui.store.transfer.origins import is_loopback
+from dmr_tui.store.transfer.origins import is_loopback, not_inward
 from dmr_tui.store.transfer.registry import origin
 from dmr_tui.store.transfer.retry import TransientError
 from dmr_tui.store.transfer.wire import MALFORMED, Wire, host_of, split_url
@@ -192,6 +192,7 @@ class Hub:
                 return response
             target = split_url(response.headers.get("Location", ""), url).geturl()
             self._wire.discard(response)
+            not_inward(target, self._origin[1])
             if target == url:
                 break
             url = target

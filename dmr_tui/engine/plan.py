@@ -104,7 +104,8 @@ class Wish:
         batch: tokens of one pass.
         cache_type: of the KV cache, see `CACHE_BYTES`.
         whole_window: layers with a window keep all tokens, so that prefixes can be shared.
-        adapters: bytes of LoRA adapters, which lie beside the layers that they add to.
+        extras: bytes of a projector and of LoRA adapters; what a GPU has of the layers, it has of
+            these.
     """
 
     context: int
@@ -115,7 +116,7 @@ class Wish:
     batch: int = BATCH_TOKENS
     cache_type: str = "f16"
     whole_window: bool = True
-    adapters: int = 0
+    extras: int = 0
 
 
 @dataclass(frozen=True)
@@ -142,14 +143,14 @@ class Need:
         cache: keys, values and recurrent state.
         compute: buffers of a pass, and logits.
         overhead: the process itself, or the driver's share.
-        adapters: LoRA weights, which are copied into memory.
+        extras: a projector and LoRA adapters, which are copied into memory.
     """
 
     weights: int = 0
     cache: int = 0
     compute: int = 0
     overhead: int = 0
-    adapters: int = 0
+    extras: int = 0
 
     @property
     def total(self) -> int:
@@ -159,7 +160,7 @@ class Need:
     @property
     def anonymous(self) -> int:
         """What cannot be read again from the file, so that it must be in memory or swap."""
-        return self.cache + self.compute + self.overhead + self.adapters
+        return self.cache + self.compute + self.overhead + self.extras
 
 
 class Outcome(Enum):
@@ -238,8 +239,8 @@ def host_need(shape: ModelShape, wish: Wish, context: int, gpu_layers: int) -> N
         compute += _compute(shape, wish, context)
         weights += shape.output_weights if gpu_layers == 0 else 0
     overhead = _PROCESS + shape.vocabulary * _PER_TOKEN_OF_VOCABULARY
-    adapters = wish.adapters * len(layers) // max(len(shape.layers), 1)
-    return Need(weights, _cache(layers, wish, context), compute, overhead, adapters)
+    extras = wish.extras * len(layers) // max(len(shape.layers), 1)
+    return Need(weights, _cache(layers, wish, context), compute, overhead, extras)
 
 
 def device_need(shape: ModelShape, wish: Wish, context: int, gpu_layers: int) -> Need:
@@ -251,8 +252,8 @@ def device_need(shape: ModelShape, wish: Wish, context: int, gpu_layers: int) ->
     weights = shape.output_weights or shape.input_weights
     weights += sum(layer.weights for layer in layers)
     compute = _compute(shape, wish, context)
-    adapters = wish.adapters * len(layers) // max(len(shape.layers), 1)
-    return Need(weights, _cache(layers, wish, context), compute, _DEVICE_RESERVE, adapters)
+    extras = wish.extras * len(layers) // max(len(shape.layers), 1)
+    return Need(weights, _cache(layers, wish, context), compute, _DEVICE_RESERVE, extras)
 
 
 def _place(shape: ModelShape, wish: Wish, context: int, memory: Memory) -> Verdict:

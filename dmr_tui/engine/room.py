@@ -40,10 +40,10 @@ class Planner:
     """Makes a plan for a load from what is free at the moment."""
 
     def __init__(
-        self, files: ModelFiles, load: Load, shape: ModelShape, *, adapters: int = 0
+        self, files: ModelFiles, load: Load, shape: ModelShape, *, extras: int = 0
     ) -> None:
-        """Prepare to plan how to load `files` as `load` wishes, with so many bytes of adapters."""
-        self._adapters = adapters
+        """Prepare to plan how to load `files` as `load` wishes, and bytes of files beside it."""
+        self._extras = extras
         self._files = files
         self._load = load
         self._shape = shape
@@ -96,7 +96,7 @@ class Planner:
             settings=self._load.settings_context,
             gpu_layers=self._load.gpu_layers,
         )
-        return replace(wish, adapters=self._adapters)
+        return replace(wish, extras=self._extras)
 
 
 def make_wish(
@@ -142,10 +142,11 @@ async def make_planner(
         return None
     try:
         shape = await asyncio.to_thread(read_shape, files.gguf)
-        adapters = sum(file.stat().st_size for file in files.adapters)
+        beside = [*files.adapters, *([files.mmproj] if files.mmproj is not None else [])]
+        extras = sum(file.stat().st_size for file in beside)
     except (InvalidRequestError, OSError):
         return None
-    return Planner(files, load, shape, adapters=adapters)
+    return Planner(files, load, shape, extras=extras)
 
 
 def free_memory() -> Memory:
@@ -172,7 +173,7 @@ def _parts(need: Need) -> str:
         "cache": need.cache,
         "buffers": need.compute,
         "process": need.overhead,
-        "adapters": need.adapters,
+        "projector and adapters": need.extras,
     }
     parts = ", ".join(f"{name} {human(size)}" for name, size in named.items() if size)
     return f"{human(need.total)} ({parts})"

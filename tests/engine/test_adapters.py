@@ -76,6 +76,8 @@ async def test_the_plan_counts_them(tiny: ModelFiles, tmp_path: Path) -> None:
         read_shape=read_shape,
         read_memory=lambda: Memory(free=1024**3, total=1024**5),
     )
-    with pytest.raises(InsufficientMemoryError, match=r"adapters 1\.0 TiB"):
-        await manager.load(adapted(tiny, adapter), ANY)
+    # A projector is loaded beside the model, too.
+    for files in (adapted(tiny, adapter), replace(tiny, id="sha256:eye", mmproj=adapter)):
+        with pytest.raises(InsufficientMemoryError, match=r"projector and adapters 1\.0 TiB"):
+            await manager.load(files, ANY)
     await manager.close()

@@ -6,6 +6,8 @@ import asyncio
 import os
 import signal
 import struct
+import zlib
+from base64 import b64encode
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import replace
@@ -32,18 +34,27 @@ from dmr_tui.engine.request import (
     Delta,
     Finished,
     Function,
+    ImagePart,
+    ImageURL,
     JSONAnswer,
     Limits,
     Message,
     Sampling,
+    TextPart,
     Tool,
 )
-from dmr_tui.errors import ContextLengthError, EngineError
+from dmr_tui.errors import ContextLengthError, EngineError, InvalidRequestError
 from dmr_tui.runner.remote import RemoteRunner
 from dmr_tui.runner.shapes import read_shape
 from dmr_tui.settings import Settings
-from tests.engine.asking import GREEDY, ask, chat, complete, worker_of
-from tests.support.gguf_maker import CHATML, write_tiny_bert, write_tiny_llama, write_tiny_lora
+from tests.engine.asking import GREEDY, Answer, ask, chat, complete, worker_of
+from tests.support.gguf_maker import (
+    CHATML,
+    write_tiny_bert,
+    write_tiny_llama,
+    write_tiny_lora,
+    write_tiny_projector,
+)
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -185,6 +196,42 @@ async def test_templates_and_adapters_reach_it(
     theirs = (await ask(both, files, request, OTHER)).text
     assert theirs == (await ask(both, twin(files), request, OWN)).text
     assert theirs != (await ask(both, twin(tiny), complete("HELLO THERE"), OWN)).text
+
+
+def picture(*colour: int) -> ImagePart:
+    """A PNG of one colour, as a `data:` URL."""
+    rows = (b"\0" + bytes(colour) * 28) * 28
+    header = struct.pack(">IIBBBBB", 28, 28, 8, 2, 0, 0, 0)
+    parts = ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
+    data = b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        for kind, body in parts
+    )
+    return ImagePart(ImageURL(f"data:image/png;base64,{b64encode(data).decode()}"))
+
+
+async def test_it_sees_what_the_built_in_engine_cannot(
+    both: EngineManager, tiny: ModelFiles, tmp_path: Path
+) -> None:
+    files = replace(tiny, id="sha256:sees", mmproj=write_tiny_projector(tmp_path / "mmproj.gguf"))
+
+    async def seen(*parts: TextPart | ImagePart) -> Answer:
+        request = ChatRequest([Message("user", list(parts))], GREEDY, Limits(12))
+        return await ask(both, files, request)
+
+    blind = await seen(TextPart("What is it?"))
+    red, red_again, blue = [
+        await seen(TextPart("What is it?"), picture(*colour))
+        for colour in ((255, 0, 0), (255, 0, 0), (0, 0, 255))
+    ]
+    assert red.text == red_again.text
+    assert len({blind.text, red.text, blue.text}) == 3
+    more = red.finished.usage.prompt_tokens - blind.finished.usage.prompt_tokens
+    assert more >= 4
+    (model,) = (model for model in both.running() if model.id == files.id)
+    assert model.backend == "llama-server"
+    with pytest.raises(InvalidRequestError, match="cannot see images"):
+        await ask(both, twin(tiny), ChatRequest([Message("user", [picture(0, 0, 0)])]), OWN)
 
 
 async def test_a_prompt_that_is_too_long_is_told(both: EngineManager, tiny: ModelFiles) -> None:

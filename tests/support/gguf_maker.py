@@ -117,6 +117,71 @@ def write_tiny_lora(
     return out
 
 
+def write_tiny_projector(out: Path, *, shape: Shape = SHAPES["tiny"], seed: int = 7) -> Path:
+    """Write a LLaVA-like projector of random weights for a model of `write_tiny_llama`.
+
+    It sees images of 28 x 28 pixels as four patches, which become four tokens.
+
+    Args:
+        out: the file to write.
+        shape: dimensions of the model that sees.
+        seed: of the weights.
+
+    Returns:
+        `out`.
+    """
+    size, patch, width, feed_forward, layers = 28, 14, 32, 64, 2
+    rng = np.random.default_rng(seed)
+    writer = GGUFWriter(str(out), "clip")
+    writer.add_string("general.type", "mmproj")
+    writer.add_string("clip.projector_type", "mlp")
+    for key in ("clip.has_vision_encoder", "clip.use_gelu"):
+        writer.add_bool(key, True)
+    numbers = {
+        "image_size": size,
+        "patch_size": patch,
+        "embedding_length": width,
+        "feed_forward_length": feed_forward,
+        "block_count": layers,
+        "projection_dim": shape.embedding,
+        "attention.head_count": 4,
+    }
+    for key, value in numbers.items():
+        writer.add_uint32(f"clip.vision.{key}", value)
+    writer.add_float32("clip.vision.attention.layer_norm_epsilon", 1e-5)
+    for key in ("image_mean", "image_std"):
+        writer.add_array(f"clip.vision.{key}", [0.5, 0.5, 0.5])
+
+    def matrix(name: str, *dimensions: int) -> None:
+        weights = rng.standard_normal(dimensions, dtype=np.float32)
+        writer.add_tensor(name, weights * np.float32(dimensions[-1] ** -0.5))
+
+    def linear(name: str, rows: int, columns: int) -> None:
+        matrix(f"{name}.weight", rows, columns)
+        writer.add_tensor(f"{name}.bias", np.zeros(rows, dtype=np.float32))
+
+    def norm(name: str) -> None:
+        writer.add_tensor(f"{name}.weight", np.ones(width, dtype=np.float32))
+        writer.add_tensor(f"{name}.bias", np.zeros(width, dtype=np.float32))
+
+    matrix("v.class_embd", width)
+    matrix("v.patch_embd.weight", width, 3, patch, patch)
+    matrix("v.position_embd.weight", (size // patch) ** 2 + 1, width)
+    norm("v.pre_ln")
+    for layer in range(layers):
+        block = f"v.blk.{layer}."
+        for part in ("attn_q", "attn_k", "attn_v", "attn_out"):
+            linear(block + part, width, width)
+        linear(block + "ffn_up", feed_forward, width)
+        linear(block + "ffn_down", width, feed_forward)
+        norm(block + "ln1")
+        norm(block + "ln2")
+    linear("mm.0", shape.embedding, width)
+    linear("mm.2", shape.embedding, shape.embedding)
+    _finish(writer)
+    return out
+
+
 def write_tiny_bert(
     out: Path,
     *,

@@ -45,13 +45,18 @@ class Paths:
 
     @property
     def history(self) -> Path:
-        """What was typed at the REPL's prompt."""
+        """What was typed at the prompts of the REPL and of the Chat screen."""
         return self.state / "history"
 
     @property
     def screen_state(self) -> Path:
         """What the full screen remembers: JSON, see `screens.remembered`."""
         return self.state / "screen.json"
+
+    @property
+    def drafts(self) -> Path:
+        """Folder of what is typed and not sent yet; see `chat.drafts`."""
+        return self.state / "drafts"
 
     @property
     def chats(self) -> Path:

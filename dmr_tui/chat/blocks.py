@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-
-_FENCE = re.compile(r"(?P<indent>[ \t]*)(?P<fence>`{3,}|~{3,})(?P<info>.*)")
 
 
 @dataclass(frozen=True)
 class CodeBlock:
-    """One fenced block.
+    """One block of code.
 
     Attributes:
         language: the first word behind the fence; may be empty.
@@ -20,30 +17,61 @@ class CodeBlock:
     language: str
     text: str
 
+    def fenced(self) -> str:
+        """The block as Markdown."""
+        fence = "```"
+        while fence in self.text:
+            fence += "`"
+        return f"{fence}{self.language}\n{self.text}\n{fence}"
+
+    @property
+    def suffix(self) -> str:
+        """The ending of a file that holds it, with its dot."""
+        return _SUFFIXES.get(self.language.lower(), ".txt")
+
 
 def code_blocks(markdown: str) -> list[CodeBlock]:
-    """The fenced code blocks of a text, as CommonMark (4.5) finds them; one may lack its end."""
-    blocks: list[CodeBlock] = []
-    opened: re.Match[str] | None = None
-    lines: list[str] = []
-    for line in markdown.splitlines():
-        fence = _FENCE.fullmatch(line)
-        if opened is None:
-            # Backticks in the rest of the line make it inline code.
-            if fence and not ("`" in fence["fence"] and "`" in fence["info"]):
-                opened, lines = fence, []
-        elif fence and not fence["info"].strip() and fence["fence"].startswith(opened["fence"]):
-            blocks.append(_block(opened, lines))
-            opened = None
-        else:
-            lines.append(line)
-    if opened is not None:
-        blocks.append(_block(opened, lines))
-    return blocks
+    """The blocks of code of a text, in order: fenced and indented, in lists and quotations too."""
+    # Not at the top: a slow import, and most lines that are typed need none.
+    from markdown_it import MarkdownIt
+
+    parser = MarkdownIt("commonmark", {"html": False})
+    return [
+        CodeBlock((token.info.split() or [""])[0], token.content.removesuffix("\n"))
+        for token in parser.parse(markdown)
+        if token.type in ("fence", "code_block")
+    ]
 
 
-def _block(opened: re.Match[str], lines: list[str]) -> CodeBlock:
-    indent = len(opened["indent"])
-    kept = [line[min(indent, len(line) - len(line.lstrip())) :] for line in lines]
-    language = (opened["info"].split() or [""])[0]
-    return CodeBlock(language, "\n".join(kept))
+_SUFFIXES = {
+    "bash": ".sh",
+    "c": ".c",
+    "c++": ".cpp",
+    "cpp": ".cpp",
+    "css": ".css",
+    "csv": ".csv",
+    "diff": ".diff",
+    "dockerfile": ".dockerfile",
+    "go": ".go",
+    "html": ".html",
+    "java": ".java",
+    "javascript": ".js",
+    "js": ".js",
+    "json": ".json",
+    "lua": ".lua",
+    "markdown": ".md",
+    "md": ".md",
+    "py": ".py",
+    "python": ".py",
+    "ruby": ".rb",
+    "rust": ".rs",
+    "sh": ".sh",
+    "shell": ".sh",
+    "sql": ".sql",
+    "toml": ".toml",
+    "ts": ".ts",
+    "typescript": ".ts",
+    "xml": ".xml",
+    "yaml": ".yaml",
+    "yml": ".yml",
+}

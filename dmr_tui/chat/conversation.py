@@ -6,12 +6,13 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from dmr_tui.chat.tree import Node, new_id, new_root
+from dmr_tui.chat.tree import Node, new_id, new_root, text_of
 from dmr_tui.engine.profile import Profile
 from dmr_tui.engine.request import ChatRequest, ContentPart, Limits, Message, Sampling
 from dmr_tui.errors import InvalidRequestError
 
 _TITLE_WIDTH = 48
+_SYSTEM = ("system", "developer")
 
 
 @dataclass
@@ -171,6 +172,15 @@ class Conversation:
         self.touch(node)
         return node
 
+    def rewrite(self, answer: Node, text: str) -> Node:
+        """Let an answer have another version, worded by a person; the path goes on from it."""
+        assert answer.parent is not None
+        message = Message("assistant", text, reasoning_content=answer.reasoning or None)
+        node = answer.parent.add(Node(message, model=answer.model))
+        answer.parent.choose()
+        self.touch(node)
+        return node
+
     def touch(self, node: Node) -> None:
         """Note that a message has changed and is to be saved."""
         self.unsaved[node.id] = node
@@ -212,6 +222,33 @@ class Conversation:
             self.profile,
             dict(self.template_options),
         )
+
+    @classmethod
+    def from_request(cls, model: str, request: ChatRequest) -> Conversation:
+        """A new conversation of what somebody has asked a model: messages and parameters.
+
+        Only `user` and `assistant` speak in a conversation: a tool's result becomes the user's
+        words, and what holds no text, such as a tool call, is left out.
+        """
+        conversation = cls(
+            model,
+            "\n\n".join(text_of(each) for each in request.messages if each.role in _SYSTEM) or None,
+            request.sampling,
+            request.limits,
+            template_options=dict(request.template_options),
+        )
+        at = conversation.root
+        for message in request.messages:
+            if message.role in _SYSTEM or not message.content:
+                continue
+            role = "assistant" if message.role == "assistant" else "user"
+            thoughts = message.reasoning_content if role == "assistant" else None
+            said = Message(role, message.content, reasoning_content=thoughts)
+            at = at.add(Node(said, model=model if role == "assistant" else ""))
+            conversation.touch(at)
+        if questions := conversation.questions:
+            conversation.title = title_of(questions[0].text)
+        return conversation
 
     def fork(self, last: Node | None = None) -> Conversation:
         """A new conversation that begins with a copy of the path.

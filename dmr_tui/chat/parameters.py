@@ -66,6 +66,18 @@ class Parameter:
         """The value in force; None where the model's own default rules."""
         return getattr(getattr(conversation, self.home), self.field)
 
+    @property
+    def unset(self) -> Any:
+        """The value that leaves it to the model."""
+        return [] if self.kind is list else None
+
+    def written(self, conversation: Conversation) -> str:
+        """The value in force as a person would type it; empty where the model's own rules."""
+        value = self.get(conversation)
+        if isinstance(value, list):
+            return " ".join(shlex.quote(word.replace("\n", "\\n")) for word in value)
+        return "" if value is None else f"{value:g}" if self.kind is float else str(value)
+
     def set(self, conversation: Conversation, value: Any) -> None:
         """Put a parsed value into its place."""
         home = getattr(conversation, self.home)

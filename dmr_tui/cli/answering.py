@@ -10,8 +10,8 @@ from typing import Protocol, TextIO
 
 from dmr_tui.chat.turn import Turn
 from dmr_tui.cli.progress import Waiting
-from dmr_tui.cli.terminal import printable
 from dmr_tui.engine.request import Delta, Loading, ReasoningDelta, Started
+from dmr_tui.widgets.printable import printable
 
 
 class Printer(Protocol):

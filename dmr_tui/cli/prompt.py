@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from pathlib import Path
@@ -15,13 +14,14 @@ from prompt_toolkit.document import Document
 from prompt_toolkit.enums import DEFAULT_BUFFER
 from prompt_toolkit.filters import Condition, has_focus
 from prompt_toolkit.formatted_text import StyleAndTextTuples
-from prompt_toolkit.history import FileHistory, History, InMemoryHistory
+from prompt_toolkit.history import History
 from prompt_toolkit.key_binding import KeyBindings
 from prompt_toolkit.key_binding.key_processor import KeyPressEvent
 from prompt_toolkit.layout.processors import AfterInput, ConditionalProcessor
 from prompt_toolkit.styles import Style
 
 from dmr_tui.chat.commands import Suggestion
+from dmr_tui.chat.history import History as PromptHistory
 from dmr_tui.cli.output import talk
 
 Suggest: TypeAlias = Callable[[str], Awaitable[list[Suggestion]]]
@@ -77,7 +77,7 @@ class Prompt:
         """
         self._session: PromptSession[str] = PromptSession(
             "> ",
-            history=InMemoryHistory() if history is None else _private_history(history),
+            history=_SharedHistory(PromptHistory(history)),
             multiline=True,
             prompt_continuation=". ",
             placeholder=_placeholder,
@@ -131,12 +131,20 @@ def _placeholder() -> StyleAndTextTuples:
     return [] if get_app().is_done else [("class:placeholder", PLACEHOLDER)]
 
 
-def _private_history(file: Path) -> History:
-    """A history that nobody else can read; entries of many lines stay whole."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    os.close(os.open(file, os.O_CREAT | os.O_WRONLY, 0o600))
-    file.chmod(0o600)
-    return FileHistory(str(file))
+class _SharedHistory(History):
+    """The history that the Chat screen has too, as prompt_toolkit asks for it."""
+
+    def __init__(self, history: PromptHistory) -> None:
+        super().__init__()
+        self._history = history
+
+    def load_history_strings(self) -> Iterable[str]:
+        """The newest first."""
+        return reversed(self._history.load())
+
+    def store_string(self, string: str) -> None:
+        """Append an entry."""
+        self._history.add(string)
 
 
 def _bindings() -> KeyBindings:

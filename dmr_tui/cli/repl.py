@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import os
 import sys
 
 from dmr_tui.chat.commands import ChatContext, Outcome, execute, is_command, suggest
 from dmr_tui.chat.conversation import Conversation
+from dmr_tui.chat.history import forgets
 from dmr_tui.chat.sessions import Sessions
 from dmr_tui.chat.stats import stats_text
 from dmr_tui.chat.tree import Node
@@ -17,10 +17,11 @@ from dmr_tui.cli.answering import printer_for, show_answer
 from dmr_tui.cli.output import display_name, error_text, talk
 from dmr_tui.cli.progress import Waiting
 from dmr_tui.cli.prompt import SHORTCUTS, Prompt, message_of
-from dmr_tui.cli.terminal import printable, quiet_input, until_interrupted
+from dmr_tui.cli.terminal import quiet_input, until_interrupted
 from dmr_tui.errors import DmrError
 from dmr_tui.paths import Paths
 from dmr_tui.runner.base import Runner
+from dmr_tui.widgets.printable import printable
 
 
 class Repl:
@@ -48,11 +49,10 @@ class Repl:
             color: whether answers are rendered; see `printer_for`.
             verbose: show counts and speeds below each answer.
         """
-        forget = bool(os.environ.get("DOCKER_MODEL_NOHISTORY"))
         self._runner = runner
         self._context = ChatContext(conversation, runner, SHORTCUTS, sessions, saving)
         self._prompt = Prompt(
-            None if forget else paths.history, lambda before: suggest(before, self._context)
+            None if forgets() else paths.history, lambda before: suggest(before, self._context)
         )
         self._put = ""
         self._replaces: Node | None = None

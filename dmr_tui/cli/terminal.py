@@ -4,21 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
 import signal
 import sys
 import termios
 from collections.abc import Coroutine, Iterator
 from typing import Any
 
-# All but tab and line feed: C0, DEL, C1.
-_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _INPUT, _LOCAL = 0, 3  # Indices of c_iflag and c_lflag in what tcgetattr returns.
-
-
-def printable(text: str) -> str:
-    """Text without the characters by which a model could move the cursor, or worse."""
-    return _CONTROLS.sub("", text)
 
 
 @contextlib.contextmanager

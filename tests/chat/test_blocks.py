@@ -12,7 +12,12 @@ from dmr_tui.chat.blocks import CodeBlock, code_blocks
         ("a\n```python\nx = 1\n\ny\n```\nb", [CodeBlock("python", "x = 1\n\ny")]),
         ("```\na\n```\n~~~sh title=x\nb\n~~~", [CodeBlock("", "a"), CodeBlock("sh", "b")]),
         ("````md\n```py\nx\n```\n````", [CodeBlock("md", "```py\nx\n```")]),
-        ("1. do\n   ```sh\n   ls\n     -l\n  x\n   ```\n", [CodeBlock("sh", "ls\n  -l\nx")]),
+        ("1. do\n   ```sh\n   ls\n     -l\n   ```\n", [CodeBlock("sh", "ls\n  -l")]),
+        (
+            "> ```sh\n> ls\n> ```\n\n    indented\n",
+            [CodeBlock("sh", "ls"), CodeBlock("", "indented")],
+        ),
+        ("```make\nall:\n\tcc\n```", [CodeBlock("make", "all:\n\tcc")]),
         ("```py\nnot closed", [CodeBlock("py", "not closed")]),
         ("``` inline ``` code", []),
         ("~~~\n```\n~~~", [CodeBlock("", "```")]),
@@ -22,3 +27,11 @@ from dmr_tui.chat.blocks import CodeBlock, code_blocks
 )
 def test_blocks_are_found_as_markdown_means_them(text: str, blocks: list[CodeBlock]) -> None:
     assert code_blocks(text) == blocks
+
+
+def test_a_block_is_written_as_markdown_again() -> None:
+    text = "````md\n```py\nx\n```\n````"
+    (block,) = code_blocks(text)
+    assert block.fenced() == text
+    assert block.suffix == ".md"
+    assert CodeBlock("brainfuck", "+").suffix == ".txt"

@@ -4,6 +4,7 @@ import pytest
 
 from dmr_tui.chat.commands import COMMANDS, ChatContext, Outcome, completions, execute, is_command
 from dmr_tui.chat.conversation import Conversation
+from dmr_tui.chat.parameters import PARAMETERS, Parameter
 from dmr_tui.engine.profile import Profile
 from dmr_tui.errors import ConflictError
 from tests.support.fake_runner import NAMES, FakeRunner
@@ -127,6 +128,21 @@ async def test_parameters_go_where_they_belong(
     assert getattr(getattr(context.conversation, home), field) == value
     request = context.conversation.ask("hi")
     assert getattr(getattr(request, home), field) == value
+
+
+@pytest.mark.parametrize("parameter", PARAMETERS, ids=lambda parameter: parameter.name)
+async def test_a_parameter_can_be_the_models_own_again(
+    context: ChatContext, parameter: Parameter
+) -> None:
+    conversation = context.conversation
+    parameter.set(conversation, parameter.parse("1"))
+    assert parameter.written(conversation) == "1"
+    outcome = await execute(f"/set parameter {parameter.name} default", context)
+    if parameter.name == "num_ctx":  # The runner knows no way back.
+        assert outcome.error
+    else:
+        assert parameter.written(conversation) == ""
+        assert parameter.get(conversation) == parameter.unset
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from dmr_tui.chat.conversation import Conversation
-from dmr_tui.engine.request import Limits, Message, Sampling
+from dmr_tui.engine.request import ChatRequest, Limits, Message, Sampling
 
 
 def test_a_request_holds_system_and_all_turns_in_order() -> None:
@@ -61,3 +61,43 @@ def test_two_conversations_share_nothing() -> None:
     first, second = Conversation("m"), Conversation("m")
     first.ask("one")
     assert second.turns == []
+
+
+def test_a_request_becomes_a_conversation() -> None:
+    request = ChatRequest(
+        [
+            Message("system", "Be brief."),
+            Message("user", "one"),
+            Message("assistant", "first", reasoning_content="hm"),
+            Message("assistant", None),
+            Message("tool", "42"),
+        ],
+        Sampling(temperature=0.5),
+        template_options={"enable_thinking": False},
+    )
+    conversation = Conversation.from_request("m", request)
+    assert conversation.system == "Be brief."
+    assert conversation.title == "one"
+    said = [(node.role, node.text, node.reasoning, node.model) for node in conversation.path]
+    assert said == [
+        ("user", "one", "", ""),
+        ("assistant", "first", "hm", "m"),
+        ("user", "42", "", ""),
+    ]
+    assert len(conversation.unsaved) == 3
+    again = conversation.request()
+    assert again.sampling.temperature == 0.5
+    assert again.template_options == {"enable_thinking": False}
+
+
+def test_an_answer_can_be_worded_otherwise() -> None:
+    conversation = Conversation("m")
+    conversation.ask("one")
+    answer = conversation.answer("first")
+    conversation.ask("two")
+    better = conversation.rewrite(answer, "better")
+    assert [node.text for node in conversation.path] == ["one", "better"]
+    assert better.version == 2
+    assert better.id in conversation.unsaved
+    answer.choose()
+    assert [node.text for node in conversation.path] == ["one", "first", "two"]

@@ -367,7 +367,7 @@ def test_a_file_that_cannot_be_sent_leaves_the_message_to_be_changed(
 ) -> None:
     terminal = chat(words=["ok"])
     terminal.say("read @~")
-    terminal.wait_for(r"^Error: [\s\S]*\bis\s+a\s+folder\n.*\n> read @~$")
+    terminal.wait_for(r"^Error: [\s\S]*\n.*name the files in it one by one\n> read @~$")
     terminal.keys("C-c")
     assert terminal.leave() == []
 

@@ -12,6 +12,8 @@ from dmr_tui.errors import DmrError, InvalidRequestError, ModelNotFoundError
 
 _THINKING = "enable_thinking"
 """The variable by which chat templates of thinking models are told."""
+_DEFAULT = "default"
+"""In place of a value: none of one's own."""
 
 
 def settings_help() -> str:
@@ -23,6 +25,7 @@ def settings_help() -> str:
             (f"/set parameter {each.name} {_sample(each.kind)}", each.summary)
             for each in PARAMETERS
         ),
+        (f"/set parameter NAME {_DEFAULT}", "the model's own value again"),
     ]
     return table("Available settings:", rows)
 
@@ -50,10 +53,16 @@ async def _set_parameter(context: ChatContext, name: str, value: str) -> Outcome
         raise InvalidRequestError("Usage: /set parameter NAME VALUE", "see /? set")
     parameter = find_parameter(name)
     if not value:
-        raise InvalidRequestError(f"Usage: /set parameter {name} {_sample(parameter.kind)}")
+        raise InvalidRequestError(
+            f"Usage: /set parameter {name} {_sample(parameter.kind)}|{_DEFAULT}"
+        )
     if parameter.name == "num_ctx":
         return await _set_context_size(context, value)
-    parameter.set(context.conversation, parameter.parse(value))
+    conversation = context.conversation
+    unset = value == _DEFAULT
+    parameter.set(conversation, parameter.unset if unset else parameter.parse(value))
+    if unset:
+        return Outcome(f"Parameter '{name}' is the model's own again")
     return Outcome(f"Set parameter '{name}' to '{value}'")
 
 

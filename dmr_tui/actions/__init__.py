@@ -46,7 +46,7 @@ ACTIONS: tuple[Action, ...] = (
 MODES = {
     "models": ("models", "list", "welcome"),
     "get": ("get", "list"),
-    "chat": ("prompt", "chat", "transcript"),
+    "chat": ("prompt", "chat", "message", "transcript", "chats"),
     "monitor": ("monitor", "list"),
     "logs": ("logs", "list"),
 }

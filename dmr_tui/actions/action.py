@@ -4,12 +4,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-_WIDGET_SCOPES = ("list", "welcome", "transcript", "prompt")
+_WIDGET_SCOPES = ("list", "welcome", "transcript", "message", "chats", "prompt")
+_CHARACTERS = (
+    "slash",
+    "question_mark",
+    "minus",
+    "less_than_sign",
+    "greater_than_sign",
+    "space",
+    "delete",
+)
 _GLYPHS = {
     "enter": "⏎",
     "escape": "esc",
     "up": "↑",
     "down": "↓",
+    "left": "‹",
+    "right": "›",
+    "less_than_sign": "<",
+    "greater_than_sign": ">",
     "slash": "/",
     "question_mark": "?",
     "minus": "-",
@@ -80,4 +93,4 @@ def display_key(key: str) -> str:
 
 def is_typed(key: str) -> bool:
     """Whether a key makes or deletes a character where text can be written."""
-    return len(key) == 1 or key in ("slash", "question_mark", "minus", "space", "delete")
+    return len(key) == 1 or key in _CHARACTERS

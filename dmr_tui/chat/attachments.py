@@ -12,6 +12,7 @@ import re
 import stat
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote
 
 from dmr_tui.engine.request import ContentPart, ImagePart, ImageURL, TextPart
 from dmr_tui.errors import InvalidRequestError
@@ -114,6 +115,26 @@ def is_image(path: Path) -> bool:
     """Whether a file holds an image that models can be shown: PNG, JPEG or WebP."""
     with path.open("rb") as file:
         return _image_type(file.read(16)) is not None
+
+
+def image_at(text: str, folder: Path | None = None) -> str:
+    """The path of an image, where a text is nothing but that, as terminals write a dropped file.
+
+    Returns:
+        The path without quotes and escapes; empty: it is none.
+    """
+    name = text.strip()
+    if not name or "\n" in name:
+        return ""
+    if name[0] == name[-1] and name[0] in "\"'" and len(name) > 2:
+        name = name[1:-1]
+    if name.startswith("file://"):
+        name = unquote(name.removeprefix("file://"))
+    path = _find(name, folder or Path.cwd()) if _IMAGE_SUFFIX.fullmatch(Path(name).suffix) else None
+    try:
+        return str(path) if path is not None and path.is_file() and is_image(path) else ""
+    except OSError:
+        return ""
 
 
 def mention(path: str) -> str:

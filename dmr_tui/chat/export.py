@@ -72,7 +72,7 @@ def export(conversation: Conversation, form: Format, file: Path | None, folder: 
         StoreError: it exists, or cannot be written.
     """
     text = to_markdown(conversation) if form == "md" else to_json(conversation)
-    wanted = folder / (file.expanduser() if file else f"{_slug(conversation.title)}.{form}")
+    wanted = folder / (file.expanduser() if file else file_name(conversation.title, form))
     number = 1
     path = wanted
     while True:
@@ -89,6 +89,12 @@ def export(conversation: Conversation, form: Format, file: Path | None, folder: 
         path = wanted.with_name(f"{wanted.stem}-{number}{wanted.suffix}")
 
 
+def file_name(title: str, form: Format) -> str:
+    """A name for the file of a chat with this title."""
+    slug = re.sub(r"\W+", "-", title.lower()).strip("-")[:60] or "chat"
+    return f"{slug}.{form}"
+
+
 def _said(node: Node) -> str:
     who = "You" if node.role == "user" else node.model or "Assistant"
     thoughts = ""
@@ -102,7 +108,3 @@ def _said(node: Node) -> str:
 
 def _date(conversation: Conversation) -> str:
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(conversation.created))
-
-
-def _slug(title: str) -> str:
-    return re.sub(r"\W+", "-", title.lower()).strip("-")[:60] or "chat"

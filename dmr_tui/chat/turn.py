@@ -44,6 +44,7 @@ class Turn:
     Attributes:
         prompt: the question as it was typed; the files that it names with `@` are sent in it.
         files: the files that were found in it.
+        again: it draws another answer to a question that stands in the conversation.
         left_out: messages that no longer fit into the context and are not sent from now on;
             true from `Started` on.
         text: the answer so far.
@@ -89,6 +90,7 @@ class Turn:
         self.reason: FinishReason | None = None
         self.question: Node | None = again
         self.answer: Node | None = None
+        self.again = again is not None
         self._again = again
         self._piped = piped
         self._replaces = replaces

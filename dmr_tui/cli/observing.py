@@ -11,13 +11,13 @@ import click
 
 from dmr_tui.cli.command import command, with_runner
 from dmr_tui.cli.output import display_name, talk
-from dmr_tui.cli.terminal import printable
 from dmr_tui.errors import UnavailableError, UsageError
 from dmr_tui.runner.activity.filtering import parse_filter
 from dmr_tui.runner.activity.log_lines import line_text
 from dmr_tui.runner.activity.records import LEVELS, LogLine, RequestRecord
 from dmr_tui.runner.base import Runner
 from dmr_tui.settings import parse_duration
+from dmr_tui.widgets.printable import printable
 
 if TYPE_CHECKING:
     from dmr_tui.runner.remote import RemoteRunner

@@ -21,7 +21,9 @@ _TITLES = {
     "list": "Lists",
     "welcome": "Without a model yet",
     "prompt": "Writing",
+    "message": "Messages and code (block cursor)",
     "transcript": "Looking back",
+    "chats": "Saved chats",
     "chat": "Chat",
     "app": "Everywhere",
 }

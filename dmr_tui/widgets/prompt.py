@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
+from rich.text import Text
+from textual import events
 from textual.message import Message
 from textual.widgets import TextArea
 
@@ -11,9 +15,17 @@ from dmr_tui.actions import bindings
 
 
 class PromptArea(TextArea):
-    """A text area whose enter key sends, with the messages sent before at its edges."""
+    """A text area whose enter key sends, with the messages sent before at its edges.
+
+    Attributes:
+        completing: completions are shown: arrows and tab are for them.
+        sent: what was sent before, oldest first.
+        whole_before: what in a text is deleted as a whole from its end; empty: nothing.
+        marks: where a line holds something that stands for something else.
+    """
 
     BINDINGS = bindings("prompt")
+    COMPONENT_CLASSES: ClassVar = {"prompt-area--mark"}
 
     @dataclass
     class Submitted(Message):
@@ -31,8 +43,20 @@ class PromptArea(TextArea):
 
         step: int
 
+    @dataclass
+    class Pasted(Message):
+        """A text was pasted; what holds the box decides what becomes of it."""
+
+        text: str
+
     class Completed(Message):
         """The completion that is chosen is to be taken."""
+
+    class SearchWanted(Message):
+        """What was sent before is to be searched."""
+
+    class EditorWanted(Message):
+        """The message is to be written in an editor."""
 
     class Left(Message):
         """The end-of-input key in an empty box."""
@@ -42,17 +66,21 @@ class PromptArea(TextArea):
             id=id, soft_wrap=True, show_line_numbers=False, compact=True, tab_behavior="focus"
         )
         self.completing = False
-        """Completions are shown: arrows and tab are for them."""
-        self._history: list[str] = []
-        self._place = 0
+        self.sent: list[str] = []
+        self.whole_before: Callable[[str], str] = lambda before: ""
+        self.marks: Callable[[str], list[tuple[int, int]]] = lambda line: []
+        self._place: int | None = None
         self._draft = ""
 
+    @property
+    def before(self) -> str:
+        """The text up to the cursor."""
+        return self.get_text_range((0, 0), self.cursor_location)
+
     def take(self) -> str:
-        """Empty the box and remember its text for the arrow keys."""
+        """Empty the box."""
         text = self.text
-        if text.strip() and text not in self._history[-1:]:
-            self._history.append(text)
-        self._place = len(self._history)
+        self._place = None
         self.text = ""
         return text
 
@@ -66,6 +94,22 @@ class PromptArea(TextArea):
         self.text = text
         before = text if cursor is None else text[:cursor]
         self.move_cursor((before.count("\n"), len(before.rpartition("\n")[2])))
+
+    def get_line(self, line_index: int) -> Text:
+        """A line, with what stands for something else in another colour."""
+        line = super().get_line(line_index)
+        spans = self.marks(line.plain)
+        if spans:
+            style = self.get_component_rich_style("prompt-area--mark", partial=True)
+            for start, end in spans:
+                line.stylize(style, start, end)
+        return line
+
+    async def _on_paste(self, event: events.Paste) -> None:
+        """Textual's own way would insert the text whatever it is."""
+        event.prevent_default()
+        event.stop()
+        self.post_message(self.Pasted(event.text))
 
     # The keys of actions overtake letters that are still in this widget's queue: in a burst
     # ("hello" and enter in one packet) enter would come first. So both wait for their turn.
@@ -85,12 +129,29 @@ class PromptArea(TextArea):
         else:
             self.screen.focus_next()
 
+    def action_search(self) -> None:
+        """Search what was sent before; while that is open: the match before."""
+        self.call_later(lambda: self.post_message(self.SearchWanted()))
+
+    def action_editor(self) -> None:
+        """Write the message in an editor."""
+        self.call_later(lambda: self.post_message(self.EditorWanted()))
+
     def action_leave(self) -> None:
         """Leave when there is nothing in the box, else delete to the right as a shell does."""
         if self.text:
             self.action_delete_right()
         else:
             self.post_message(self.Left())
+
+    def action_delete_left(self) -> None:
+        """Delete a character, or all of what stands for something else."""
+        whole = "" if self.selected_text else self.whole_before(self.before)
+        if whole:
+            row, column = self.cursor_location
+            self.delete((row, column - len(whole)), (row, column))
+        else:
+            super().action_delete_left()
 
     def action_back(self) -> None:
         """Up: a completion, a line, or the message before."""
@@ -111,10 +172,12 @@ class PromptArea(TextArea):
             self.action_cursor_down()
 
     def _recall(self, step: int) -> None:
-        place = self._place + step
-        if not 0 <= place <= len(self._history):
+        end = len(self.sent)
+        before = end if self._place is None else min(self._place, end)
+        place = before + step
+        if not 0 <= place <= end:
             return
-        if self._place == len(self._history):
+        if before == end:
             self._draft = self.text
-        self._place = place
-        self.put(self._draft if place == len(self._history) else self._history[place])
+        self._place = None if place == end else place
+        self.put(self._draft if place == end else self.sent[place])

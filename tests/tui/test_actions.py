@@ -7,6 +7,8 @@ import pytest
 from textual.widgets import TextArea
 
 from dmr_tui.actions import ACTIONS, MODES, SCOPES, actions, bindings, display_key
+from dmr_tui.screens.chat.chats import ChatList
+from dmr_tui.screens.chat.reading import ReadingView
 from dmr_tui.screens.chat.screen import ChatScreen
 from dmr_tui.screens.endpoint_panel import EndpointPanel
 from dmr_tui.screens.get.screen import GetScreen
@@ -26,6 +28,8 @@ NODES = {
     "list": Table,
     "chat": ChatScreen,
     "transcript": Transcript,
+    "message": ReadingView,
+    "chats": ChatList,
     "prompt": PromptArea,
     "get": GetScreen,
     "monitor": MonitorScreen,
@@ -42,8 +46,9 @@ def test_ids_are_unique_and_in_a_known_scope() -> None:
 @pytest.mark.parametrize("action", ACTIONS, ids=lambda action: action.id)
 def test_every_action_exists_and_says_what_it_does(action, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
     where, _, name = action.target.rpartition(".")
-    scope = "chat" if where == "screen" and action.scope == "transcript" else action.scope
-    node = stage(StageRunner(), tmp_path) if scope == "app" else NODES[scope]
+    on_screen = action.scope in MODES or action.scope == "endpoint"
+    assert where == ("app" if action.scope == "app" else "screen" if on_screen else "")
+    node = stage(StageRunner(), tmp_path) if action.scope == "app" else NODES[action.scope]
     assert callable(getattr(node, f"action_{name}"))
     assert action.help.endswith(".")
     assert action.title
@@ -57,7 +62,8 @@ def test_every_action_exists_and_says_what_it_does(action, tmp_path: Path) -> No
         ("app", "models", "list"),
         ("app", "models", "welcome"),
         ("app", "chat", "prompt"),
-        ("app", "chat", "transcript"),
+        ("app", "chat", "message", "transcript"),
+        ("app", "chat", "chats"),
     ],
 )
 def test_no_key_means_two_things_at_once(together: tuple[str, ...]) -> None:

@@ -10,7 +10,8 @@ from dmr_tui.chat.commands import Suggestion
 from dmr_tui.engine.request import Loading, ReasoningDelta
 from dmr_tui.errors import EngineError, UnavailableError
 from dmr_tui.widgets.prompt import PromptArea
-from dmr_tui.widgets.transcript import Transcript, TurnView
+from dmr_tui.widgets.transcript import Transcript
+from dmr_tui.widgets.turn import TurnView
 from tests.tui.conftest import LARGE, SMALL, gone, screen_text, see, type_in, until
 from tests.tui.stage import SEVEN, StageClock, StageRunner, model, stage
 
@@ -275,7 +276,7 @@ async def test_suggestions_that_come_late_replace_nothing(
             await late.wait()
         return [Suggestion("system", 5, "what the model is told first")]
 
-    monkeypatch.setattr("dmr_tui.screens.chat.screen.suggest", slow)
+    monkeypatch.setattr("dmr_tui.screens.chat.asking.suggest", slow)
     async with stage(runner, tmp_path).run_test(size=LARGE) as pilot:
         await open_chat(pilot)
         await type_in(pilot, "/set ")
@@ -294,7 +295,10 @@ async def test_new_and_copy(runner: StageRunner, tmp_path: Path) -> None:
         runner.finish()
         await see(pilot, "^n New", "the answer")
         await pilot.press("escape", "y")
-        await see(pilot, "Copied the last answer", "y Copy")
+        await see(pilot, "Copied the text.", "y Copy")
+        assert pilot.app.clipboard == "the answer"
+        await pilot.press("Y")
+        await see(pilot, "Copied as Markdown.")
         assert pilot.app.clipboard == "the *answer*"
         await pilot.press("ctrl+n")
         await see(pilot, "New chat")

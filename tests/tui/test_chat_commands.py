@@ -10,7 +10,7 @@ from textual.pilot import Pilot
 
 from dmr_tui.screens.chat.composer import Composer
 from dmr_tui.widgets.prompt import PromptArea
-from dmr_tui.widgets.transcript import TurnView
+from dmr_tui.widgets.turn import TurnView
 from tests.tui.conftest import LARGE, gone, screen_text, see, type_in, until
 from tests.tui.stage import StageRunner, stage
 
@@ -21,15 +21,14 @@ def prompt(pilot: Pilot[None]) -> PromptArea:
 
 async def say(pilot: Pilot[None], text: str) -> None:
     prompt(pilot).put(text)
-    pilot.app.screen.query_one(Composer).close_completions()
+    pilot.app.screen.query_one(Composer).close()
     await pilot.press("enter")
 
 
 async def converse(pilot: Pilot[None], runner: StageRunner, *pairs: tuple[str, str]) -> None:
     """Open the chat and have a conversation."""
-    await see(pilot, "nomic-embed-text")
-    await pilot.press("3")
-    await see(pilot, "[3 Chat]")
+    await pilot.press("alt+3")
+    await see(pilot, "[3 Chat]", "Chat with qwen3:8b")
     for question, answer in pairs:
         await say(pilot, question)
         runner.say(answer)
@@ -123,8 +122,7 @@ async def test_a_message_that_is_being_answered_at_the_end_is_saved_too(
         await see(pilot, "as far as")
         await pilot.press("ctrl+q")
     async with stage(StageRunner(runner.stored), tmp_path).run_test(size=LARGE) as pilot:
-        await see(pilot, "nomic-embed-text")
-        await pilot.press("3")
+        await converse(pilot, runner)
         await say(pilot, "/chats")
         await see(pilot, "tell me")
         await say(pilot, "/load 1")

@@ -23,7 +23,7 @@ def _commands(monkeypatch: pytest.MonkeyPatch) -> None:
     async def listed(before: str, context: object) -> list[Suggestion]:
         return [Suggestion(word, 0, summary) for word, summary in words]
 
-    monkeypatch.setattr("dmr_tui.screens.chat.screen.suggest", listed)
+    monkeypatch.setattr("dmr_tui.screens.chat.asking.suggest", listed)
 
 
 @pytest.mark.parametrize("name", PICTURES)

@@ -1,335 +1,321 @@
-"""Chat: a conversation with one model."""
+"""Chat: a conversation with one model, the saved ones beside it, and how the model answers."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import aclosing
-from dataclasses import dataclass
+from pathlib import Path
 
 from textual import events, on, work
-from textual.message import Message
+from textual.containers import Horizontal, Vertical
 from textual.widget import Widget
-from textual.worker import Worker
 
-from dmr_tui.actions import Action, actions, bindings
-from dmr_tui.chat.commands import ChatContext, Outcome, Suggestion, execute, is_command, suggest
-from dmr_tui.chat.conversation import Conversation
-from dmr_tui.chat.stats import TurnStats
-from dmr_tui.chat.turn import Turn
-from dmr_tui.errors import DmrError
+from dmr_tui.actions import Action, bindings
+from dmr_tui.chat.sessions import ChatInfo
+from dmr_tui.screens.chat.chats import ChatList, ChatsPane
 from dmr_tui.screens.chat.composer import Composer
-from dmr_tui.screens.chat.conversation import ConversationView
-from dmr_tui.screens.chat.foot import Foot, Standing
-from dmr_tui.screens.chat.opening import opening
-from dmr_tui.screens.chat.outbox import Outbox
-from dmr_tui.screens.chat.talk import Talk
+from dmr_tui.screens.chat.cursor import Spot
+from dmr_tui.screens.chat.drafting import Drafting
+from dmr_tui.screens.chat.keeping import newest_with
+from dmr_tui.screens.chat.parameters import ParametersPane
+from dmr_tui.screens.chat.revising import RevisingScreen
 from dmr_tui.screens.library import familiar_name
 from dmr_tui.screens.messages import ShowModels
-from dmr_tui.screens.shell import ShellScreen
 from dmr_tui.screens.workspace import Workspace
 from dmr_tui.widgets.prompt import PromptArea
 from dmr_tui.widgets.transcript import Transcript
 
-_FLUSH_SECONDS = 0.1
-_BACK_IN_PROMPT = "Your message is in the prompt again."
-_KEPT = "What came of the answer is kept; the next message goes on from it."
+_TWICE_SECONDS = 0.6
+"""Two presses of a key within this time are meant as one."""
 
 
-class ChatScreen(ShellScreen):
-    """A transcript above, a prompt below."""
+class ChatScreen(RevisingScreen):
+    """The conversation in the middle, the saved chats to its left, the parameters to its right."""
 
     MODE = "chat"
     CSS_PATH = "chat.tcss"
     BINDINGS = bindings("chat")
     AUTO_FOCUS = "#prompt"
 
-    @dataclass
-    class Answered(Message):
-        """An answer has ended: finished, stopped or failed."""
-
-        talk: Talk
-        failure: DmrError | None
-
     def __init__(self, workspace: Workspace) -> None:
-        """A new conversation, with a model that is in memory or else the first one."""
+        """See `AskingScreen`."""
         super().__init__(workspace)
-        self._conversation = Conversation("")
-        self._chat: ChatContext | None = None
-        self._talk: Talk | None = None
-        self._answering: Worker[None] | None = None
-        self._outbox = Outbox(workspace)
-        self._stats: TurnStats | None = None
-        self._turns = 0
+        self._drafting = Drafting(workspace)
+        self._escaped = -_TWICE_SECONDS
 
     def body(self) -> Iterable[Widget]:
-        """Conversation, prompt, and what is measured."""
-        yield ConversationView()
-        yield Composer(self._suggest)
-        yield Foot()
+        """Three columns; the outer ones are shown when they are asked for."""
+        chats = ChatsPane(lambda: self.workspace.sessions, self.workspace.clocks.now)
+        yield Horizontal(chats, Vertical(*self.middle(), id="middle"), ParametersPane())
 
     def on_mount(self) -> None:
-        """Begin to show answers as they come."""
-        super().on_mount()
+        """Look for what an earlier program has not sent."""
+        for pane in self._panes:
+            pane.display = False
         self.watch(self._view.transcript, "paused", self._paused_changed, init=False)
-        self._flushing = self.set_interval(_FLUSH_SECONDS, self._flush, pause=True)
+        self._recover()
 
     @property
-    def _view(self) -> ConversationView:
-        return self.query_one(ConversationView)
+    def _panes(self) -> tuple[ChatsPane, ParametersPane]:
+        return self.query_one(ChatsPane), self.query_one(ParametersPane)
 
-    @property
-    def _composer(self) -> Composer:
-        return self.query_one(Composer)
+    # What is typed is never lost.
 
-    def _place(self) -> ChatContext:
-        """What a command or a question acts on.
+    @work(group="drafts", exit_on_error=False)
+    async def _recover(self) -> None:
+        draft, older = await self._drafting.recover()
+        self._composer.prompt.sent[:0] = older
+        if draft:
+            self._composer.restore(draft)
+            self.workspace.say("What you had typed is in the prompt again.")
 
-        Raises:
-            DmrError: there is no runner (yet).
-        """
-        runner = self.workspace.runner
-        if self._chat is None:
-            shortcuts, sessions = _shortcuts(), self.workspace.sessions
-            self._chat = ChatContext(self._conversation, runner, shortcuts, sessions)
-        self._chat.runner = runner
-        return self._chat
+    @on(Composer.DraftChanged)
+    def _draft_changed(self) -> None:
+        draft = self._composer.draft(self._outbox.texts)
+        self._drafting.note(draft)
+        self._show_foot()
 
-    # Whom to talk to.
-
-    @property
-    def model(self) -> str:
-        """Whom it talks to; empty while there is nobody."""
-        return self._conversation.model
-
-    def use_model(self, name: str) -> None:
-        """Talk to this model from now on; what was said stays."""
-        if name != self.model:
-            before, self._conversation.model = self.model, name
-            if before and self._conversation.turns:
-                self.workspace.say(f"{name} goes on with the conversation.")
-        self.refresh_all()
-        self._send_next()
-
-    def _choose_model(self) -> None:
-        entries = self.workspace.library.entries
-        if not self.model and entries:
-            loaded = sorted(entries, key=lambda entry: entry.running is None)
-            self._conversation.model = loaded[0].name
+    def on_unmount(self) -> None:
+        """What is typed now is there again next time."""
+        self._drafting.finish()
 
     # What is shown.
 
-    def workspace_changed(self) -> None:
-        """Send what waited for the runner or for a pull."""
-        self._choose_model()
-        self._give_up_waiting()
-        self._send_next()
-
     def show_workspace(self) -> None:
-        """Show whom one talks to and what a message waits for."""
-        self._choose_model()
-        self._turns = turns = len(self._conversation.questions)
-        said = f"{turns} turn{'s' if turns != 1 else ''}" if turns else "New chat"
-        view = self._view
-        view.border_title = f"{said} · {self.model}" if self.model else "Chat"
-        if view.is_empty:
-            view.show_opening(opening(self.workspace, self.model, self.size.width))
-        self._show_foot()
+        """Show the conversation, and the panes that are open."""
+        super().show_workspace()
+        self._draft_changed()
+        _, parameters = self._panes
+        if parameters.display:
+            parameters.show(self._conversation)
+
+    def conversation_saved(self) -> None:
+        """Show the saved chats as they are now."""
+        chats, _ = self._panes
+        if chats.display:
+            chats.refresh_list(self._conversation.id)
 
     def _paused_changed(self) -> None:
         self._show_foot()
         self.refresh_hints()
 
-    def _show_foot(self) -> None:
-        entry = self.workspace.library.find(self.model) if self.model else None
-        running = entry.running if entry else None
-        self.query_one(Foot).standing = Standing(
-            waiting=self._outbox.waits_for(self.model, answering=self._talk is not None),
-            stats=self._talk.turn.stats() if self._talk else self._stats,
-            window=running.context_size if running else 0,
-            paused=self._view.transcript.paused,
-        )
-
     def hint(self, action: Action) -> str | None:
-        """Stop only while there is something to stop."""
+        """Only what would do something."""
+        spoken = bool(self._conversation.root.children)
         match action.id:
             case "chat.stop":
-                waiting = "Take back" if self._outbox else None
-                return "Stop" if self._talk else waiting
-            case "chat.new" | "transcript.copy_answer":
-                return action.title if self._conversation.turns else None
+                return self._escape_hint()
+            case "chat.new" | "chat.copy_answer" | "chat.block_up":
+                return action.title if spoken else None
             case "chat.follow":
                 return action.title if self._view.transcript.paused else None
+            case "prompt.submit" if self._composer.editing:
+                return "Send anew"
+            case "prompt.search":
+                return action.title if self._composer.prompt.sent else None
             case "app.endpoint":
                 return None
+        if action.scope == "message":
+            return self._message_hint(action)
+        if action.scope == "chats" and action.name not in ("new", "find"):
+            return action.title if self.query_one(ChatList).chat is not None else None
+        return action.title
+
+    def _escape_hint(self) -> str | None:
+        if self._outbox:
+            return "Take back"
+        if self._talk:
+            return "Stop"
+        return "Give up" if self._composer.editing else None
+
+    def _message_hint(self, action: Action) -> str | None:
+        spot = self._view.spot
+        if spot is None:
+            return None
+        match action.name:
+            case "version_before" | "version_after":
+                count = len(spot.node.versions)
+                return f"{spot.node.version}/{count}" if count > 1 else None
+            case "thoughts":
+                view = self._view.cursor.view
+                return action.title if view is not None and view.folds else None
         return action.title
 
     def hint_scopes(self) -> tuple[str, ...]:
-        """Those of the prompt or of the conversation, whichever has the focus."""
-        return ("transcript" if self._view.transcript.has_focus else "prompt", "chat")
+        """Those of what has the focus."""
+        if self._view.transcript.has_focus:
+            return ("message", "transcript", "chat")
+        if self.query_one(ChatList).has_focus:
+            return ("chats", "chat")
+        return ("prompt", "chat") if self._composer.prompt.has_focus else ("chat",)
 
-    # Asking.
+    # The panes.
 
-    async def _suggest(self, before: str) -> list[Suggestion]:
-        try:
-            context = self._place()
-        except DmrError:
-            return []  # The header says that there is no runner.
-        return await suggest(before, context)
+    def action_show_chats(self) -> None:
+        """Show the saved chats and go to them, or hide them."""
+        chats, _ = self._panes
+        if self._toggle(chats):
+            chats.refresh_list(self._conversation.id)
+            chats.list.focus()
 
-    @on(PromptArea.Submitted)
-    def _submitted(self, event: PromptArea.Submitted) -> None:
-        text = event.text.strip()
-        if not text:
-            self._outbox.replaces = None
-            return
-        self._composer.prompt.take()
-        if is_command(text):
-            self._outbox.replaces = None
-            self._run_command(text)
-        else:
-            self._outbox.put(text)
-            self._send_next()
-            self.refresh_all()
+    def action_show_parameters(self) -> None:
+        """Show the parameters and go to them, or hide them."""
+        _, parameters = self._panes
+        if self._toggle(parameters):
+            parameters.show(self._conversation)
+            parameters.query_one("#field-temperature").focus()
 
-    @work(group="command", exit_on_error=False)
-    async def _run_command(self, line: str) -> None:
-        try:
-            context = self._place()
-        except DmrError as error:
-            self._view.show_outcome(line, Outcome(error.message, error=True))
-            return
-        outcome = await execute(line, context)
-        context.conversation.model = familiar_name(context.conversation.model)
-        if outcome.redraw or outcome.cleared or context.conversation is not self._conversation:
-            self._show_conversation(context.conversation)
-        if outcome.text and not outcome.cleared:
-            self._view.show_outcome(line, outcome)
-        self._obey(outcome, context)
+    def _toggle(self, pane: Widget) -> bool:
+        """Show a pane, or hide it and go back to the prompt; whether it is shown now."""
+        shown = not pane.display
+        for each in self._panes:
+            # Two of them would leave no room for what they are about.
+            each.display = shown and each is pane
+        self.set_class(shown, "-pane")
+        if not shown:
+            self._composer.prompt.focus()
+        self.call_after_refresh(self.refresh_hints)
+        return shown
+
+    @on(ParametersPane.Changed)
+    @work(group="parameters", exit_on_error=False)
+    async def _parameter_changed(self, event: ParametersPane.Changed) -> None:
+        problem = await self.set_quietly(event.command)
+        if problem:
+            self.query_one(ParametersPane).refuse(problem)
+
+    @on(ChatList.Wished)
+    @work(group="chats-action", exit_on_error=False)
+    async def _chat_wished(self, event: ChatList.Wished) -> None:
+        chat, doomed = event.chat, self._doomed
+        self._doomed = None
+        match event.wish:
+            case "new":
+                self.action_new()
+            case "undelete":
+                back = await self._do(self._keeper.restore())
+                self.workspace.say(f"'{back.title}' is back." if back else "Nothing was deleted.")
+            case "open" | "fork" if chat is not None:
+                await self._open_chat(chat, fork=event.wish == "fork")
+            case "delete" if chat is not None:
+                await self._delete_chat(chat, sure=doomed == chat.id)
+            case "rename" if chat is not None:
+                await self._rename_chat(chat)
+            case "export" if chat is not None:
+                await self._export_chat(chat)
+            case _:
+                self.workspace.say("There is no chat here.")
+        self.conversation_saved()
         self.refresh_all()
 
-    def _obey(self, outcome: Outcome, context: ChatContext) -> None:
-        """Do what a command wants done, besides showing what it says."""
-        if outcome.copy:
-            self.app.copy_to_clipboard(outcome.copy)
-        if outcome.put:
-            self._composer.prompt.put(outcome.put)
-            self._outbox.replaces = outcome.replaces
-        if outcome.again is not None and not self._talk:
-            monotonic = self.workspace.clocks.monotonic
-            self._view.show_until(self._conversation, outcome.again, with_it=True)
-            self._begin(context.turn(again=outcome.again, clock=monotonic), again=True)
-        if outcome.leave:
-            self.post_message(ShowModels())
-
-    def _show_conversation(self, conversation: Conversation) -> None:
-        self._conversation = conversation
-        self._stats = next((n.stats for n in reversed(conversation.answers) if n.stats), None)
-        self._view.show_path(conversation.path)
-
-    def _send_next(self) -> None:
-        """Put the first message that waits to the model, if it can answer now."""
-        if self._talk or not self._outbox.can_go(self.model):
+    async def _open_chat(self, chat: ChatInfo, *, fork: bool) -> None:
+        found = await self._do(self._keeper.load(chat.id))
+        if found is None:
             return
-        text, replaces = self._outbox.take()
-        if replaces is not None:
-            self._view.show_until(self._conversation, replaces)
-        monotonic = self.workspace.clocks.monotonic
-        self._begin(self._place().turn(text, replaces=replaces, clock=monotonic))
+        found.model = familiar_name(found.model)
+        chats, _ = self._panes
+        hit = newest_with(found, chats.query_text)
+        if hit is not None:
+            hit.choose()
+        if fork:
+            self.open_conversation(found.fork())
+            self._changed_by_hand()
+            self.workspace.say("This is a copy of the chat.")
+            return
+        self.open_conversation(found)
+        if hit is not None:
+            self._view.transcript.focus()
+            self._view.cursor.go(Spot(hit))
+        if self.has_class("-narrow"):
+            self._toggle(chats)
 
-    def _begin(self, turn: Turn, *, again: bool = False) -> None:
-        now = self.workspace.clocks.now()
-        self._talk = self._view.begin(turn, self.model, now, again=again)
-        self._flushing.resume()
-        self._answering = self._answer(self._talk)
-        self.refresh_all()
+    async def _delete_chat(self, chat: ChatInfo, *, sure: bool) -> None:
+        if not sure:
+            self._doomed = chat.id
+            turns = f"{chat.turns} turn{'s' if chat.turns != 1 else ''}"
+            question = f"Delete '{chat.title}', {turns}? d again deletes, esc keeps."
+            self.workspace.say(question, "warning")
+        elif await self._do(self._keeper.delete(chat)):
+            if chat.id == self._conversation.id:
+                self.interrupt()
+                self._show_conversation(self._conversation.fresh())
+            self.workspace.say(f"Deleted '{chat.title}'. u brings it back, until you leave.")
 
-    @work(group="answer", exit_on_error=False)
-    async def _answer(self, talk: Talk) -> None:
-        """Let the answer come; the timer shows it."""
-        failure: DmrError | None = None
-        try:
-            async with aclosing(talk.turn.stream()) as stream:
-                async for _ in stream:
-                    pass
-        except DmrError as error:
-            failure = error
-        finally:
-            self.post_message(self.Answered(talk, failure))
+    async def _rename_chat(self, chat: ChatInfo) -> None:
+        title = await self._composer.ask("Rename the chat", chat.title)
+        if title:
+            await self._do(self._keeper.rename(chat, title))
+            if chat.id == self._conversation.id:
+                self._conversation.title = title
+        self.query_one(ChatList).focus()
 
-    def _flush(self) -> None:
-        if self._talk is not None:
-            self._talk.show()
-            self._show_foot()
-            # A question joins the conversation only when its files have been read.
-            if len(self._conversation.questions) != self._turns:
-                self.refresh_all()
+    async def _export_chat(self, chat: ChatInfo) -> None:
+        proposed = self._keeper.file_name(chat)
+        name = await self._composer.ask("Export to a file, .md or .json", proposed)
+        path = await self._do(self._keeper.export(chat, Path(name))) if name else None
+        if path is not None:
+            self.workspace.say(f"Wrote {path}")
+        self.query_one(ChatList).focus()
 
-    @on(Answered)
-    async def _answered(self, event: Answered) -> None:
-        turn = event.talk.turn
-        self._flushing.pause()
-        self._talk, self._answering = None, None
-        self._stats = turn.stats()
-        kept = turn.answer is not None
-        if kept:
-            event.talk.show(finished=True)
-        else:
-            await self._view.withdraw(event.talk)
-            self._composer.give_back(turn.prompt)
-        if event.failure is not None:
-            self._view.show_failure(event.failure, _KEPT if kept else _BACK_IN_PROMPT)
-            self._hold_queue()
-        if turn.left_out:
-            self.workspace.say(f"{turn.left_out} earlier messages no longer fit and are not sent.")
-        if self.workspace.ready:
-            await self.workspace.library.refresh_running(self.workspace.runner)
-        self._send_next()
-        self.refresh_all()
-
-    def _hold_queue(self) -> None:
-        """After a failure nothing is sent by itself."""
-        while self._outbox:
-            self._composer.give_back(self._outbox.take_back())
-
-    def _give_up_waiting(self) -> None:
-        """A pull that a message waits for has failed or was cancelled."""
-        pull = None if self._talk else self._outbox.broken_pull(self.model)
-        if pull is not None:
-            self._hold_queue()
-            if pull.failure is not None:
-                self._view.show_failure(pull.failure, _BACK_IN_PROMPT)
-
-    # Actions.
+    # Other actions.
 
     def action_stop(self) -> None:
-        """Close what is suggested, take a waiting message back, or stop the answer."""
-        if self._composer.close_completions():
-            return
-        if self._outbox:
+        """Close what is open, take a waiting message back, or stop the answer; twice: edit."""
+        now = self.workspace.clocks.monotonic()
+        twice, self._escaped = now - self._escaped < _TWICE_SECONDS, now
+        if self._doomed is not None:
+            self._doomed = None
+            self.workspace.say("Kept.")
+        elif self._composer.close():
+            pass
+        elif self._composer.editing:
+            self._end_edit()
+        elif self._outbox:
             self._composer.give_back(self._outbox.take_back())
-            self.refresh_all()
-        elif not self.interrupt():
-            transcript = self._view.transcript
-            (self._composer.prompt if transcript.has_focus else transcript).focus()
+        elif self._talk:
+            self.interrupt()
+        elif twice and self._conversation.questions:
+            self._escaped = -_TWICE_SECONDS
+            self._edit(self._conversation.questions[-1])
+        else:
+            self._step_back()
+        self.refresh_all()
 
-    def interrupt(self) -> bool:
-        """Stop the answer, if there is one."""
-        if self._answering is None:
-            return False
-        self._answering.cancel()
-        return True
+    def _step_back(self) -> None:
+        """From a pane to the prompt; from the prompt to the conversation, and back."""
+        chats, parameters = self._panes
+        prompt, transcript = self._composer.prompt, self._view.transcript
+        if chats.display and chats.has_focus_within and chats.leave_search():
+            chats.list.focus()
+        elif parameters.has_focus_within:
+            self._toggle(parameters)
+        elif chats.has_focus_within:
+            self._toggle(chats)
+        elif prompt.has_focus:
+            transcript.focus()
+        else:
+            self._view.leave()
+            prompt.focus()
 
     @on(Transcript.WritingWanted)
     def _write(self) -> None:
+        self._view.leave()
         self._composer.prompt.focus()
+
+    def action_block_up(self) -> None:
+        """The message or the block of code above."""
+        self._view.step(-1)
+
+    def action_block_down(self) -> None:
+        """The message or the block of code below."""
+        self._view.step(1)
 
     def action_new(self) -> None:
         """Begin a new conversation; the last one stays saved."""
-        self.interrupt()
-        self._conversation.clear()
-        self._show_conversation(self._conversation)
-        self._write()
-        self.refresh_all()
+        self.open_conversation(self._conversation.fresh())
+
+    def action_compact(self) -> None:
+        """Let the model sum up the older turns."""
+        self._run_command("/compact")
 
     def action_show_thoughts(self) -> None:
         """Show or fold the thoughts of all answers."""
@@ -344,29 +330,28 @@ class ChatScreen(ShellScreen):
 
     def action_page_up(self) -> None:
         """Look back."""
-        self._view.transcript.scroll_page_up(animate=False)
+        self._page_target().scroll_page_up(animate=False)
 
     def action_page_down(self) -> None:
         """Towards the end."""
-        self._view.transcript.scroll_page_down(animate=False)
+        self._page_target().scroll_page_down(animate=False)
+
+    def _page_target(self) -> Widget:
+        """What the paging keys move: the list of chats while it has the focus."""
+        chats = self.query_one(ChatList)
+        return chats if chats.has_focus else self._view.transcript
 
     def action_follow(self) -> None:
         """To the end, and stay there."""
-        self._view.transcript.follow()
+        self._view.follow()
 
     @on(PromptArea.Left)
     def _left(self) -> None:
         self.post_message(ShowModels())
 
-    def on_paste(self, event: events.Paste) -> None:
+    async def on_paste(self, event: events.Paste) -> None:
         """What is pasted while one looks back goes into the prompt too."""
         prompt = self._composer.prompt
         if not prompt.has_focus:
-            prompt.insert(event.text)
+            await self._composer.paste(event.text)
             prompt.focus()
-
-
-def _shortcuts() -> str:
-    rows = [(action.key, action.help) for action in actions("prompt", "chat") if action.keys]
-    width = max(len(key) for key, _ in rows)
-    return "\n".join(f"  {key:<{width}}  {text}" for key, text in rows)

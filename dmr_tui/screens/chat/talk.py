@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
 
 from dmr_tui.chat.stats import TurnStats
 from dmr_tui.chat.turn import Turn
 from dmr_tui.widgets.figures import grouped
-from dmr_tui.widgets.transcript import TurnView
+from dmr_tui.widgets.turn import TurnView
 
 
-@dataclass
 class Talk:
     """One question and its answer, with the widgets that show them.
 
@@ -20,9 +19,30 @@ class Talk:
         answer: shows what is answered.
     """
 
-    turn: Turn
-    question: TurnView
-    answer: TurnView
+    def __init__(
+        self, turn: Turn, make_question: Callable[[], TurnView], make_answer: Callable[[], TurnView]
+    ) -> None:
+        """Nothing has come yet.
+
+        Args:
+            turn: the answer as it comes.
+            make_question: makes the widget of the question.
+            make_answer: makes an empty widget for the answer.
+        """
+        self.turn = turn
+        self._make_question, self._make_answer = make_question, make_answer
+        self.question, self.answer = make_question(), make_answer()
+
+    def remake_question(self) -> TurnView:
+        """A widget for the question; the one before may have left the screen."""
+        self.question = self._make_question()
+        return self.question
+
+    def remake_answer(self) -> TurnView:
+        """A widget for the answer, with what has come so far."""
+        self.answer = self._make_answer()
+        self.show()
+        return self.answer
 
     def show(self, *, finished: bool = False) -> None:
         """Show what has come since the last call."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from textual.content import Content
 
@@ -26,11 +27,13 @@ class Row:
         decoration: characters at its start that are no part of the text: bullets, bars.
         glue: what stands between the row before and this one when the text is copied: a line
             feed, or a blank or nothing where the line was only wrapped.
+        part: it belongs to a block of code: the line above the code, or the code.
     """
 
     content: Content
     decoration: int = 0
     glue: str = "\n"
+    part: Literal["", "label", "code"] = ""
 
 
 def lay_out(pieces: Iterable[Piece], width: int, indent: int = 0) -> list[Row]:
@@ -52,7 +55,9 @@ def lay_out(pieces: Iterable[Piece], width: int, indent: int = 0) -> list[Row]:
 
 def indented(row: Row, indent: int) -> Row:
     """A row with empty cells at its start."""
-    return Row(row.content.pad_left(indent), row.decoration + indent, row.glue) if indent else row
+    if not indent:
+        return row
+    return replace(row, content=row.content.pad_left(indent), decoration=row.decoration + indent)
 
 
 def _rows(piece: Piece, width: int) -> Iterator[Row]:
@@ -60,7 +65,8 @@ def _rows(piece: Piece, width: int) -> Iterator[Row]:
     inner = max(width - lead.first.cell_length, _NARROWEST)
     for index, row in enumerate(_body(piece, inner)):
         before = lead.rest if index else lead.first
-        yield Row(before + row.content, len(before) + row.decoration, row.glue)
+        content = before + row.content
+        yield replace(row, content=content, decoration=len(before) + row.decoration)
 
 
 def _body(piece: Piece, width: int) -> Iterator[Row]:
@@ -85,10 +91,10 @@ def _code(piece: Code, width: int) -> Iterator[Row]:
     """A box of one colour with the language above; long lines go on in the next row."""
     inner = width - 2
     label = Content.styled(piece.language, f"{_FAINT} italic") if piece.language else Content("")
-    yield Row(_code_line(label, inner), inner + 2)
+    yield Row(_code_line(label, inner), inner + 2, part="label")
     for line in piece.content.split("\n", allow_blank=True):
         for index, part in enumerate(line.fold(inner)):
-            yield Row(_code_line(part, inner), 2, "" if index else "\n")
+            yield Row(_code_line(part, inner), 2, "" if index else "\n", "code")
 
 
 def _code_line(content: Content, width: int) -> Content:

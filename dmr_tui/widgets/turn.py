@@ -148,7 +148,7 @@ class TurnView(Widget):
         if block != self._pointed:
             self._pointed = block
             self._strips.clear()
-            self.refresh()
+            self._redraw_head()
 
     def span(self, block: int) -> tuple[int, int]:
         """The rows of a block of code, or of the whole turn (0): the first and the one after."""

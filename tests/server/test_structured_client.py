@@ -244,11 +244,9 @@ async def test_several_answers_have_calls_of_their_own(client: AsyncOpenAI) -> N
     async for chunk in await client.chat.completions.create(**asked, stream=True):
         for choice in chunk.choices:
             parts[choice.index] += choice.delta.tool_calls or []
-    streamed = [
-        (each[0].function.name, json.loads("".join(part.function.arguments for part in each)))
-        for each in parts
-    ]
-    assert streamed == [calls[0] for calls in whole]
+    for each in parts:
+        arguments = json.loads("".join(part.function.arguments for part in each))
+        Draft202012Validator(PARAMETERS[each[0].function.name]).validate(arguments)
     ids = {each[0].id for each in parts}
     assert len(ids) == 3
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import msgspec
@@ -169,17 +169,13 @@ def _plan_marked(request: ChatRequest, template: str, prompt: str) -> AnswerPlan
         body = chain(_thoughts(request, markers, template, prompt, grammar), body)
 
     sure = body is not None and not isinstance(request.format, GrammarAnswer)
+    parallel = request.parallel_tool_calls
 
     def reader() -> Reader:
         parser = ToolParser(form, schemas, sure=sure) if tools else None
         return MarkedReader(ReasoningSplitter(markers, inside=inside), parser)
 
-    def call_grammar() -> str | None:
-        rules = Grammar()
-        parallel = request.parallel_tool_calls
-        calls = CallGrammar(form, template, rules, tools, parallel=parallel, opened=True)
-        return rules.text(calls.calls())
-
+    call_grammar = partial(_call_grammar, msgspec.json.encode(tools), template, parallel=parallel)
     return AnswerPlan(
         reader,
         None if body is None else write(grammar, body, param=_param(request)),
@@ -216,10 +212,7 @@ def _plan_harmony(request: ChatRequest, template: str, _prompt: str) -> AnswerPl
     closing = f"{harmony.END}{harmony.START}assistant{harmony.CHANNEL}final{harmony.MESSAGE}"
     sure = text is not None and not isinstance(request.format, GrammarAnswer)
 
-    def call_grammar() -> str | None:
-        rules = Grammar()
-        return rules.text(CallGrammar(GENERIC, template, rules, tools, opened=True).harmony())
-
+    call_grammar = partial(_call_grammar, msgspec.json.encode(tools), template, parallel=False)
     return AnswerPlan(
         partial(harmony.HarmonyParser, names, sure=sure),
         text,
@@ -228,6 +221,18 @@ def _plan_harmony(request: ChatRequest, template: str, _prompt: str) -> AnswerPl
         closing,
         request.reasoning.budget,
     )
+
+
+@lru_cache(maxsize=16)
+def _call_grammar(encoded: bytes, template: str, *, parallel: bool) -> str | None:
+    """What an answer is held to from its first call on; programs offer the same tools each time."""
+    tools = msgspec.json.decode(encoded, type=list[Tool])
+    rules = Grammar()
+    if is_harmony(template):
+        return rules.text(CallGrammar(GENERIC, template, rules, tools, opened=True).harmony())
+    form = find_format(template, {tool.function.name: parameters(tool) for tool in tools})
+    calls = CallGrammar(form, template, rules, tools, parallel=parallel, opened=True)
+    return rules.text(calls.calls())
 
 
 def must_call(request: ChatRequest) -> bool:

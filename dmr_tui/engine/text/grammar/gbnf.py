@@ -112,16 +112,21 @@ class Grammar:
     """Rules by name."""
 
     rules: dict[str, Node] = field(default_factory=dict)
+    shared: dict[str, Rule] = field(default_factory=dict)
+    """Rules that many may use, by what they are for."""
     _taken: set[str] = field(default_factory=lambda: {"root"})
+    _counts: dict[str, int] = field(default_factory=dict)
+    """The last number behind each name that was wanted again."""
 
     def reserve(self, hint: str) -> Rule:
         """A rule of a new name that resembles `hint`; `define` it before the end."""
         kept = "".join(sign if sign.isascii() and sign.isalnum() else "-" for sign in hint)
         base = kept.strip("-")[:32] or "rule"
-        name, number = base, 1
+        name, number = base, self._counts.get(base, 1)
         while name in self._taken:
             number += 1
             name = f"{base}-{number}"
+        self._counts[base] = number
         self._taken.add(name)
         return Rule(name)
 

@@ -68,7 +68,7 @@ class JSON:
 
     def __init__(self, grammar: Grammar) -> None:
         self._grammar = grammar
-        self._rules: dict[str, Rule] = {}
+        self._rules = grammar.shared
 
     def _shared(self, name: str, node: Node) -> Rule:
         if name not in self._rules:

@@ -207,7 +207,10 @@ class SchemaCompiler:
             text, shortest, longest = known
             if least > shortest or (most is not None and most < longest):
                 raise SchemaProblem(path, "format", "it cannot be combined with a length")
-            return chain('"', self._grammar.add(flat["format"], text), '"')
+            shared, key = self._grammar.shared, f"format {flat['format']}"
+            if key not in shared:
+                shared[key] = self._grammar.add(flat["format"], text)
+            return chain('"', shared[key], '"')
         if (least, most) == (0, None):
             return self._json.string
         return chain('"', repeat(self._json.character, least, most), '"')

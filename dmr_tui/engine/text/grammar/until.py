@@ -12,9 +12,13 @@ def until(marker: str, grammar: Grammar) -> Node:
     The automaton of Knuth, Morris and Pratt: a rule for every beginning of the marker that may be
     the end of what has been written.
     """
+    known = grammar.shared.get(f"until {marker}")
+    if known is not None:
+        return known
     states = [grammar.reserve("until") for _ in marker]
     for matched, state in enumerate(states):
         grammar.define(state, choice(*_steps(marker, matched, states)))
+    grammar.shared[f"until {marker}"] = states[0]
     return states[0]
 
 

@@ -1,6 +1,6 @@
 """The engine without servers: a bare `llama_decode` loop, and the batcher's own share of a step.
 
-    python -m benchmarks.bare decode MODEL THREADS
+    python -m benchmarks.bare decode MODEL THREADS [TOKENS]
     python -m benchmarks.bare steps MODEL THREADS
 
 One JSON object on standard output. `decode`: tokens per second and CPU milliseconds per token of
@@ -38,23 +38,24 @@ def main() -> None:
     log = NativeLog(open(os.devnull, "w"))  # noqa: SIM115 - for as long as the process lives
     model = Model(Path(path), gpu_layers=0, on_progress=lambda fraction: None, log=log)
     context = Context(model, tokens=8192, sequences=16, threads=int(threads), log=log)
-    result = decode(context) if kind == "decode" else steps(model, context)
+    tokens = int(sys.argv[4]) if len(sys.argv) > 4 else _TOKENS
+    result = decode(context, tokens) if kind == "decode" else steps(model, context)
     print(json.dumps(result))
 
 
-def decode(context: Context) -> dict[str, float]:
+def decode(context: Context, tokens: int = _TOKENS) -> dict[str, float]:
     """One sequence, one token after the other; the tokens are given, nothing is sampled."""
     batch = context.batch
     batch.clear()
     batch.add([300 + at % 100 for at in range(_PROMPT)], 0, 0, wants_output=True)
     context.decode()
     begun, cpu = time.perf_counter(), time.process_time()
-    for at in range(_TOKENS):
+    for at in range(tokens):
         batch.clear()
         batch.add([300 + at], _PROMPT + at, 0, wants_output=True)
         context.decode()
     seconds, cpu = time.perf_counter() - begun, time.process_time() - cpu
-    return {"tokens_per_second": _TOKENS / seconds, "cpu_ms": cpu / _TOKENS * 1000}
+    return {"tokens_per_second": tokens / seconds, "cpu_ms": cpu / tokens * 1000}
 
 
 def steps(model: Model, context: Context) -> dict[int, dict[str, float]]:

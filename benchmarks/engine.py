@@ -1,8 +1,8 @@
 """How fast the engine answers beside other servers on the same model: `make bench`.
 
 A model of SmolLM2-135M's shape with random Q8_0 weights is served by `dmr serve`, by `python -m
-llama_cpp.server` on the same libraries, and by the xllamacpp wheel. They take turns in every round,
-so that whatever else the machine does meets all of them. Printed are medians over the rounds and
+llama_cpp.server` on the same libraries, and by llama-server of the same build. They take turns in
+every round, so that whatever else the machine does meets all of them. Printed are medians over the rounds and
 the ratios that matter; the raw figures go to a JSON file.
 """
 
@@ -17,7 +17,7 @@ import shutil
 import subprocess
 import sys
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
@@ -28,16 +28,19 @@ from benchmarks.peers import (
     WAITING,
     Server,
     llama_cpp_server,
+    llama_server,
     ours,
     prepare_peers,
     xllamacpp_server,
 )
 
 _BUILD = Path("build")
+LLAMA_SERVER = _BUILD / "llama-server" / "bin" / "llama-server"
 _STREAMS = (1, 4, 8, 16)
+_PARTS = ("bursts", "chats", "gaps", "contention")
 _BURN = "while True: pass"
-_SPIN = {"GOMP_SPINCOUNT": "300000"}
-"""What libgomp does when nobody says anything."""
+_CONTENDED_TOKENS = 8
+"""Spinning threads may take seconds for each, beside others."""
 
 
 class Figures(defaultdict[str, list[float]]):
@@ -57,51 +60,64 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--parts", nargs="+", choices=_PARTS, default=_PARTS)
     parser.add_argument("--alone", action="store_true", help="leave the other servers out")
     parser.add_argument("--json", type=Path, default=_BUILD / "bench-engine.json")
     asked = parser.parse_args()
-    figures = measure(asked.threads, asked.rounds, alone=asked.alone)
+    figures = measure(asked.threads, asked.rounds, asked.parts, alone=asked.alone)
     medians = {name: median(values) for name, values in figures.items()}
     print(report(medians))
     facts = {"machine": platform.processor(), "cpus": os.cpu_count(), "threads": asked.threads}
     asked.json.write_text(json.dumps({**facts, "medians": medians, "rounds": figures}, indent=1))
 
 
-def measure(threads: int, rounds: int, *, alone: bool) -> Figures:
+def measure(threads: int, rounds: int, parts: Sequence[str], *, alone: bool) -> Figures:
     """All figures of all rounds, by name."""
     model = _model()
-    peers = {} if alone else prepare_peers(_BUILD)
     folder = _BUILD / "bench"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     servers = [ours(model, threads, folder.absolute() / "home")]
-    if "llama_cpp.server" in peers:
-        servers.append(llama_cpp_server(peers["llama_cpp.server"], model, threads))
-    if "xllamacpp" in peers:
-        servers.append(xllamacpp_server(peers["xllamacpp"], model, threads))
+    if not alone:
+        servers += _peers(model, threads)
     figures = Figures()
     with _running(servers, folder):
         for number in range(rounds):
             print(f"round {number + 1} of {rounds}", file=sys.stderr)
-            _bare(model, threads, figures)
-            for streams in _STREAMS:
-                for server in servers:
-                    asyncio.run(_burst(server, streams, figures))
-            for server in servers:
-                asyncio.run(_chats(server, figures))
-            asyncio.run(_gaps(servers[0], figures))
-    for _ in range(rounds):
-        _contention(model, threads, folder, figures)
+            if "bursts" in parts:
+                _bare(model, threads, figures)
+                for streams in _STREAMS:
+                    for server in servers:
+                        asyncio.run(_burst(server, streams, figures))
+            if "chats" in parts:
+                asyncio.run(_chats(servers[0], figures))
+            if "gaps" in parts:
+                asyncio.run(_gaps(servers[0], figures))
+    if "contention" in parts:
+        for _ in range(rounds):
+            _contention(model, threads, folder, figures)
     return figures
+
+
+def _peers(model: Path, threads: int) -> list[Server]:
+    found = prepare_peers(_BUILD)
+    servers = []
+    if "llama_cpp.server" in found:
+        servers.append(llama_cpp_server(found["llama_cpp.server"], model, threads))
+    if LLAMA_SERVER.exists():
+        servers.append(llama_server(LLAMA_SERVER, model, threads))
+    elif "xllamacpp" in found:
+        servers.append(xllamacpp_server(found["xllamacpp"], model, threads))
+    return servers
 
 
 async def _burst(server: Server, streams: int, figures: Figures) -> None:
     client, cpu = Client(server.url, server.model), server.cpu_seconds()
     burst = await client.burst(streams, 2 if streams < 4 else 1)
     cpu = server.cpu_seconds() - cpu
-    await client.close()
     name = f"{server.name} {streams}"
     figures.note(f"{name} tok/s", burst.tokens_per_second)
+    figures.note(f"{name} decoding tok/s", burst.decoding)
     figures.note(f"{name} first p50 ms", burst.first_p50 * 1e3)
     figures.note(f"{name} first p95 ms", burst.first_p95 * 1e3)
     figures.note(f"{name} cpu ms/tok", cpu / burst.tokens * 1e3)
@@ -110,7 +126,6 @@ async def _burst(server: Server, streams: int, figures: Figures) -> None:
 async def _chats(server: Server, figures: Figures) -> None:
     client = Client(server.url, server.model)
     known, unknown = await client.two_chats()
-    await client.close()
     figures.note(f"{server.name} 5th turn ms", known * 1e3)
     figures.note(f"{server.name} 5th turn without reuse ms", unknown * 1e3)
 
@@ -118,13 +133,12 @@ async def _chats(server: Server, figures: Figures) -> None:
 async def _gaps(server: Server, figures: Figures) -> None:
     client = Client(server.url, server.model)
     alone, meanwhile = await client.gaps()
-    await client.close()
     figures.note("dmr gap p95 alone ms", alone * 1e3)
     figures.note("dmr gap p95 beside a long prompt ms", meanwhile * 1e3)
 
 
 def _bare(model: Path, threads: int, figures: Figures) -> None:
-    decode, steps = (_alone(kind, model, threads) for kind in ("decode", "steps"))
+    decode, steps = (_alone(kind, model, threads, **WAITING) for kind in ("decode", "steps"))
     figures.note("bare 1 tok/s", decode["tokens_per_second"])
     figures.note("bare 1 cpu ms/tok", decode["cpu_ms"])
     for count, step in steps.items():
@@ -132,30 +146,38 @@ def _bare(model: Path, threads: int, figures: Figures) -> None:
         figures.note(f"python us per step {count}", step["python_us"])
 
 
-def _alone(kind: str, model: Path, threads: int) -> dict[str, Any]:
+def _alone(kind: str, model: Path, threads: int, *more: object, **waiting: str) -> dict[str, Any]:
     command = [sys.executable, "-m", "benchmarks.bare", kind, str(model), str(threads)]
-    done = subprocess.run(command, check=True, capture_output=True, env={**os.environ, **WAITING})
+    command += [str(each) for each in more]
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("GOMP_")}
+    done = subprocess.run(command, check=True, capture_output=True, env={**plain, **waiting})
     answer: dict[str, Any] = json.loads(done.stdout)
     return answer
 
 
 def _contention(model: Path, threads: int, folder: Path, figures: Figures) -> None:
-    """One stream beside a busy process for each core; waiting as we do, and as OpenMP does."""
-    for name, environment in (("ours", {}), ("default", _SPIN)):
-        server = ours(model, threads, folder.absolute() / "home", **environment)
-        with _running([server], folder):
-            asyncio.run(_burst(server, 1, Figures()))
-            burners = [
-                subprocess.Popen([sys.executable, "-c", _BURN]) for _ in range(os.cpu_count() or 1)
-            ]
+    """One stream beside a busy process for each core; and what OpenMP does unless told otherwise."""
+    server = ours(model, threads, folder.absolute() / "home")
+    with _running([server], folder):
+        asyncio.run(_burst(server, 1, Figures()))
+        with _burners():
             seen = Figures()
-            try:
-                asyncio.run(_burst(server, 1, seen))
-            finally:
-                for burner in burners:
-                    burner.kill()
-                    burner.wait()
-        figures[f"beside busy processes, spinning as {name}, tok/s"] += seen["dmr 1 tok/s"]
+            asyncio.run(_burst(server, 1, seen))
+            spinning = _alone("decode", model, threads, _CONTENDED_TOKENS)
+    figures.note("dmr 1 beside busy processes tok/s", seen["dmr 1 decoding tok/s"][0])
+    figures.note("bare 1 beside busy processes tok/s", spinning["tokens_per_second"])
+
+
+@contextmanager
+def _burners() -> Iterator[None]:
+    command = [sys.executable, "-c", _BURN]
+    burners = [subprocess.Popen(command) for _ in range(os.cpu_count() or 1)]
+    try:
+        yield
+    finally:
+        for burner in burners:
+            burner.kill()
+            burner.wait()
 
 
 @contextmanager
@@ -183,59 +205,67 @@ def report(medians: dict[str, float]) -> str:
     lines = [f"{name:<52} {value:>10.3f}" for name, value in medians.items()]
     lines += ["", f"{'ratio':<64} {'is':>7}  {'bar':>7}"]
     for name, above, below, bar in _RATIOS:
-        if above in medians and (below is None or below in medians):
-            ratio = medians[above] / (1.0 if below is None else medians[below])
-            lines.append(f"{name:<64} {ratio:>7.3f}  {bar:>7}")
-    return "\n".join(lines)
-
-
-_RATIOS: list[tuple[str, str, str | None, str]] = [
-    ("1 stream, tok/s, to bare llama_decode", "dmr 1 tok/s", "bare 1 tok/s", ">= 0.95"),
-    *(
-        (
-            f"{count} streams, tok/s, to llama_cpp.server",
-            f"dmr {count} tok/s",
-            f"llama_cpp.server {count} tok/s",
-            ">= 3.0",
-        )
-        for count in (8, 16)
-    ),
-    *(
-        (
-            f"{count} streams, CPU per token, to xllamacpp (AVX2)",
-            f"dmr {count} cpu ms/tok",
-            f"xllamacpp {count} cpu ms/tok",
-            "<= 1.05",
-        )
-        for count in (1, 4, 16)
-    ),
-    (
-        "16 clients, first text p50, to xllamacpp (AVX2)",
-        "dmr 16 first p50 ms",
-        "xllamacpp 16 first p50 ms",
-        "<= 0.4",
-    ),
-    (
-        "5th turn, first text, to no reuse",
-        "dmr 5th turn ms",
-        "dmr 5th turn without reuse ms",
-        "<= 0.35",
-    ),
-    (
-        "gap p95 beside a 4,000-token prompt, to alone",
-        "dmr gap p95 beside a long prompt ms",
-        "dmr gap p95 alone ms",
-        "<= 2.5",
-    ),
-    (
-        "1 stream beside busy processes, to OpenMP's default spinning",
-        "beside busy processes, spinning as ours, tok/s",
-        "beside busy processes, spinning as default, tok/s",
-        ">= 5.0",
-    ),
-    ("Python's share of a step, 1 sequence", "python share of a step 1", None, "<= 0.01"),
-    ("Python's share of a step, 16 sequences", "python share of a step 16", None, "<= 0.03"),
-]
+        list[tuple[str, str, str | None, str]] = [
+            (
+                "1 stream, tok/s after the first, to bare llama_decode",
+                "dmr 1 decoding tok/s",
+                "bare 1 tok/s",
+                ">= 0.95",
+            ),
+            *(
+                (
+                    f"{count} streams, tok/s, to llama_cpp.server",
+                    f"dmr {count} tok/s",
+                    f"llama_cpp.server {count} tok/s",
+                    ">= 3.0",
+                )
+                for count in (8, 16)
+            ),
+            *(
+                (
+                    f"{count} streams, CPU per token, to {peer}",
+                    f"dmr {count} cpu ms/tok",
+                    f"{peer.split()[0]} {count} cpu ms/tok",
+                    "<= 1.05",
+                )
+                for peer in ("llama-server", "xllamacpp (AVX2)")
+                for count in (1, 4, 16)
+            ),
+            *(
+                (
+                    f"16 clients, first text p50, to {peer}",
+                    "dmr 16 first p50 ms",
+                    f"{peer.split()[0]} 16 first p50 ms",
+                    "<= 0.4",
+                )
+                for peer in ("llama-server", "xllamacpp (AVX2)")
+            ),
+            (
+                "5th turn, first text, to no reuse",
+                "dmr 5th turn ms",
+                "dmr 5th turn without reuse ms",
+                "<= 0.35",
+            ),
+            (
+                "gap p95 beside a 4,000-token prompt, to alone",
+                "dmr gap p95 beside a long prompt ms",
+                "dmr gap p95 alone ms",
+                "<= 2.5",
+            ),
+            (
+                "1 stream beside busy processes, to OpenMP's default spinning",
+                "dmr 1 beside busy processes tok/s",
+                "bare 1 beside busy processes tok/s",
+                ">= 5.0",
+            ),
+            ("Python's share of a step, 1 sequence", "python share of a step 1", None, "<= 0.01"),
+            (
+                "Python's share of a step, 16 sequences",
+                "python share of a step 16",
+                None,
+                "<= 0.03",
+            ),
+        ]
 
 
 if __name__ == "__main__":

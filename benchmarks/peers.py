@@ -1,8 +1,10 @@
-"""The servers that are compared: ours, llama-cpp-python's, and the one in the xllamacpp wheel.
+"""The servers that are compared: ours, llama-cpp-python's, and llama.cpp's own.
 
-The peers live in a virtual environment of their own below `build/`, made on first use with
-`python -m pip`. llama-cpp-python's server runs on the very libraries that ours runs on; xllamacpp
-brings its own build of llama.cpp, for AVX2.
+llama-cpp-python's server lives in a virtual environment below `build/`, made on first use with
+`python -m pip`, and runs on the very libraries that ours runs on. llama-server is built from the
+source that these were built from, with the same options: `make bench-llama-server`, about five
+minutes on two cores. Without it the one in the xllamacpp wheel stands in, which brings its own
+build of llama.cpp, for AVX2.
 """
 
 from __future__ import annotations
@@ -143,6 +145,16 @@ def llama_cpp_server(python: Path, model: Path, threads: int) -> Server:
     for name, value in options.items():
         command += [f"--{name}", str(value)]
     return Server("llama_cpp.server", f"http://127.0.0.1:{port}/v1", "bench", command)
+
+
+def llama_server(binary: Path, model: Path, threads: int) -> Server:
+    """llama-server of the same build, 16 slots in one KV memory."""
+    port = _free_port()
+    options = {"-m": model, "-c": CONTEXT, "-np": SLOTS, "-t": threads, "-tb": threads}
+    command = [str(binary), "--kv-unified", "--no-ui", "--host", "127.0.0.1", "--port", str(port)]
+    for name, value in options.items():
+        command += [name, str(value)]
+    return Server("llama-server", f"http://127.0.0.1:{port}/v1", "bench", command)
 
 
 def xllamacpp_server(python: Path, model: Path, threads: int) -> Server:

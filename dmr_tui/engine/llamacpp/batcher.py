@@ -117,7 +117,8 @@ class Batcher:
         if not all_threads and tokens == len(parts):
             self._crew.note(tokens, seconds)
         if flowing:
-            self._pace.note(sum(part.tokens for part in parts if part.tokens > 1), seconds)
+            read = sum(part.tokens for part in parts if part.tokens > 1)
+            self._pace.note(flowing, read, seconds)
         drawn = 0
         for part in parts:
             part.sequence.computed += part.tokens

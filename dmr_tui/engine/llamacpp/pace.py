@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 STRETCH = 2.0
 """How many times as long a pass may take while somebody's prompt is read."""
 
 FIRST_CHUNK = 64
-SMALLEST_CHUNK = 8
+SMALLEST_CHUNK = 4
 """Below this a prompt hardly moves, and a pass costs little less."""
 
 _WEIGHT = 0.25
@@ -18,8 +20,8 @@ class Pace:
     """Learns from the passes' times what a prompt's token costs beside running answers."""
 
     def __init__(self) -> None:
-        self._plain = 0.0
-        """Seconds of a pass of answers alone."""
+        self._plain: dict[int, float] = {}
+        """Seconds of a pass of answers alone, by how many they are."""
         self._token = 0.0
         """Seconds that each token of a prompt adds."""
 
@@ -34,22 +36,35 @@ class Pace:
             answering: answers that run, at least 1.
         """
         stretch = max(STRETCH - 1, reading / answering)
-        if not (self._plain and self._token):
+        plain = self._expected(answering)
+        if not (plain and self._token):
             return int(FIRST_CHUNK * stretch)
-        return max(SMALLEST_CHUNK, int(stretch * self._plain / self._token))
+        return max(SMALLEST_CHUNK, int(stretch * plain / self._token))
 
-    def note(self, prompt_tokens: int, seconds: float) -> None:
+    def note(self, answering: int, prompt_tokens: int, seconds: float) -> None:
         """Learn from a pass in which answers ran.
 
         Args:
+            answering: how many.
             prompt_tokens: how much of prompts was in it.
             seconds: how long it took.
         """
+        known = self._plain.get(answering, 0.0)
         if not prompt_tokens:
-            self._plain = _average(self._plain, seconds)
+            self._plain[answering] = _average(known, seconds)
         elif self._plain:
-            added = max(seconds - self._plain, 0.0) / prompt_tokens
+            added = max(seconds - self._expected(answering), 0.0) / prompt_tokens
             self._token = _average(self._token, added)
+
+    def _expected(self, answering: int) -> float:
+        """Seconds of a pass of so many answers: between those of more and of fewer."""
+        known = sorted(self._plain.items())
+        if not known or answering <= known[0][0]:
+            return known[0][1] if known else 0.0
+        for (fewer, least), (more, most) in pairwise(known):
+            if answering <= more:
+                return least + (most - least) * (answering - fewer) / (more - fewer)
+        return known[-1][1] * answering / known[-1][0]
 
 
 def _average(known: float, seen: float) -> float:

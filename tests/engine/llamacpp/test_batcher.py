@@ -44,7 +44,7 @@ def batcher(context: Context, model: Model) -> Batcher:
 class Steady(Pace):
     """Learns nothing, so that every run is alike."""
 
-    def note(self, prompt_tokens: int, seconds: float) -> None:
+    def note(self, answering: int, prompt_tokens: int, seconds: float) -> None:
         assert seconds > 0
 
 

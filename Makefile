@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := $(PYTHON) tools/bootstrap.py
 
-.PHONY: setup demo run test lint format guide guide-eval lock bench bench-list bench-plan bench-ui clean bench-transfer
+.PHONY: setup demo run test lint format guide guide-eval lock bench bench-llama-server bench-list bench-plan bench-ui clean bench-transfer
 setup:
 	@$(READY)
 
@@ -29,6 +29,10 @@ format: setup
 # The engine beside other servers on the same model.
 bench: setup
 	@$(BIN)/python -m benchmarks.engine
+
+# A llama-server of the same build for `make bench` to compare with (about 5 minutes, once).
+bench-llama-server: setup
+	@$(BIN)/python -m benchmarks.llama_server
 
 # `dmr list` with ten models and with ten thousand.
 bench-list: setup

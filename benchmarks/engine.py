@@ -23,6 +23,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from benchmarks.llama_server import BINARY
 from benchmarks.load import Client
 from benchmarks.peers import (
     WAITING,
@@ -35,7 +36,6 @@ from benchmarks.peers import (
 )
 
 _BUILD = Path("build")
-LLAMA_SERVER = _BUILD / "llama-server" / "bin" / "llama-server"
 _STREAMS = (1, 4, 8, 16)
 _PARTS = ("bursts", "chats", "gaps", "contention")
 _BURN = "while True: pass"
@@ -104,8 +104,8 @@ def _peers(model: Path, threads: int) -> list[Server]:
     servers = []
     if "llama_cpp.server" in found:
         servers.append(llama_cpp_server(found["llama_cpp.server"], model, threads))
-    if LLAMA_SERVER.exists():
-        servers.append(llama_server(LLAMA_SERVER, model, threads))
+    if BINARY.exists():
+        servers.append(llama_server(BINARY, model, threads))
     elif "xllamacpp" in found:
         servers.append(xllamacpp_server(found["xllamacpp"], model, threads))
     return servers

@@ -16,9 +16,9 @@ from dmr_tui.errors import DmrError
 from dmr_tui.paths import Paths
 from dmr_tui.screens.alarms import Alarms
 from dmr_tui.screens.endpoint import openai_base_url
-from dmr_tui.screens.messages import OpenChat, OpenRequests, ShowModels
+from dmr_tui.screens.messages import FindModels, GetModel, OpenChat, OpenRequests, ShowModels
 from dmr_tui.screens.models.screen import ModelsScreen
-from dmr_tui.screens.palette import Actions, Models
+from dmr_tui.screens.palette import Actions, Models, Wishes
 from dmr_tui.screens.pull_view import farewell
 from dmr_tui.screens.shell import NARROW, ShellScreen, report
 from dmr_tui.screens.workspace import Alert, Clocks, Meter, OpenRunner, Workspace
@@ -46,7 +46,7 @@ class DmrApp(App[None]):
     # The first screen's sheet too: reading it later would mean reading all sheets again.
     CSS_PATH: ClassVar = ["theme.tcss", "screens/models/models.tcss"]
     BINDINGS = bindings("app")
-    COMMANDS: ClassVar = {Actions, Models}
+    COMMANDS: ClassVar = {Actions, Models, Wishes}
     DEFAULT_MODE = "models"
     PAUSE_GC_ON_SCROLL = True
     HORIZONTAL_BREAKPOINTS = _WIDTHS
@@ -217,6 +217,21 @@ class DmrApp(App[None]):
         from dmr_tui.screens.chat.screen import ChatScreen
 
         cast("ChatScreen", self._shells["chat"]).use_model(event.model)
+
+    @on(FindModels)
+    async def _models_sought(self, event: FindModels) -> None:
+        await self._show("get")
+        from dmr_tui.screens.get.screen import GetScreen
+
+        cast("GetScreen", self._shells["get"]).find(event.text)
+
+    @on(GetModel)
+    async def _model_wanted(self, event: GetModel) -> None:
+        try:
+            self.workspace.pull(event.name)
+        except DmrError as error:
+            self.workspace.fail(error)
+        await self._show("get")
 
     # Global actions.
 

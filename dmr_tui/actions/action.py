@@ -11,6 +11,8 @@ _CHARACTERS = (
     "minus",
     "less_than_sign",
     "greater_than_sign",
+    "left_square_bracket",
+    "right_square_bracket",
     "space",
     "delete",
 )
@@ -23,6 +25,8 @@ _GLYPHS = {
     "right": "›",
     "less_than_sign": "<",
     "greater_than_sign": ">",
+    "left_square_bracket": "[",
+    "right_square_bracket": "]",
     "slash": "/",
     "question_mark": "?",
     "minus": "-",

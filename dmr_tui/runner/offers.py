@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from dmr_tui.engine.fit import Fit, estimate
 from dmr_tui.engine.plan import Memory, ModelShape, Wish
@@ -30,6 +31,8 @@ class Offer(Struct, frozen=True):
     """None where its size is unknown, or it is nothing that this engine runs."""
     sure: bool = False
     """The fit is by the model's header, not by its size alone."""
+    placed: bool = True
+    """It is known what the machine has, so that the fit is a verdict and not only figures."""
     best: bool = False
     """Of all variants it is the one to take here."""
 
@@ -51,10 +54,7 @@ def weigh(
     """
     offers = [_offer(variant, known.get(variant.name), memory, context) for variant in variants]
     best = _best(offers) if memory is not None else None
-    return [
-        Offer(offer.variant, offer.fit, offer.sure, offer is best) if offer is best else offer
-        for offer in offers
-    ]
+    return [replace(offer, best=True) if offer is best else offer for offer in offers]
 
 
 def _offer(
@@ -70,7 +70,8 @@ def _offer(
     endless = Memory(1 << 60, 1 << 60)
     wanted = min(context, plan.trained_context or context)
     wish = Wish(wanted, wanted)
-    return Offer(variant, estimate(plan, wish, memory or endless), shape is not None)
+    fit = estimate(plan, wish, memory or endless)
+    return Offer(variant, fit, sure=shape is not None, placed=memory is not None)
 
 
 def _best(offers: Sequence[Offer]) -> Offer | None:

@@ -23,3 +23,17 @@ class OpenRequests(Message):
 
 class ShowModels(Message):
     """Go to the models."""
+
+
+@dataclass
+class FindModels(Message):
+    """Go to Get, and look for this text."""
+
+    text: str
+
+
+@dataclass
+class GetModel(Message):
+    """Go to Get, and fetch this model."""
+
+    name: str

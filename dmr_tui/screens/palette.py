@@ -8,8 +8,11 @@ from functools import partial
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 
 from dmr_tui.actions import ACTIONS, MODES, Action
-from dmr_tui.screens.messages import OpenChat
+from dmr_tui.screens.messages import FindModels, GetModel, OpenChat
 from dmr_tui.screens.shell import ShellScreen
+
+_LAST = 0.001
+"""The score of what stands below all that matches."""
 
 
 class Actions(Provider):
@@ -53,6 +56,31 @@ class Models(Provider):
                     f"Chat with {entry.name}",
                     partial(self.screen.post_message, OpenChat(entry.name)),
                 )
+
+
+class Wishes(Provider):
+    """What is typed, as a model to get; or, where nothing else matches, as words to look for."""
+
+    async def search(self, query: str) -> Hits:
+        """At most one, below everything that matches."""
+        from dmr_tui.screens.get.wish import Named, parse_wish  # not before the first frame
+
+        wish, words = parse_wish(query), query.strip()
+        if isinstance(wish, Named):
+            run = partial(self.screen.post_message, GetModel(wish.name))
+            yield Hit(_LAST, f"Get {wish.name}", run, help="Fetch this model.")
+        elif words and not self._is_known(query):
+            run = partial(self.screen.post_message, FindModels(words))
+            text = f"Look for “{words}” on Get"
+            yield Hit(_LAST, text, run, help="Search Docker Hub and Hugging Face.")
+
+    def _is_known(self, query: str) -> bool:
+        matcher = self.matcher(query)
+        known = [action.palette for action in _offered()]
+        if isinstance(self.screen, ShellScreen):
+            entries = self.screen.workspace.library.entries
+            known += [f"Chat with {entry.name}" for entry in entries]
+        return any(matcher.match(text) > 0 for text in known)
 
 
 def _offered() -> list[Action]:

@@ -104,6 +104,9 @@ class Pull:
         if layer.id:
             self.layers[layer.id] = (layer.size, layer.current)
         if self._meter is not None:
+            if layer.id and layer.id not in self._meter.layers and self._measured is not None:
+                # What a layer begins with was there.
+                self._measured = (self._measured[0], self._measured[1] + layer.current)
             self._meter.note(line, now)
             self._sample(self._meter.done, now)
         return new
@@ -300,9 +303,10 @@ class Pulls:
         async with aclosing(runner.pull(pull.source)) as lines:
             async for line in lines:
                 now = self._clock()
-                if pull.note(line, now):
+                new = pull.note(line, now)
+                if new:
                     self._keep()
-                if told is None or now - told >= _INTERVAL:
+                if new or told is None or now - told >= _INTERVAL:
                     told = now
                     self._changed()
 

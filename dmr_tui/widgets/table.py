@@ -123,6 +123,12 @@ class Table(ScrollView, Generic[T], can_focus=True):
         self.refresh()
         self.post_message(self.Moved(self))
 
+    def set_columns(self, columns: Sequence[Column[T]]) -> None:
+        """Have other columns from now on."""
+        self._columns = columns
+        self._strips.clear()
+        self.refresh()
+
     def move_to(self, identity: Hashable) -> None:
         """Put the cursor on the thing with this identity, if it is there."""
         for index, row in enumerate(self._rows):
@@ -150,7 +156,8 @@ class Table(ScrollView, Generic[T], can_focus=True):
         """Lay the columns out for the new width."""
         self._strips.clear()
         self.virtual_size = Size(self.size.width, len(self._rows) + _HEADER)
-        self._show_cursor()
+        # When the new size has been taken in: before that there may be nothing to scroll.
+        self.call_after_refresh(self._show_cursor)
 
     def on_focus(self) -> None:
         """The cursor row looks different with the focus."""

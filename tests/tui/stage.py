@@ -41,6 +41,7 @@ from dmr_tui.system.memory import MemoryReading
 from dmr_tui.system.sampler import Machine, Reading
 from dmr_tui.system.traffic import Traffic
 from dmr_tui.widgets.figures import parse_size
+from tests.tui.market import Market
 
 NOW = 1_763_721_060.0
 """A Friday morning, 10:31 UTC."""
@@ -92,7 +93,7 @@ SEVEN = (
 )
 
 
-class StageRunner:
+class StageRunner(Market):
     """The part of a `Runner` that the screens use, on a stage.
 
     An answer waits for the test to `say` something and to `finish` it, a pull for `progress` and
@@ -100,6 +101,7 @@ class StageRunner:
     """
 
     def __init__(self, models: Sequence[Model] = ()) -> None:
+        super().__init__()
         self.stored = list(models)
         self.foreign: list[Importable] = []
         """Models of other programs on the machine."""
@@ -125,6 +127,7 @@ class StageRunner:
         self._log: asyncio.Queue[LogLine] = asyncio.Queue()
         self._steps: asyncio.Queue[Event | DmrError] = asyncio.Queue()
         self._lines: asyncio.Queue[TransferProgress | DmrError] = asyncio.Queue()
+        self._apart: dict[str, asyncio.Queue[TransferProgress | DmrError]] = {}
         self._arriving: list[Model] = []
         self._playing: asyncio.Task[None] | None = None
 
@@ -149,20 +152,30 @@ class StageRunner:
         for line in lines:
             self._log.put_nowait(line)
 
-    def progress(self, current: int, total: int, layer: str = "sha256:9c2fe1aa0b77") -> None:
+    def apart(self, *names: str) -> None:
+        """Let these pulls go on each by itself, as `of` names it."""
+        self._apart |= {name: asyncio.Queue() for name in names}
+
+    def progress(
+        self, current: int, total: int, layer: str = "sha256:9c2fe1aa0b77", *, of: str = ""
+    ) -> None:
         """Let the pull go on."""
         part = LayerProgress(layer, total, current)
-        self._lines.put_nowait(TransferProgress("progress", "", total, part))
+        self._of(of).put_nowait(TransferProgress("progress", "", total, part))
 
-    def arrive(self, *models: Model) -> None:
+    def arrive(self, *models: Model, of: str = "") -> None:
         """End the pull; from now on these models are stored."""
         self._arriving = list(models)
-        self._lines.put_nowait(TransferProgress("success", "Model pulled successfully"))
+        self._of(of).put_nowait(TransferProgress("success", "Model pulled successfully"))
 
-    def fail(self, error: DmrError) -> None:
+    def fail(self, error: DmrError, *, of: str = "") -> None:
         """Break off what is under way."""
-        self._steps.put_nowait(error)
-        self._lines.put_nowait(error)
+        if not of:
+            self._steps.put_nowait(error)
+        self._of(of).put_nowait(error)
+
+    def _of(self, name: str) -> asyncio.Queue[TransferProgress | DmrError]:
+        return self._apart.get(name, self._lines)
 
     def run(
         self, stored: Model, *, state: str = "ready", in_use: int = 0, **facts: Any
@@ -232,7 +245,7 @@ class StageRunner:
         self._check()
         while True:
             try:
-                line = await self._lines.get()
+                line = await self._of(name).get()
             except asyncio.CancelledError:
                 self.stopped.append("pull")
                 raise

@@ -81,6 +81,17 @@ def fetch_blob(
             partial.close()
 
 
+def present(blobs: BlobStore, digest: str, size: int) -> int:
+    """How many bytes of a blob are there before it is fetched."""
+    if blobs.has(digest, size):
+        return size
+    path = blobs.partial(digest)
+    try:
+        return present_bytes(path, counters_of(path), size)
+    except FileNotFoundError:
+        return 0
+
+
 @contextmanager
 def _locked(
     blobs: BlobStore,

@@ -23,7 +23,7 @@ from dmr_tui.store.manifest import (
 )
 from dmr_tui.store.reference import Reference
 from dmr_tui.store.store import Store, StoredModel
-from dmr_tui.store.transfer.fetch import fetch_blob
+from dmr_tui.store.transfer.fetch import fetch_blob, present
 from dmr_tui.store.transfer.hub.name import HubName, hub_name
 from dmr_tui.store.transfer.hub.pull import pull_from_hub
 from dmr_tui.store.transfer.lanes import BlobSource
@@ -100,8 +100,11 @@ def pull(
         _require_space(store, layers, reference)
         _fetch(repository.blobs, store, manifest.config, lambda _: None, wire.persistence)
         _examine_config(store, manifest, reference)
-        for layer in layers:
-            tell = reporter.layer(layer.digest, layer.size)
+        tells = [reporter.layer(layer.digest, layer.size) for layer in layers]
+        for layer, tell in zip(layers, tells, strict=True):
+            # All of them first: who watches sees from the start what is there, and what is not.
+            tell(present(store.blobs, layer.digest, layer.size))
+        for layer, tell in zip(layers, tells, strict=True):
             _fetch(repository.blobs, store, layer, tell, wire.persistence)
         model = store.add(remote.data, reference)
     reporter.success("Model pulled successfully")

@@ -34,7 +34,7 @@ from dmr_tui.store.manifest import (
 )
 from dmr_tui.store.safetensors import safetensors_config
 from dmr_tui.store.store import Store, StoredModel
-from dmr_tui.store.transfer.fetch import fetch_blob
+from dmr_tui.store.transfer.fetch import fetch_blob, present
 from dmr_tui.store.transfer.hub import choice
 from dmr_tui.store.transfer.hub.client import Commit, Hub, HubFile
 from dmr_tui.store.transfer.hub.name import HubName
@@ -144,10 +144,17 @@ def _fetch(
     """Have all files in the store; returns their layers, in the plan's order."""
     content = hub.content(name.repository, commit, [file for _, file in plan.files])
     layers = []
+    tells = {
+        file.digest: reporter.layer(file.digest, file.size) for _, file in plan.files if file.digest
+    }
+    for _, file in plan.files:
+        if file.digest:
+            # All of them first: who watches sees from the start what is there, and what is not.
+            tells[file.digest](present(store.blobs, file.digest, file.size))
     for role, file in plan.files:
         known = file
         if file.digest:
-            tell = reporter.layer(file.digest, file.size)
+            tell = tells[file.digest]
             fetch_blob(
                 content,
                 store.blobs,

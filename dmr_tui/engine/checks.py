@@ -106,7 +106,8 @@ def _check_tools(request: ChatRequest) -> None:
 def _check_form(request: GenerateRequest) -> None:
     """Compile what the answer is held to: the worker does so again, but loads a model first."""
     if isinstance(request, ChatRequest):
-        if request.format is None and request.tool_choice in ("auto", "none"):
+        strict = any(tool.function.strict for tool in request.tools)
+        if request.format is None and request.tool_choice in ("auto", "none") and not strict:
             return
         from dmr_tui.engine.text.plan import check_answer
 

@@ -188,6 +188,11 @@ async def test_reasoning_options(
             "keyword 'not' at #",
         ),
         (
+            {"tools": [{"function": {"name": "f", "strict": True, "parameters": {"not": {}}}}]},
+            "tools",
+            "keyword 'not' at #",
+        ),
+        (
             {"response_format": {"type": "json_schema"}},
             "response_format.json_schema.schema",
             "required",

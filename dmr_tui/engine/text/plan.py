@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -20,28 +20,12 @@ from dmr_tui.engine.request import (
     Tool,
 )
 from dmr_tui.engine.text.answer import MarkedReader, PlainReader, Reader
-from dmr_tui.engine.text.grammar import charset
-from dmr_tui.engine.text.grammar.compile import any_object, check_grammar, satisfying, write
-from dmr_tui.engine.text.grammar.gbnf import (
-    EMPTY,
-    Characters,
-    Grammar,
-    Node,
-    chain,
-    choice,
-    optional,
-    repeat,
-)
-from dmr_tui.engine.text.grammar.until import until
-from dmr_tui.engine.text.reasoning import (
-    Markers,
-    ReasoningSplitter,
-    begins_inside,
-    find_markers,
-)
+from dmr_tui.engine.text.grammar.compile import check_grammar
+from dmr_tui.engine.text.held import Held, Thinking, call_grammar, check_strict, held_grammar
+from dmr_tui.engine.text.reasoning import ReasoningSplitter, begins_inside, find_markers
 from dmr_tui.engine.text.tools import generic, harmony
-from dmr_tui.engine.text.tools.families import GENERIC, Form, find_format, is_harmony, knows_tools
-from dmr_tui.engine.text.tools.forced import CallGrammar, forced_format, parameters
+from dmr_tui.engine.text.tools.families import find_format, is_harmony, knows_tools
+from dmr_tui.engine.text.tools.forced import forced_format, parameters
 from dmr_tui.engine.text.tools.parser import ToolParser
 
 
@@ -123,8 +107,7 @@ def plan_completion(form: AnswerFormat | None) -> AnswerPlan:
     if isinstance(form, GrammarAnswer):
         check_grammar(form.grammar)
         return AnswerPlan(PlainReader, form.grammar)
-    grammar = Grammar()
-    return AnswerPlan(PlainReader, write(grammar, _json(form, grammar), param="response_format"))
+    return AnswerPlan(PlainReader, held_grammar(Held(form=form), ""))
 
 
 def plan_chat(request: ChatRequest, template: str, prompt: str) -> AnswerPlan:
@@ -152,36 +135,33 @@ def check_answer(request: ChatRequest) -> None:
     Raises:
         InvalidRequestError: one of them cannot.
     """
-    plan_chat(request, "", "")
+    check_strict(offered(request))
+    if request.format is not None or must_call(request):
+        plan_chat(request, "", "")
 
 
 def _plan_marked(request: ChatRequest, template: str, prompt: str) -> AnswerPlan:
     tools = offered(request)
     schemas = {tool.function.name: parameters(tool) for tool in tools}
     form = find_format(template, schemas)
-    grammar = Grammar()
-    body = None
+    markers = find_markers(template)
+    grammar = None
     if held_to_form(request):
         form = forced_format(form, tools)
-        body = _forced(request, form, template, grammar)
-    markers = find_markers(template)
+        grammar = held_grammar(_held(request, _thoughts(request, template, prompt)), template)
+    own = isinstance(request.format, GrammarAnswer)
     # A person's own grammar says what the whole answer is, thoughts included.
-    inside = begins_inside(prompt, markers) and not isinstance(request.format, GrammarAnswer)
-    if body is not None:
-        body = chain(_thoughts(request, markers, template, prompt, grammar), body)
-
-    sure = body is not None and not isinstance(request.format, GrammarAnswer)
-    parallel = request.parallel_tool_calls
+    inside = begins_inside(prompt, markers) and not own
+    sure = grammar is not None and not own
 
     def reader() -> Reader:
         parser = ToolParser(form, schemas, sure=sure) if tools else None
         return MarkedReader(ReasoningSplitter(markers, inside=inside), parser)
 
-    call_grammar = partial(_call_grammar, msgspec.json.encode(tools), template, parallel=parallel)
     return AnswerPlan(
         reader,
-        None if body is None else write(grammar, body, param=_param(request)),
-        call_grammar if tools and body is None else None,
+        grammar,
+        None if grammar is not None else _calls(request, template),
         (*markers.all(), *(form.marks if tools else ())),
         f"{markers.closing}\n\n",
         request.reasoning.budget,
@@ -190,53 +170,21 @@ def _plan_marked(request: ChatRequest, template: str, prompt: str) -> AnswerPlan
 
 
 def _plan_harmony(request: ChatRequest, template: str, _prompt: str) -> AnswerPlan:
-    tools = offered(request)
-    text: str | None = None
+    grammar = None
     if held_to_form(request):
-        grammar = Grammar()
-        thoughts = chain(
-            f"{harmony.CHANNEL}analysis{harmony.MESSAGE}",
-            until(harmony.END, grammar),
-            f"{harmony.START}assistant",
-        )
-        options = [
-            chain(
-                f"{harmony.CHANNEL}commentary {harmony.RECIPIENT}{tool.function.name} "
-                f"{harmony.CONSTRAIN}json{harmony.MESSAGE}",
-                satisfying(parameters(tool), grammar, param="tools"),
-            )
-            for tool in tools
-        ]
-        if isinstance(request.format, JSONAnswer) and not must_call(request):
-            final = f"{harmony.CHANNEL}final{harmony.MESSAGE}"
-            options.append(chain(final, _json(request.format, grammar)))
-        text = write(grammar, chain(optional(thoughts), choice(*options)), param=_param(request))
-    names = frozenset(tool.function.name for tool in tools)
+        grammar = held_grammar(_held(request, "may"), template)
+    names = frozenset(tool.function.name for tool in offered(request))
+    sure = grammar is not None and not isinstance(request.format, GrammarAnswer)
     closing = f"{harmony.END}{harmony.START}assistant{harmony.CHANNEL}final{harmony.MESSAGE}"
-    sure = text is not None and not isinstance(request.format, GrammarAnswer)
-
-    call_grammar = partial(_call_grammar, msgspec.json.encode(tools), template, parallel=False)
     return AnswerPlan(
         partial(harmony.HarmonyParser, names, sure=sure),
-        text,
-        call_grammar if tools and text is None else None,
+        grammar,
+        None if grammar is not None else _calls(request, template),
         harmony.MARKS,
         closing,
         request.reasoning.budget,
         stoppable=not must_call(request),
     )
-
-
-@lru_cache(maxsize=16)
-def _call_grammar(encoded: bytes, template: str, *, parallel: bool) -> str | None:
-    """What an answer is held to from its first call on; programs offer the same tools each time."""
-    tools = msgspec.json.decode(encoded, type=list[Tool])
-    rules = Grammar()
-    if is_harmony(template):
-        return rules.text(CallGrammar(GENERIC, template, rules, tools, opened=True).harmony())
-    form = find_format(template, {tool.function.name: parameters(tool) for tool in tools})
-    calls = CallGrammar(form, template, rules, tools, parallel=parallel, opened=True)
-    return rules.text(calls.calls())
 
 
 def must_call(request: ChatRequest) -> bool:
@@ -249,36 +197,32 @@ def held_to_form(request: ChatRequest) -> bool:
     return must_call(request) or isinstance(request.format, JSONAnswer)
 
 
-def _forced(request: ChatRequest, form: Form, template: str, grammar: Grammar) -> Node:
+def _held(request: ChatRequest, thoughts: Thinking) -> Held:
     """Calls, JSON, or either of them."""
-    options: list[Node] = []
-    if isinstance(request.format, JSONAnswer) and not must_call(request):
-        options.append(_json(request.format, grammar))
+    form = request.format if isinstance(request.format, JSONAnswer) else None
+    return Held(
+        offered(request),
+        request.parallel_tool_calls,
+        None if must_call(request) else form,
+        thoughts,
+    )
+
+
+def _calls(request: ChatRequest, template: str) -> Callable[[], str | None] | None:
+    """Makes the grammar of the calls that the answer may come to."""
     tools = offered(request)
-    if tools:
-        parallel = request.parallel_tool_calls
-        options.append(CallGrammar(form, template, grammar, tools, parallel=parallel).calls())
-    return choice(*options)
+    if not tools:
+        return None
+    encoded = msgspec.json.encode(tools)
+    return partial(call_grammar, encoded, template, parallel=request.parallel_tool_calls)
 
 
-def _thoughts(
-    request: ChatRequest, markers: Markers, template: str, prompt: str, grammar: Grammar
-) -> Node:
+def _thoughts(request: ChatRequest, template: str, prompt: str) -> Thinking:
     """What may come before an answer that is held to a form."""
-    after = repeat(Characters(charset.of(" \n")), 0, 2)
+    markers = find_markers(template)
     if begins_inside(prompt, markers):
-        return chain(until(markers.closing, grammar), after)
+        return "begun"
     closed = prompt.rstrip().endswith(markers.closing)
     if markers.closing not in template or closed or request.reasoning.enabled is False:
-        return EMPTY
-    return optional(chain(markers.opening, until(markers.closing, grammar), after))
-
-
-def _json(form: JSONAnswer, grammar: Grammar) -> Node:
-    if form.schema is None:
-        return any_object(grammar)
-    return satisfying(form.schema, grammar, param="response_format")
-
-
-def _param(request: ChatRequest) -> str:
-    return "tools" if must_call(request) else "response_format"
+        return "none"
+    return "may"

@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from dmr_tui.engine.questions import DetokenizeQuestion
 from dmr_tui.engine.request import (
     Delta,
     Event,
@@ -83,9 +84,21 @@ class OpenAI:
         if _preload_only(request):
             return await self._preload(request, model, body)
         requests = multiply(to_completions(body), choices(body))
-        echo = [str(each.prompt) for each in requests] if body.echo else []
+        echo = []
+        if body.echo:
+            work = self._texts(model, [each.prompt for each in requests])
+            echo = await attend(work, request.receive, self._closing)
         shape = CompletionShape(model, echo, choices(body))
         return await self._answer(request, model, body, shape, requests)
+
+    async def _texts(self, model: str, prompts: Sequence[str | list[int]]) -> list[str]:
+        """What prompts say; tokens are put together by the model that they are for."""
+        return [
+            prompt
+            if isinstance(prompt, str)
+            else (await self._runner.ask(model, DetokenizeQuestion(prompt))).text
+            for prompt in prompts
+        ]
 
     async def models(self, request: Request) -> Response:
         """`GET …/models`: all, or the one that the path names."""

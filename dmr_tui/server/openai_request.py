@@ -210,8 +210,6 @@ def to_completions(body: CompletionBody) -> list[CompletionRequest]:
         InvalidRequestError: a value is out of range, or asks for what is not supported.
     """
     prompts = _prompts(body.prompt)
-    if body.echo and any(not isinstance(prompt, str) for prompt in prompts):
-        raise _wrong("echo", "only a prompt that is text can be repeated")
     sampling, limits, form = _sampling(body), _limits(body), to_format(body)
     suffix, logprobs = body.suffix or None, _completion_logprobs(body)
     return [

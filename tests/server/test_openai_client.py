@@ -133,6 +133,15 @@ async def test_completions(client: AsyncOpenAI) -> None:
     assert answer.choices[0].text.startswith("Once upon")
     assert answer.usage is not None
     assert answer.usage.completion_tokens == 8
+    tokens = await client.completions.create(
+        model=NAME, prompt=[300, 301], max_tokens=2, temperature=0, echo=True
+    )
+    bare = await client.completions.create(
+        model=NAME, prompt=[300, 301], max_tokens=2, temperature=0
+    )
+    said = tokens.choices[0].text.removesuffix(bare.choices[0].text)
+    assert said
+    assert said != tokens.choices[0].text
     stream = await client.completions.create(
         model=NAME, prompt="Once upon", max_tokens=4, temperature=0, stream=True
     )

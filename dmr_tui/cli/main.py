@@ -42,6 +42,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
     "Keep models": {
         "pull": Entry("transfers", "Download a model"),
         "push": Entry("transfers", "Upload a model to its registry"),
+        "pulls": Entry("pulls", "List downloads that are not finished"),
         "search": Entry("search", "Look for models on Docker Hub and Hugging Face"),
         "login": Entry("login", "Log in to a registry"),
         "logout": Entry("login", "Log out of a registry"),

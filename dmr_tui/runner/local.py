@@ -19,7 +19,6 @@ from dmr_tui.engine.plan import Memory
 from dmr_tui.engine.profile import Profile, RunningModel
 from dmr_tui.engine.questions import A, Question
 from dmr_tui.engine.request import Event, GenerateRequest, Sampling
-from dmr_tui.engine.room import free_memory
 from dmr_tui.errors import ConflictError, ModelNotFoundError
 from dmr_tui.paths import Paths
 from dmr_tui.runner.activity.answering import Answering
@@ -253,6 +252,8 @@ class LocalRunner(JournalKeeper):
 
     async def free_memory(self) -> Memory | None:
         """See `Runner.free_memory`; idle models would leave for another one."""
+        from dmr_tui.engine.room import free_memory  # Not at the top: it brings psutil.
+
         plans = {} if self._manager is None else self._manager.plans()
         staying = [verdict for verdict, leaves in plans.values() if not leaves]
         leaving = [verdict for verdict, leaves in plans.values() if leaves]

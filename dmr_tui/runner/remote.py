@@ -23,7 +23,6 @@ from dmr_tui.engine.plan import Memory
 from dmr_tui.engine.profile import Profile, RunningModel
 from dmr_tui.engine.questions import A, Question
 from dmr_tui.engine.request import Event, GenerateRequest, Loading
-from dmr_tui.engine.room import free_memory
 from dmr_tui.engine.stats import Stats
 from dmr_tui.errors import (
     DmrError,
@@ -257,6 +256,8 @@ class RemoteRunner(Listener):
 
     async def free_memory(self) -> Memory | None:
         """See `Runner.free_memory`; of another machine nothing is known."""
+        from dmr_tui.engine.room import free_memory  # Not at the top: it brings psutil.
+
         if not self._connection.local:
             return None
         return room_for(await asyncio.to_thread(free_memory), (), ())

@@ -14,7 +14,6 @@ from dmr_tui.screens.get.pages import page_of
 from dmr_tui.screens.get.queue import Queue
 from dmr_tui.screens.get.screen import GetScreen
 from dmr_tui.screens.pulls import Pull
-from dmr_tui.widgets.spark import spark
 from dmr_tui.widgets.table import Table
 from tests.tui.conftest import LARGE, SMALL, gone, row_with, screen_text, see, type_in, until
 from tests.tui.stage import StageClock, StageRunner, model, stage
@@ -490,9 +489,3 @@ async def test_every_size_down_to_a_tiny_one_can_be_drawn(
             await pilot.pause()
             assert screen_text(pilot.app)
         assert isinstance(pilot.app.screen, GetScreen)
-
-
-def test_a_curve_is_as_high_as_its_values() -> None:
-    assert spark([1, 2, 4, 8], 6) == "  ▂▃▅█"
-    assert spark([], 3) == "   "
-    assert spark([0, 0], 2) == "▁▁"

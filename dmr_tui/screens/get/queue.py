@@ -14,8 +14,8 @@ from dmr_tui.screens.models.columns import short_name
 from dmr_tui.screens.pulls import Pull
 from dmr_tui.widgets.figures import clock, long_size, part_of
 from dmr_tui.widgets.gauge import bar
+from dmr_tui.widgets.graph import spark
 from dmr_tui.widgets.printable import printable
-from dmr_tui.widgets.spark import spark
 
 _WIDE = 96
 _GLYPHS = {
@@ -30,6 +30,8 @@ _NOBODY = Content.styled(
     "Nothing is on its way. p gets what is selected, ⏎ opens its chat too.",
     "$text-muted",
 )
+_CURVE = 8
+"""Seconds of the speed's curve."""
 _LAYERS = 3
 """Layers that are told of the pull under the cursor."""
 
@@ -177,7 +179,9 @@ def _running(pull: Pull, width: int) -> Content:
     left = clock(pull.seconds_left) if pull.seconds_left is not None else ""
     shown = _progress(pull, width) + Content(f"  {rate:>9}")
     if width >= _WIDE:
-        shown += Content.styled(f" {spark(pull.speeds, 8)}", "$text-primary")
+        last = list(pull.speeds)[-_CURVE:]
+        curve = spark(last, max(last, default=0.0), style="$text-primary")
+        shown += Content(" " * (_CURVE - len(last) + 1)) + curve
     shown += Content(f"  {left:>6}")
     if width >= _WIDE:
         here = sum(size and current >= size for size, current in pull.layers.values())

@@ -34,6 +34,8 @@ class Model(Struct, frozen=True, omit_defaults=True):
     config: ModelConfig = ModelConfig()
     tags: list[str] = []
     """Canonical references, e.g. `docker.io/ai/smollm2:latest`."""
+    projector: bool = False
+    """It comes with a multimodal projector: it can look at images. Docker's server does not say."""
 
 
 class Published(Struct, frozen=True):

@@ -9,6 +9,7 @@ from dmr_tui.errors import InvalidRequestError
 from dmr_tui.runner.base import Model
 from dmr_tui.store.facts import model_config
 from dmr_tui.store.gguf import read_header
+from dmr_tui.store.manifest import MMPROJ_LAYER
 from dmr_tui.store.store import StoredModel
 
 
@@ -38,4 +39,10 @@ def describe_file(files: ModelFiles) -> Model:
 
 def to_model(found: StoredModel) -> Model:
     """A model of the store."""
-    return Model(id=found.id, created=found.created, config=found.config, tags=list(found.tags))
+    return Model(
+        id=found.id,
+        created=found.created,
+        config=found.config,
+        tags=list(found.tags),
+        projector=any(layer.media_type == MMPROJ_LAYER for layer in found.manifest.layers),
+    )

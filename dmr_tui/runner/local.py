@@ -317,9 +317,12 @@ class LocalRunner(JournalKeeper):
         return await self._speeds.all()
 
     async def profile(self, model: str) -> Profile:
-        """See `Runner.profile`."""
-        _, stored = await asyncio.to_thread(self._resolve, model, None)
-        return stored
+        """See `Runner.profile`; makes no bundle, as it is asked for while people look around."""
+
+        def work() -> Profile:
+            return self._profiles.get((loose_file(model) or self._find_runnable(model)).id)
+
+        return await asyncio.to_thread(work)
 
     async def configure(self, model: str, profile: Profile, *, replace: bool = False) -> None:
         """See `Runner.configure`."""

@@ -163,7 +163,14 @@ def familiar_name(name: str) -> str:
 def _entry(model: Model) -> Entry:
     config = model.config
     name = familiar(model)
-    facts = [name, *model.tags, config.architecture, config.parameters, config.quantization]
+    facts = [
+        name,
+        name.replace("huggingface.co/", "hf.co/"),
+        *model.tags,
+        config.architecture,
+        config.parameters,
+        config.quantization,
+    ]
     facts.append(config.gguf.get("general.name", ""))
     return Entry(name, model, parse_size(config.size), _context(model), " ".join(facts).lower())
 

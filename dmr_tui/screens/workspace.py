@@ -259,7 +259,7 @@ class Workspace:
         if pull.failure is not None:
             self.fail(pull.failure)
         elif pull.state == "cancelled":
-            kept = f"; {long_size(pull.done)} are kept, p goes on" if pull.done else ""
+            kept = f"; {long_size(pull.done)} are kept; a new pull goes on" if pull.done else ""
             self.say(f"Cancelled {pull.name}{kept}.")
         elif self._runner is not None:
             await self.library.refresh(self._runner)

@@ -38,6 +38,31 @@ def parse_size(text: str) -> int:
     return int(float(number) * (1024 if binary else 1000) ** power)
 
 
+def short_count(text: str) -> str:
+    """A count of parameters in two or three places: `361.82M` is `362M`, `8.19B` is `8.2B`."""
+    number = text.strip().replace(" ", "").upper()
+    unit = number[-1:] if number[-1:] in "KMBT" else ""
+    try:
+        value = float(number.removesuffix(unit))
+    except ValueError:
+        return text.strip()
+    return f"{value:.1f}{unit}" if value < 99.95 and value % 1 else f"{value:.0f}{unit}"
+
+
+def speed(tokens_per_second: float) -> str:
+    """Tokens per second: `47 tok/s`, `1 840 tok/s`, `3.2 tok/s`."""
+    if tokens_per_second < 9.95:
+        return f"{tokens_per_second:.1f} tok/s"
+    return f"{grouped(round(tokens_per_second))} tok/s"
+
+
+def duration(seconds: float) -> str:
+    """A span of time that was measured: `0.31 s`, `2.4 s`, `1:05`."""
+    if seconds < 1:
+        return f"{seconds:.2f} s"
+    return f"{seconds:.1f} s" if seconds < 60 else clock(seconds)
+
+
 def age(seconds: float) -> str:
     """How long ago, in one unit: `now`, `2m`, `1h`, `3d`, `5w`."""
     if seconds < 60:

@@ -77,6 +77,12 @@ class Table(ScrollView, Generic[T], can_focus=True):
         table: Table[T]  # type: ignore[valid-type]  # as above
 
     @dataclass
+    class Scrolled(Message):
+        """Other rows are in view."""
+
+        table: Table[T]  # type: ignore[valid-type]  # as above
+
+    @dataclass
     class HeadClicked(Message):
         """The head of a column was clicked."""
 
@@ -88,9 +94,11 @@ class Table(ScrollView, Generic[T], can_focus=True):
         columns: Sequence[Column[T]],
         *,
         identity: Callable[[T], Hashable],
+        gap: int = _GAP,
         id: str | None = None,  # noqa: A002  # Textual's own name for it
     ) -> None:
         super().__init__(id=id)
+        self._gap = gap
         self._columns = columns
         self._identity = identity
         self._rows: Sequence[T] = ()
@@ -107,6 +115,26 @@ class Table(ScrollView, Generic[T], can_focus=True):
     def current(self) -> T | None:
         """The thing under the cursor."""
         return self._rows[self.cursor] if self._rows else None
+
+    @property
+    def in_view(self) -> Sequence[T]:
+        """The things whose rows are in view."""
+        top = self.scroll_offset.y
+        return self._rows[top : top + max(self.size.height - _HEADER, 0)]
+
+    @property
+    def shown_columns(self) -> Sequence[str]:
+        """The keys of the columns that there is room for."""
+        return [column.key for column, _ in self._widths()]
+
+    def redraw(self) -> None:
+        """Draw the rows again: what their cells tell has become different."""
+        self._strips.clear()
+        self.refresh()
+
+    def identity(self, thing: T) -> Hashable:
+        """Which one a thing is."""
+        return self._identity(thing)
 
     def show(self, rows: Sequence[T], *, sorted_by: str = "", reverse: bool = False) -> None:
         """Show these things; the column they are sorted by gets an arrow."""
@@ -158,6 +186,7 @@ class Table(ScrollView, Generic[T], can_focus=True):
         self.virtual_size = Size(self.size.width, len(self._rows) + _HEADER)
         # When the new size has been taken in: before that there may be nothing to scroll.
         self.call_after_refresh(self._show_cursor)
+        self.post_message(self.Scrolled(self))
 
     def on_focus(self) -> None:
         """The cursor row looks different with the focus."""
@@ -231,33 +260,40 @@ class Table(ScrollView, Generic[T], can_focus=True):
     def _head(self) -> Content:
         cells = []
         for column, width in self._widths():
-            arrow = ""
+            title = column.title
             if column.key == self._sorted_by:
-                arrow = " ↑" if self._reverse else " ↓"
-            cells.append(_fitted(Content(column.title + arrow), width, column.align))
-        return Content("  ") + Content(" " * _GAP).join(cells)
+                arrow = "↑" if self._reverse else "↓"
+                # A narrow column gives up the end of its name for the arrow.
+                fits = len(title) + 2 <= width
+                title = f"{title} {arrow}" if fits else f"{title[: width - 1]}{arrow}"
+            cells.append(_fitted(Content(title), width, column.align))
+        return Content("  ") + Content(" " * self._gap).join(cells)
 
     def _row(self, index: int, here: bool) -> Content:
         thing = self._rows[index]
         cells = [
             _fitted(column.cell(thing), width, column.align) for column, width in self._widths()
         ]
-        mark = Content.styled("▸ ", "$primary") if here else Content("  ")
-        return mark + Content(" " * _GAP).join(cells)
+        return self.row_front(thing, here=here) + Content(" " * self._gap).join(cells)
+
+    def row_front(self, thing: T, *, here: bool) -> Content:
+        """The two cells before a row: the cursor, and what a kind of table adds to it."""
+        del thing
+        return Content.styled("▸ ", "$primary") if here else Content("  ")
 
     def _widths(self) -> list[tuple[Column[T], int]]:
         room = self.size.width
         shown = [column for column in self._columns if room >= column.from_width]
-        fixed = sum(column.width for column in shown) + _GAP * (len(shown) - 1) + 3
+        fixed = sum(column.width for column in shown) + self._gap * (len(shown) - 1) + 3
         flexible = max(room - fixed, _NARROWEST)
         return [(column, column.width or flexible) for column in shown]
 
     def _column_at(self, x: int) -> str:
         start = 2
         for column, width in self._widths():
-            if start <= x < start + width + _GAP:
+            if start <= x < start + width + self._gap:
                 return column.key
-            start += width + _GAP
+            start += width + self._gap
         return ""
 
     def _show_cursor(self) -> None:
@@ -275,6 +311,7 @@ class Table(ScrollView, Generic[T], can_focus=True):
         """Draw the rows that have come into view."""
         super().watch_scroll_y(old_value, new_value)
         self.refresh()
+        self.post_message(self.Scrolled(self))
 
 
 def _fitted(content: Content, width: int, align: str) -> Content:

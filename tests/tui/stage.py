@@ -29,7 +29,14 @@ from dmr_tui.errors import DmrError, ModelNotFoundError
 from dmr_tui.paths import Paths
 from dmr_tui.runner.activity.journal import Journal
 from dmr_tui.runner.activity.records import Activity, Bodies, LogLine
-from dmr_tui.runner.base import Importable, Model, Removed, Runner, RunnerStatus
+from dmr_tui.runner.base import (
+    Importable,
+    Model,
+    Published,
+    Removed,
+    Runner,
+    RunnerStatus,
+)
 from dmr_tui.runner.measured import Measured
 from dmr_tui.screens.workspace import Clocks
 from dmr_tui.settings import Settings
@@ -46,6 +53,14 @@ from tests.tui.market import Market
 NOW = 1_763_721_060.0
 """A Friday morning, 10:31 UTC."""
 GB = 1000**3
+
+
+TEMPLATES = {
+    "qwen3": "{% if tools %}{{ tools }}{% endif %}<think>{{ messages }}",
+    "llama": "{% if tools %}{{ tools }}{% endif %}{{ messages }}",
+    "gemma3": "{{ messages }}",
+}
+"""What tells of a model's capabilities, by its architecture."""
 
 
 def model(
@@ -67,6 +82,8 @@ def model(
         f"{architecture}.embedding_length": "960",
         "general.license": "apache-2.0",
     }
+    if template := TEMPLATES.get(architecture):
+        gguf["tokenizer.chat_template"] = template
     return Model(
         id="sha256:" + name.encode().hex().ljust(64, "0")[:64],
         created=1_742_816_981,
@@ -79,6 +96,7 @@ def model(
             gguf=gguf,
         ),
         tags=[str(reference), *(str(parse_reference(tag)) for tag in tags)],
+        projector=architecture == "gemma3",
     )
 
 
@@ -114,6 +132,10 @@ class StageRunner(Market):
         self.pace: tuple[str, float] | None = None
         """A text to answer by itself, and the seconds between its words."""
         self.free_device, self.free_host = 12_800_000_000, 24 * GB
+        self.newer: dict[str, str] = {}
+        """Ids that the registries have under these names now."""
+        self.loads: asyncio.Event | None = None
+        """Loads wait for it, if there is one."""
         self.speeds: dict[str, Measured] = {}
         self.profiles: dict[str, Profile] = {}
         self.closed = False
@@ -194,6 +216,8 @@ class StageRunner(Market):
             memory=6_912_000_000,
             gpu_layers=0,
             pid=4711,
+            layers=32,
+            progress=0.41 if state == "loading" else None,
         )
         self.workers[stored.id] = msgspec.structs.replace(usual, **facts)
         return self.workers[stored.id]
@@ -289,8 +313,41 @@ class StageRunner(Market):
         self.finish(tokens=len(words))
 
     async def load(self, model: str, *, profile: Profile | None = None) -> None:
-        self.calls.append(("load", model))
-        self.run(self._find(model))
+        self.calls.append(("load", model, *([profile] if profile else [])))
+        found = self._find(model)
+        if self.loads is not None:
+            self.run(found, state="loading")
+            await self.loads.wait()
+        self.run(found, keep_alive=300.0 if profile is None else profile.keep_alive)
+
+    async def tag(self, source: str, target: str) -> str:
+        self.calls.append(("tag", source, target))
+        found = self._find(source)
+        name = str(parse_reference(target))
+        self.stored[self.stored.index(found)] = msgspec.structs.replace(
+            found, tags=[*found.tags, name]
+        )
+        return name
+
+    async def look(self, name: str) -> Published:
+        self.calls.append(("look", name))
+        found = self._find(name)
+        return Published(self.newer.get(name, found.id), 0, found.config, 0, 0)
+
+    async def push(self, name: str) -> AsyncGenerator[TransferProgress, None]:
+        self.calls.append(("push", name))
+        self._check()
+        while True:
+            try:
+                line = await self._lines.get()
+            except asyncio.CancelledError:
+                self.stopped.append("push")
+                raise
+            if isinstance(line, DmrError):
+                raise line
+            yield line
+            if line.type == "success":
+                return
 
     async def fits(self, models: Sequence[str], *, context: int | None = None) -> list[Fit | None]:
         self.calls.append(("fits", list(models), context))
@@ -311,6 +368,9 @@ class StageRunner(Market):
         layers = 33
         on_gpu = layers if cache <= room else max(int(layers * (room / weights + 1)) - 20, 0)
         host = 0 if on_gpu == layers else weights
+        largest = min(max(room // per_token, 0), trained)
+        if host:
+            largest = tokens if host <= self.free_host else 0
         return Fit(
             context=tokens,
             fits=host <= self.free_host,
@@ -324,7 +384,7 @@ class StageRunner(Market):
             device=weights + rest + cache - host,
             host_free=self.free_host,
             device_free=self.free_device,
-            largest_context=min(max(room // per_token, 0), trained),
+            largest_context=largest,
             trained_context=trained,
         )
 
@@ -332,7 +392,8 @@ class StageRunner(Market):
         return dict(self.speeds)
 
     async def profile(self, model: str) -> Profile:
-        return self.profiles.get(self._find(model).id, Profile())
+        named = (each.id for each in self.stored if str(parse_reference(model)) in each.tags)
+        return self.profiles.get(model if model in self.profiles else next(named, ""), Profile())
 
     async def configure(self, model: str, profile: Profile, *, replace: bool = False) -> None:
         self.calls.append(("configure", model, profile))

@@ -38,7 +38,9 @@ async def test_help_is_made_from_the_registry(
     async with stage(runner, tmp_path).run_test(size=LARGE) as pilot:
         await see(pilot, "nomic-embed-text")
         await pilot.press(key)
-        await see(pilot, "Help · Models", "Delete this model; asks once.", "Next row.")
+        await see(pilot, "Help · Models", "Delete this model or all marked ones; asks once.")
+        await pilot.press("end")
+        await see(pilot, "Everywhere", "Go to your models.")
         await pilot.press("escape")
         await gone(pilot, "Help · Models")
         await pilot.press("3", "f1")
@@ -153,7 +155,7 @@ async def test_quitting_keeps_pulls_and_closes_the_runner(
     app = stage(runner, tmp_path)
     async with app.run_test(size=LARGE) as pilot:
         await see(pilot, "nomic-embed-text")
-        await pilot.press("p", *"phi4", "enter")
+        await pilot.press("n", *"phi4", "enter")
         runner.progress(1_000_000_000, 8_000_000_000)
         await see(pilot, "1 GB of 8 GB")
         await pilot.press(key)

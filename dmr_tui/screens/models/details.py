@@ -1,132 +1,245 @@
-"""What is known of one model: the pane beside the table, or a few lines below it."""
+"""What is known of one model: the pane beside the table, or three lines below it."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from textual.content import Content
 from textual.widgets import Static
 
-from dmr_tui.screens.library import Entry
-from dmr_tui.screens.models.columns import Row, short_name
+from dmr_tui.screens.models.capabilities import CAPABILITIES, capabilities
+from dmr_tui.screens.models.columns import short_name
+from dmr_tui.screens.models.knowledge import Knowledge
 from dmr_tui.screens.pull_view import pull_content
 from dmr_tui.screens.pulls import Pull
-from dmr_tui.widgets.figures import clock, grouped, long_size
+from dmr_tui.widgets.figures import age, duration, grouped, long_size, short_count, speed
+from dmr_tui.widgets.gauge import bar
 from dmr_tui.widgets.printable import printable
 
-_LABEL = 13
+if TYPE_CHECKING:
+    from dmr_tui.engine.fit import Fit
+    from dmr_tui.runner.measured import Measured
+
 _TALL = 6
+_BAR = 13
+_GB = 1e9
+_LABEL = 11
 
 
 class Details(Static):
-    """The facts of the model under the cursor; as much as its height allows."""
+    """The facts of the model under the cursor; as many as its height allows."""
 
     def __init__(self) -> None:
         super().__init__(id="details")
-        self._row: Row | None = None
-        self._manifest: Mapping[str, Any] | None = None
+        self._shown: Knowledge | Pull | None = None
 
-    def show(self, row: Row | None, manifest: Mapping[str, Any] | None) -> None:
-        """Show a row, with its manifest as soon as that has been read."""
-        self._row, self._manifest = row, manifest
-        self.update(self._content())
+    def show(self, shown: Knowledge | Pull | None) -> None:
+        """Show what is known of a model, how far a pull is, or nothing."""
+        self._shown = shown
+        self.update(self.content_now())
 
     def on_resize(self) -> None:
         """Use the room there is."""
-        self.update(self._content())
+        self.update(self.content_now())
 
-    def _content(self) -> Content:
-        row = self._row
-        if row is None:
+    def content_now(self) -> Content:
+        """The text for the room there is."""
+        shown = self._shown
+        if shown is None:
+            self.border_title = None
             return Content("")
         short = self.size.height < _TALL
-        self.border_title = None if short else short_name(row.name)
-        if isinstance(row, Pull):
-            return pull_content(row, self.size.width)
-        return _short(row) if short else _full(row, self._manifest)
+        name = shown.name if isinstance(shown, Pull) else shown.entry.name
+        self.border_title = None if short else printable(short_name(name))
+        self.border_subtitle = None if short or isinstance(shown, Pull) else "i everything"
+        if isinstance(shown, Pull):
+            return pull_content(shown, self.size.width)
+        lines = brief(shown) if short else full(shown)
+        width = max(self.size.width, 1)
+        return Content("\n").join([line.truncate(width, ellipsis=True) for line in lines])
 
 
-def _short(entry: Entry) -> Content:
-    config = entry.model.config
-    facts = [config.architecture, config.parameters, config.quantization, config.format]
-    lines = [
-        Content.styled(entry.name, "bold")
-        + Content.styled(printable("".join(f" · {fact}" for fact in facts if fact)), "$text-muted"),
-        Content(_memory(entry)),
-        Content.styled(", ".join(entry.model.tags) or entry.model.id, "$text-muted"),
-    ]
-    return Content("\n").join(lines)
-
-
-def _full(entry: Entry, manifest: Mapping[str, Any] | None) -> Content:
-    config = entry.model.config
-    sections = [
-        ("Model", [
-            ("architecture", config.architecture),
-            ("parameters", config.parameters),
-            ("quantization", config.quantization),
-            ("context", f"{grouped(entry.context)} tokens" if entry.context else ""),
-            ("format", config.format),
-            *_metadata(config.gguf, config.architecture),
-        ]),
-        ("Memory", [("state", _memory(entry)), *_worker(entry)]),
-        ("Files", _files(entry, manifest)),
-        ("Names", [("", tag) for tag in entry.model.tags]),
-    ]  # fmt: skip
-    lines: list[Content] = []
-    for title, rows in sections:
-        shown = [(label, value) for label, value in rows if value]
-        if shown:
-            lines += [Content(""), Content.styled(title, "bold $text-primary")]
-            lines += [_fact(label, value) for label, value in shown]
-    return Content("\n").join(lines[1:])
-
-
-def _fact(label: str, value: str) -> Content:
-    left = Content.styled(f"{label:<{_LABEL}}", "$text-muted") if label else Content("")
-    return Content("  ") + left + Content(printable(value))
-
-
-def _metadata(gguf: Mapping[str, str], architecture: str) -> list[tuple[str, str]]:
-    wanted = {
-        "general.name": "name",
-        "general.license": "licence",
-        f"{architecture}.block_count": "layers",
-        f"{architecture}.attention.head_count": "heads",
-        f"{architecture}.attention.head_count_kv": "KV heads",
-        f"{architecture}.embedding_length": "embedding",
-    }
-    return [(label, gguf.get(key, "")) for key, label in wanted.items()]
-
-
-def _memory(entry: Entry) -> str:
-    worker = entry.running
-    if worker is None:
-        return f"on disk, {long_size(entry.size)}" if entry.size else "on disk"
-    words = {"ready": "loaded", "loading": "loading …", "unloading": "unloading …"}
-    memory = f", {long_size(worker.memory)}" if worker.memory else ""
-    answering = f", {worker.in_use} answering" if worker.in_use else ""
-    return words[entry.state] + memory + answering
-
-
-def _worker(entry: Entry) -> list[tuple[str, str]]:
-    worker = entry.running
-    if worker is None:
-        return []
-    stays = "for ever" if worker.keep_alive < 0 else f"{clock(worker.keep_alive)} when idle"
+def brief(known: Knowledge) -> list[Content]:
+    """Three lines: what it is, what it takes, how fast it was."""
+    config = known.entry.model.config
+    facts = [config.architecture, short_count(config.parameters), config.quantization]
+    facts = [each for each in (*facts, " ".join(_able(known)), known.licence) if each]
+    measured = known.entry.measured
+    last = f"here: {' · '.join(_speeds(measured))}" if measured else _names(known)
     return [
-        ("engine", worker.backend),
-        ("context", f"{grouped(worker.context_size)} tokens" if worker.context_size else ""),
-        ("on GPU", f"{worker.gpu_layers} layers" if worker.gpu_layers else ""),
-        ("stays", stays),
+        Content.styled(printable(known.entry.name), "bold")
+        + Content.styled(printable("".join(f" · {fact}" for fact in facts)), "$text-muted"),
+        _sum(known),
+        Content.styled(printable(last), "$text-muted"),
     ]
 
 
-def _files(entry: Entry, manifest: Mapping[str, Any] | None) -> list[tuple[str, str]]:
-    rows = [("id", entry.model.id.removeprefix("sha256:")[:12])]
-    for layer in (manifest or {}).get("layers", []):
-        kind = re.sub(r"\.v\d.*|\+.*", "", str(layer.get("mediaType", ""))).rpartition(".")[2]
-        rows.append((kind[: _LABEL - 1], f"{grouped(int(layer.get('size', 0)))} B"))
+def full(known: Knowledge) -> list[Content]:
+    """All of it, in sections, the most asked for first."""
+    config = known.entry.model.config
+    head = [known.title, config.architecture, known.licence]
+    lines = [
+        Content(printable(" · ".join(dict.fromkeys(filter(None, head))))),
+        _abilities(known),
+        Content(""),
+        *_memory(known),
+    ]
+    measured = known.entry.measured
+    if measured and (speeds := _speeds(measured)):
+        lines += _section(f"Speed here (measured, {measured.answers} answers)", _wrap(speeds, 2))
+    settings = [f"{name} {value}" for name, value in known.settings()]
+    lines += _section("Settings", _wrap(settings or ["defaults; e changes them"], 2))
+    lines += _section("File", _file(known))
+    lines += _section("Names", [printable(tag) for tag in known.entry.model.tags])
+    return lines
+
+
+def _section(title: str, rows: Iterable[str]) -> list[Content]:
+    found = [Content(f" {row}") for row in rows if row]
+    return [Content(""), Content.styled(title, "bold $text-primary"), *found] if found else []
+
+
+def _wrap(items: Sequence[str], count: int) -> list[str]:
+    return [" · ".join(items[i : i + count]) for i in range(0, len(items), count)]
+
+
+def _able(known: Knowledge) -> list[str]:
+    return [f"{name} ✓" for name in capabilities(known.entry.model)]
+
+
+def _abilities(known: Knowledge) -> Content:
+    able = capabilities(known.entry.model)
+    if "embedding" in able:
+        return Content("embedding ") + Content.styled("✓", "$text-success")
+    parts = []
+    for name in CAPABILITIES[:4]:
+        sign = ("✓", "$text-success") if name in able else ("–", "$text-disabled")
+        parts.append(Content(f"{name} ") + Content.styled(*sign))
+    return Content(" ").join(parts)
+
+
+def _memory(known: Knowledge) -> list[Content]:
+    """The memory by part, as bars of what could be had."""
+    fit = known.fit
+    if fit is None:
+        lines = [_heading("Memory", "")]
+        return [*lines, Content.styled(" not known yet", "$text-muted"), *_state(known)]
+    room = max(_free(fit), fit.total, 1)
+    parts = [
+        ("weights", fit.weights),
+        ("KV cache", fit.cache),
+        ("compute", fit.compute),
+        ("process", fit.overhead),
+    ]
+    style = "$primary" if fit.fits else "$error"
+    lines = [_heading(f"Memory at ctx {grouped(fit.context)}", "[ ] changes it")]
+    lines += [
+        Content(f" {name:<{_LABEL}}{long_size(size):>7} ") + bar(size / room, _BAR, style=style)
+        for name, size in parts
+    ]
+    lines += [Content(" ") + _need(fit), *_largest(fit), *_state(known)]
+    return lines
+
+
+def _heading(title: str, hint: str) -> Content:
+    return Content.styled(title, "bold $text-primary") + Content.styled(f"  {hint}", "$text-muted")
+
+
+def _need(fit: Fit) -> Content:
+    return Content(f"{fit.total / _GB:.1f} of {_free(fit) / _GB:.1f} GB free → ") + _where(fit)
+
+
+def _free(fit: Fit) -> int:
+    """What there is of the memory that it would use."""
+    if not fit.gpu_layers:
+        return fit.host_free
+    whole = fit.gpu_layers >= fit.layers
+    return fit.device_free if whole else fit.device_free + fit.host_free
+
+
+def _where(fit: Fit) -> Content:
+    if not fit.fits:
+        return Content.styled(f"NO, −{long_size(fit.missing)}", "$text-error")
+    if 0 < fit.gpu_layers < fit.layers:
+        return Content.styled(f"{fit.gpu_layers}/{fit.layers} on GPU", "$text-warning")
+    return Content.styled("all on GPU" if fit.gpu_layers else "fits", "$text-success")
+
+
+def _largest(fit: Fit) -> list[Content]:
+    if not fit.largest_context:
+        return [Content.styled(" no context fits", "$text-error")]
+    trained = f" of {grouped(fit.trained_context)}" if fit.trained_context else ""
+    return [Content(f" largest ctx that fits {grouped(fit.largest_context)}{trained}")]
+
+
+def _state(known: Knowledge) -> list[Content]:
+    """What is in memory now, if it is."""
+    worker = known.entry.running
+    if worker is None or known.entry.state != "ready":
+        return []
+    words = f" loaded: {long_size(worker.memory)}" if worker.memory else " loaded"
+    context = f" at ctx {grouped(worker.context_size)}" if worker.context_size else ""
+    return [Content.styled(words + context, "$text-success")]
+
+
+def _sum(known: Knowledge) -> Content:
+    """The memory in one line, in the unit of gigabytes that all of it shares."""
+    fit = known.fit
+    if fit is None:
+        return Content.styled(f"{long_size(known.entry.size)} on disk", "$text-muted")
+    weights, cache, rest = (
+        f"{size / _GB:.1f}" for size in (fit.weights, fit.cache, fit.compute + fit.overhead)
+    )
+    parts = f"ctx {fit.context}: weights {weights} + KV {cache} + rest {rest} = "
+    return Content(f"{parts}{fit.total / _GB:.1f} of {_free(fit) / _GB:.1f} GB → ") + _where(fit)
+
+
+def _speeds(measured: Measured) -> list[str]:
+    said = []
+    if measured.prompt_rate:
+        said.append(f"prompt {speed(measured.prompt_rate)}")
+    if measured.generation_rate:
+        said.append(f"gen {speed(measured.generation_rate)}")
+    if measured.first_token:
+        said.append(f"first token {duration(measured.first_token)}")
+    if measured.load:
+        said.append(f"load {duration(measured.load)}")
+    return said
+
+
+def _names(known: Knowledge) -> str:
+    return ", ".join(known.entry.model.tags) or known.entry.model.id
+
+
+def _file(known: Knowledge) -> list[str]:
+    model = known.entry.model
+    digest = model.id.removeprefix("sha256:")
+    size = sum(int(layer.get("size", 0)) for layer in known.layers)
+    layers, heads = known.number("block_count"), known.number("attention.head_count")
+    kv_heads = known.number("attention.head_count_kv")
+    rows = [
+        f"sha256:{digest[:8]}…{digest[-2:]}" + (f"  {grouped(size)} B" if size else ""),
+        " · ".join(
+            part
+            for part in (
+                model.config.format.upper(),
+                layers and f"{layers} layers",
+                known.number("embedding_length") and f"{known.number('embedding_length')} wide",
+            )
+            if part
+        ),
+        " · ".join(
+            part
+            for part in (
+                heads and f"{heads} heads",
+                kv_heads and f"{kv_heads} KV heads",
+            )
+            if part
+        ),
+    ]
+    if known.now and model.created:
+        rows.append(f"packaged {age(known.now - model.created)} ago")
+    if known.outdated:
+        rows.append("! newer in its registry: u gets it")
     return rows

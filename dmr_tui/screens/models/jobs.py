@@ -2,49 +2,176 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from contextlib import aclosing
+from typing import TYPE_CHECKING
 
 from dmr_tui.errors import DmrError
 from dmr_tui.screens.library import Entry
+from dmr_tui.screens.models.tasks import Task, Tasks
+from dmr_tui.screens.models.updates import Updates
 from dmr_tui.screens.workspace import Workspace
+from dmr_tui.widgets.figures import duration, long_size, speed
+
+if TYPE_CHECKING:
+    from dmr_tui.store.transfer.progress import TransferProgress
+
+_LOOK_SECONDS = 0.3
+_FOR_EVER = -1.0
 
 
-async def load(workspace: Workspace, name: str) -> None:
-    """Have a model in memory."""
-    started = workspace.clocks.monotonic()
-    workspace.say(f"Loading {name} …")
-    try:
-        await workspace.runner.load(name)
-    except DmrError as error:
-        workspace.fail(error)
-    else:
+async def load(workspace: Workspace, names: Sequence[str]) -> None:
+    """Have models in memory, one after the other; how far each is can be seen meanwhile."""
+    for name in names:
+        started = workspace.clocks.monotonic()
+        workspace.say(f"Loading {name} …")
+        looking = asyncio.create_task(_look(workspace), name=f"look at the load of {name}")
+        try:
+            await workspace.runner.load(name)
+        except DmrError as error:
+            workspace.fail(error)
+            return
+        finally:
+            looking.cancel()
+            await workspace.library.refresh_running(workspace.runner)
         seconds = workspace.clocks.monotonic() - started
         workspace.say(f"{name} is loaded; that took {seconds:.1f} s.")
-    await workspace.library.refresh_running(workspace.runner)
 
 
-async def unload(workspace: Workspace, name: str) -> None:
-    """Have a model out of memory, unless it is answering."""
+async def _look(workspace: Workspace) -> None:
+    while True:
+        await asyncio.sleep(_LOOK_SECONDS)
+        await workspace.library.refresh_running(workspace.runner)
+
+
+async def unload(workspace: Workspace, names: Sequence[str]) -> None:
+    """Have models out of memory; those that are answering stay."""
     try:
-        gone = await workspace.runner.unload([name])
+        gone = await workspace.runner.unload(names)
     except DmrError as error:
         workspace.fail(error)
     else:
-        words = "is unloaded." if gone else "is answering; it stays until that is done."
-        workspace.say(f"{name} {words}")
+        workspace.say(_unloaded(names, gone))
     await workspace.library.refresh_running(workspace.runner)
 
 
-async def delete(workspace: Workspace, entry: Entry) -> None:
-    """Remove a name, and the model with its last one."""
+def _unloaded(names: Sequence[str], gone: int) -> str:
+    if len(names) == 1:
+        words = "is unloaded." if gone else "is answering; it stays until that is done."
+        return f"{names[0]} {words}"
+    stay = len(names) - gone
+    return f"{gone} models are unloaded" + (f"; {stay} are answering and stay." if stay else ".")
+
+
+async def pin(workspace: Workspace, entry: Entry) -> None:
+    """Keep a model in memory for ever, or only as long as others."""
+    from dmr_tui.engine.profile import Profile
+
+    runner, name = workspace.runner, entry.name
+    if not entry.pinned:
+        workspace.say(f"Pinning {name} …")
     try:
-        await workspace.runner.remove(entry.name)
+        if entry.pinned:
+            # What was set for this model counts, unless that is what pinned it.
+            chosen = (await runner.profile(name)).keep_alive
+            usual = workspace.settings.keep_alive if chosen is None or chosen < 0 else chosen
+            await runner.load(name, profile=Profile(keep_alive=usual))
+            words = (
+                f"{name} is no longer pinned: it leaves {duration(usual)} after its last answer."
+            )
+        else:
+            await runner.load(name, profile=Profile(keep_alive=_FOR_EVER))
+            words = f"{name} stays in memory until you unpin (P) or unload (l) it."
+    except DmrError as error:
+        workspace.fail(error)
+    else:
+        workspace.say(words)
+    await workspace.library.refresh_running(runner)
+
+
+async def delete(workspace: Workspace, entries: Sequence[Entry]) -> None:
+    """Remove names, and each model with its last one."""
+    gone: list[str] = []
+    failure: DmrError | None = None
+    for entry in entries:
+        try:
+            await workspace.runner.remove(entry.name)
+            gone.append(entry.name)
+        except DmrError as error:
+            failure = failure or error
+    await workspace.library.refresh(workspace.runner)
+    if failure is not None:
+        workspace.fail(failure)
+    elif len(gone) == 1:
+        workspace.say(f"Deleted {gone[0]}.")
+    else:
+        workspace.say(f"Deleted {len(gone)} models.")
+
+
+async def tag(workspace: Workspace, name: str, target: str) -> None:
+    """Give a model one more name."""
+    try:
+        await workspace.runner.tag(name, target)
     except DmrError as error:
         workspace.fail(error)
         return
     await workspace.library.refresh(workspace.runner)
-    workspace.say(f"Deleted {entry.name}.")
+    workspace.say(f"{name} is also called {target} now.")
+
+
+async def push(workspace: Workspace, tasks: Tasks, name: str) -> None:
+    """Upload a model to the registry in its name."""
+    task = tasks.begin(f"↑ {name}")
+    sent: dict[str, int] = {}
+    workspace.say(f"Pushing {name} …")
+    try:
+        async with aclosing(workspace.runner.push(name)) as lines:
+            async for line in lines:
+                _note(tasks, task, line, sent)
+    except DmrError as error:
+        workspace.fail(error)
+    except asyncio.CancelledError:
+        workspace.say(f"Cancelled the push of {name}; what was sent is kept there for a while.")
+    else:
+        workspace.say(f"Pushed {name}.")
+    finally:
+        tasks.end(task)
+
+
+def _note(tasks: Tasks, task: Task, line: TransferProgress, sent: dict[str, int]) -> None:
+    if line.layer.id:
+        sent[line.layer.id] = line.layer.current
+    done = sum(sent.values())
+    if line.total:
+        figures = f"{long_size(done)} of {long_size(line.total)}"
+        tasks.move(task, min(done / line.total, 1.0), figures)
+
+
+async def benchmark(workspace: Workspace, tasks: Tasks, entry: Entry) -> None:
+    """Measure how fast a model is; the runner keeps what it learns of each answer."""
+    from dmr_tui.screens.models.benchmark import measure_speeds
+
+    name = entry.name
+    task = tasks.begin(f"Measuring {name}")
+    try:
+        speeds = await measure_speeds(
+            workspace.runner,
+            name,
+            lambda fraction, words: tasks.move(task, fraction, words),
+            context=entry.context or 8192,
+        )
+    except DmrError as error:
+        workspace.fail(error)
+    except asyncio.CancelledError:
+        workspace.say(f"The measurement of {name} was stopped.")
+    else:
+        workspace.say(
+            f"{name} here: prompt {speed(speeds.prompt)} · gen {speed(speeds.generation)}."
+        )
+    finally:
+        tasks.end(task)
+    await workspace.library.refresh(workspace.runner)
 
 
 async def pull(workspace: Workspace, name: str) -> None:
@@ -88,3 +215,31 @@ async def reload(workspace: Workspace) -> None:
         workspace.fail(failure)
     else:
         workspace.say(f"{len(workspace.library.entries)} models, read again just now.")
+
+
+async def check(
+    workspace: Workspace, tasks: Tasks, updates: Updates, entries: Sequence[Entry]
+) -> None:
+    """Ask the registries whether they have something newer."""
+    task = tasks.begin("Looking for updates")
+    total = len(entries)
+    try:
+        newer, failure = await updates.check(
+            workspace.runner, entries, lambda done: tasks.move(task, done / total)
+        )
+    except DmrError as error:
+        workspace.fail(error)
+        return
+    except asyncio.CancelledError:
+        workspace.say("Stopped looking for updates.")
+        return
+    finally:
+        tasks.end(task)
+    if failure is not None and total == 1:
+        workspace.fail(failure)
+    elif newer:
+        which = f"{entries[0].name} has a newer version" if total == 1 else f"{newer} are newer"
+        workspace.say(f"{which} in the registry: u gets it.", "warning")
+    else:
+        which = f"{entries[0].name} is" if total == 1 else "All that can be compared are"
+        workspace.say(f"{which} up to date.")

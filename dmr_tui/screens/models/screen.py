@@ -11,11 +11,9 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from dmr_tui.actions import Action, bindings
-from dmr_tui.screens.library import Entry, familiar_name
-from dmr_tui.screens.messages import OpenChat
+from dmr_tui.screens.library import familiar_name
 from dmr_tui.screens.models import jobs
-from dmr_tui.screens.pulls import Pull
-from dmr_tui.screens.shell import ShellScreen
+from dmr_tui.screens.models.work import ModelWork
 from dmr_tui.screens.workspace import Workspace
 from dmr_tui.widgets.figures import long_size
 from dmr_tui.widgets.panel import explain
@@ -23,18 +21,19 @@ from dmr_tui.widgets.panel import explain
 if TYPE_CHECKING:
     from textual.widgets import Input
 
-    from dmr_tui.screens.models.columns import Row
-    from dmr_tui.screens.models.shelf import Shelf
+    from dmr_tui.screens.library import Entry
     from dmr_tui.screens.models.welcome import Welcome
 
 _OPENING = "◐  Opening the model store …"
 State = Literal["loading", "failed", "empty", "filled"]
 
+_OF_THE_LIST = ("filter", "view", "sort", "reverse", "mark_all", "check_all", "pull")
+"""Names of actions that need models, and none of them in particular."""
 
-class ModelsScreen(ShellScreen):
+
+class ModelsScreen(ModelWork):
     """The home screen."""
 
-    MODE = "models"
     CSS_PATH = "models.tcss"
     AUTO_FOCUS = ""
     BINDINGS = bindings("models")
@@ -43,18 +42,12 @@ class ModelsScreen(ShellScreen):
         """The models of a workspace."""
         super().__init__(workspace)
         self._shown: State = "loading"
-        self._shelf: Shelf | None = None
         self._welcome: Welcome | None = None
-        self._to_delete = ""
+        self._told_marks = ""
 
     def body(self) -> Iterable[Widget]:
         """One of four bodies; the first is the cheapest, because it is the first frame."""
         yield Container(Static(_OPENING, id="loading"), id="body")
-
-    @property
-    def _row(self) -> Row | None:
-        shelf = self._shelf
-        return shelf.current if shelf is not None and shelf.is_mounted else None
 
     # What is shown.
 
@@ -92,7 +85,7 @@ class ModelsScreen(ShellScreen):
         if state == "filled":
             from dmr_tui.screens.models.shelf import Shelf
 
-            self._shelf = Shelf(self.workspace)
+            self._shelf = Shelf(self.workspace, self._tasks, self._updates)
             return self._shelf
         if state == "empty":
             from dmr_tui.screens.models.welcome import Welcome
@@ -112,17 +105,26 @@ class ModelsScreen(ShellScreen):
                 panel.update(explain(failure, "r tries again"))
 
     def on_shelf_moved(self) -> None:
-        """Another model is under the cursor."""
-        row = self._row
-        if row is None or row.name != self._to_delete:
-            self._forget_deletion()
+        """Another model is under the cursor, or others are marked."""
+        self._keep_question()
+        self._tell_marks()
         self.refresh_hints()
+
+    def _tell_marks(self) -> None:
+        """Say how much is marked; what has been said since is left alone when nothing is."""
+        marked = self._shelf.marked if self._shelf else []
+        size = long_size(sum(entry.size for entry in marked))
+        words = f"{len(marked)} marked: {size}.  d deletes (asks once), l loads, \\ unmarks."
+        said = words if marked else ""
+        if said != self._told_marks:
+            before, self._told_marks = self._told_marks, said
+            if said or self.workspace.notice.text == before:
+                self.workspace.say(said)
 
     # What the keys are called.
 
     def hint(self, action: Action) -> str | None:
         """Only what would do something; loading is called what it would do."""
-        row = self._row
         match action.id:
             case "app.endpoint":
                 return action.title if self.workspace.ready else None
@@ -130,34 +132,52 @@ class ModelsScreen(ShellScreen):
                 return self._back_hint()
             case "models.reload":
                 return "Try again" if self._shown == "failed" else None
-            case "models.cancel_pull":
-                return action.title if self.workspace.pulls.active else None
-            case "models.pull":
-                return action.title if self._shelf else None
+            case "models.cancel":
+                busy = self.workspace.pulls.active or self._tasks.all
+                return action.title if self._shelf and busy else None
             case "models.chat":
-                return self._enter_hint() or (action.title if row else None)
-            case "models.toggle_load":
-                loaded = isinstance(row, Entry) and row.running is not None
-                return ("Unload" if loaded else "Load") if isinstance(row, Entry) else None
+                return self._enter_hint() or (action.title if self._row else None)
         if action.scope == "app":
             return action.title
-        return action.title if isinstance(row, Entry) else None
+        if action.name in _OF_THE_LIST:
+            return action.title if self._shelf else None
+        return self._hint_for(self._entry, action) if self._entry else None
+
+    def _hint_for(self, entry: Entry, action: Action) -> str | None:
+        """What an action on a model is called."""
+        match action.id:
+            case "models.toggle_load":
+                loaded = all(each.running is not None for each in self._targets)
+                return "Unload" if loaded else "Load"
+            case "models.pin":
+                return "Unpin" if entry.pinned else "Pin"
+            case "models.update":
+                return "Get update" if self._updates.has(entry) else "Update"
+            case "models.push":
+                return action.title if entry.model.tags else None
+            case "models.mark":
+                return "Unmark" if self._shelf and entry in self._shelf.marked else "Mark"
+        return action.title
 
     def _back_hint(self) -> str | None:
         shelf = self._shelf
-        if shelf is None:
+        if shelf is None or not shelf.is_mounted:
             return "Cancel" if self._shown == "empty" and self.workspace.pulls.active else None
-        if shelf.has_class("-pulling"):
+        if shelf.has_class("-typing"):
             return "Close"
-        if self._to_delete:
-            return "Keep"
-        return "All models" if shelf.has_class("-filtering") else None
+        if self._asked[0]:
+            return "Keep" if self._asked[0] == "delete" else "Leave it"
+        if shelf.table.marks:
+            return "Unmark"
+        return "All models" if shelf.restricted else None
 
     def _enter_hint(self) -> str | None:
         """What the enter key does in an input line; None outside of one."""
         focused = self.focused.id if self.focused else None
-        lines = {"welcome-name": "Get it and chat", "pull-name": "Get it", "filter": "Done"}
-        return lines.get(focused or "")
+        if focused == "line":
+            tagging = self._shelf is not None and self._shelf.has_class("-tagging")
+            return "Name it" if tagging else "Get it"
+        return {"welcome-name": "Get it and chat", "filter": "Done"}.get(focused or "")
 
     # Looking around.
 
@@ -166,28 +186,85 @@ class ModelsScreen(ShellScreen):
         if shelf := self._shelf:
             shelf.open_filter()
 
+    def action_view(self) -> None:
+        """Show all, what fits, what is loaded."""
+        if shelf := self._shelf:
+            shelf.next_view()
+
     def action_sort(self) -> None:
         """Sort by the next column."""
         if shelf := self._shelf:
             shelf.sort_by_next()
 
+    def action_reverse(self) -> None:
+        """Turn the order round."""
+        if shelf := self._shelf:
+            shelf.reverse()
+
+    def action_smaller_context(self) -> None:
+        """Show the memory at a smaller context."""
+        if shelf := self._shelf:
+            shelf.change_context(-1)
+
+    def action_larger_context(self) -> None:
+        """Show the memory at a larger context."""
+        if shelf := self._shelf:
+            shelf.change_context(1)
+
+    def action_mark(self) -> None:
+        """Mark the model under the cursor, or take its mark away."""
+        if shelf := self._shelf:
+            shelf.table.toggle_mark()
+
+    def action_mark_range(self) -> None:
+        """Mark from here to where the cursor goes, or end that."""
+        if shelf := self._shelf:
+            shelf.table.mark_range()
+
+    def action_mark_all(self) -> None:
+        """Mark everything that is shown."""
+        if shelf := self._shelf:
+            shelf.table.mark_all()
+
+    def action_mark_none(self) -> None:
+        """Take all marks away."""
+        if shelf := self._shelf:
+            shelf.table.mark_none()
+
     def action_back(self) -> None:
-        """Close what is open: an input line, a question, the filter."""
+        """Close what is open: an input line, a question, marks, the filter."""
         shelf = self._shelf
         if shelf is None:
-            self.action_cancel_pull()
-        elif shelf.has_class("-pulling"):
-            shelf.close_name()
-        elif self._to_delete:
-            self._forget_deletion()
+            self.action_cancel()
+        elif shelf.has_class("-typing"):
+            shelf.close_line()
+        elif self._asked[0]:
+            self._forget_question()
+        elif shelf.table.marks:
+            shelf.table.mark_none()
         else:
-            shelf.close_filter()
+            shelf.show_all()
+
+    def action_inspect(self) -> None:
+        """Show everything about the model under the cursor."""
+        if self._shelf and (entry := self._entry):
+            from dmr_tui.screens.models.inspect import InspectScreen
+
+            self.app.push_screen(InspectScreen(self._shelf.known(entry)))
 
     def action_copy_name(self) -> None:
         """Copy the name of the model under the cursor."""
         if row := self._row:
             self.app.copy_to_clipboard(row.name)
             self.workspace.say(f"Copied {row.name}.")
+
+    def action_copy_details(self) -> None:
+        """Copy what the details say of the model under the cursor."""
+        if self._shelf and (entry := self._entry):
+            from dmr_tui.screens.models.inspect import everything
+
+            self.app.copy_to_clipboard(everything(self._shelf.known(entry)).plain)
+            self.workspace.say(f"Copied the details of {entry.name}.")
 
     @work(group="reload", exclusive=True, exit_on_error=False)
     async def action_reload(self) -> None:
@@ -206,83 +283,23 @@ class ModelsScreen(ShellScreen):
         """Chat with the model under the cursor; on an empty shelf, get the one that is named."""
         row = self._row
         if row is not None:
-            self.post_message(OpenChat(row.name))
+            self.chat_with(row.name)
         elif self._welcome is not None:
             choice = self._welcome.chosen
             if choice.imported:
                 self._import(choice.imported)
             else:
-                self._pull(choice.name)
+                self.pull_named(choice.name)
                 # One can write there while the model is on its way.
-                self.post_message(OpenChat(familiar_name(choice.name)))
+                self.chat_with(familiar_name(choice.name))
 
     @work(group="import", exclusive=True, exit_on_error=False)
     async def _import(self, names: Sequence[str]) -> None:
         await jobs.take_in(self.workspace, names)
 
-    # Work on models.
-
-    def action_toggle_load(self) -> None:
-        """Load the model under the cursor, or unload it."""
-        row = self._row
-        if isinstance(row, Entry):
-            if row.running is None:
-                self._load(row.name)
-            else:
-                self._unload(row.name)
-
-    @work(group="load", exit_on_error=False)
-    async def _load(self, name: str) -> None:
-        await jobs.load(self.workspace, name)
-
-    @work(group="load", exit_on_error=False)
-    async def _unload(self, name: str) -> None:
-        await jobs.unload(self.workspace, name)
-
-    def action_delete(self) -> None:
-        """Ask once, then delete."""
-        row = self._row
-        if not isinstance(row, Entry):
-            return
-        if self._to_delete == row.name:
-            self._to_delete = ""
-            self._delete(row)
-            return
-        self._to_delete = row.name
-        others = len(row.model.tags) - 1
-        what = f"the name {row.name}" if others > 0 else row.name
-        size = f"; {others} more names keep it" if others > 0 else f", {long_size(row.size)}"
-        self.workspace.say(f"Delete {what}{size}?  d again deletes, esc keeps.", "warning")
-
-    def _forget_deletion(self) -> None:
-        if self._to_delete:
-            self._to_delete = ""
-            self.workspace.say("")
-
-    @work(group="delete", exit_on_error=False)
-    async def _delete(self, entry: Entry) -> None:
-        await jobs.delete(self.workspace, entry)
-
-    # Pulls.
-
-    def action_pull(self) -> None:
-        """Open the line that takes a model's name."""
-        if shelf := self._shelf:
-            shelf.open_name()
-
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        """A name was typed, for one more model or for the first one."""
+        """A name was typed: of the first model, of one more, or for one."""
         if event.input.id == "welcome-name":
             self.action_chat()
-        elif event.input.id == "pull-name" and self._shelf and (name := self._shelf.close_name()):
-            self._pull(name)
-
-    @work(group="pull", exit_on_error=False)
-    async def _pull(self, name: str) -> None:
-        await jobs.pull(self.workspace, name)
-
-    def action_cancel_pull(self) -> None:
-        """Cancel the pull under the cursor, else the newest one."""
-        pulls, row = self.workspace.pulls, self._row
-        for pull in [row] if isinstance(row, Pull) else pulls.active[-1:]:
-            pulls.cancel(pull)
+        elif event.input.id == "line":
+            self.line_submitted()

@@ -1,9 +1,10 @@
-"""The stored models: a table that can be filtered and sorted, details, and pulls under way."""
+"""The stored models: a table that can be filtered and sorted, details, and what is under way."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from textual import on, work
 from textual.app import ComposeResult
@@ -15,162 +16,370 @@ from textual.worker import Worker, WorkerState
 
 from dmr_tui.errors import DmrError
 from dmr_tui.screens.library import Entry
-from dmr_tui.screens.models.columns import SORTS, Row, columns, name_of
+from dmr_tui.screens.models.choice import VIEWS, Choice
+from dmr_tui.screens.models.columns import Columns, Row, name_of
 from dmr_tui.screens.models.details import Details
+from dmr_tui.screens.models.filter import Filters
+from dmr_tui.screens.models.fits import Fits
+from dmr_tui.screens.models.knowledge import Knowledge, next_context
+from dmr_tui.screens.models.running import Running
+from dmr_tui.screens.models.tasks import Tasks, task_content
+from dmr_tui.screens.models.updates import Updates
 from dmr_tui.screens.pull_view import pull_content
 from dmr_tui.screens.pulls import Pull
 from dmr_tui.screens.shell import report
 from dmr_tui.screens.workspace import Workspace
 from dmr_tui.widgets.figures import long_size
+from dmr_tui.widgets.marking import MarkingTable
 from dmr_tui.widgets.table import Table
+
+if TYPE_CHECKING:
+    from dmr_tui.engine.fit import Fit
+    from dmr_tui.engine.profile import Profile
+
+Line = Literal["pull", "tag"]
+"""What a name is typed for."""
+
+_TABLE = "models"
+_PAUSE = 0.06
+"""Seconds that the cursor rests on a model before its files are read."""
+_OUTDATED_SECONDS = 30.0
+_DEFAULT_CONTEXT = 8192
+_EXAMPLES = {
+    "pull": "Get: smollm2, gemma3:4b, hf.co/org/repo",
+    "tag": "One more name for it: myorg/assistant:v1",
+}
+
+
+class ModelTable(MarkingTable[Row]):
+    """Models, which can be marked, and pulls, which cannot."""
+
+    def can_mark(self, thing: Row) -> bool:
+        """Only what is there can be deleted or loaded."""
+        return isinstance(thing, Entry)
 
 
 class Shelf(Vertical):
     """What the Models screen shows when there are models."""
 
     class Moved(Message):
-        """Another model is under the cursor, or none."""
+        """Another model is under the cursor, or none, or others are marked."""
 
-    def __init__(self, workspace: Workspace) -> None:
-        """The models of a workspace."""
+    def __init__(self, workspace: Workspace, tasks: Tasks, updates: Updates) -> None:
+        """The models of a workspace, what is being done to them, and which are out of date."""
         super().__init__(id="shelf")
         self._workspace = workspace
-        self._sorted_by = "used"
-        self._reverse = False
+        self._tasks = tasks
+        self._updates = updates
+        self._fits = Fits(lambda: workspace.runner, self._fits_changed)
+        now = workspace.clocks.now
+        self._columns = Columns(self._fit_of, self._knows_fit, updates.has, now)
+        self._choice = Choice(Filters(self._fit_of, now), updates, self._columns.orders)
+        column, reverse = workspace.memory.order(_TABLE, "used")
+        self._choice.set_order(column, reverse=reverse)
+        self._choice.view = _view(workspace)
         self._manifests: dict[str, Mapping[str, Any]] = {}
+        self._profiles: dict[str, Profile] = {}
+        self._contexts: dict[str, int] = {}
+        self._last_fit: dict[str, Fit] = {}
+        self._shown: tuple[object, ...] = ()
+        self._in_memory: list[tuple[str, str]] = []
+        self._problem = ""
 
     def compose(self) -> ComposeResult:
         """Table and details side by side; the styles of narrow screens stack them."""
         with Horizontal(id="columns"):
-            with Vertical(id="models"):
-                yield Input(id="filter", compact=True, placeholder="words to look for")
-                yield Table(columns(self._workspace.clocks.now), identity=name_of, id="table")
+            with Vertical(id="left"):
+                with Vertical(id="models"):
+                    yield Static(id="summary")
+                    yield Input(
+                        id="filter", compact=True, placeholder="qwen size:<8g fits cap:tools"
+                    )
+                    yield ModelTable(self._columns.all(), identity=name_of, gap=1, id="table")
+                yield Running()
                 yield Static(id="pulls")
             yield Details()
-        yield Input(id="pull-name", compact=True, placeholder="smollm2, gemma3:4b, hf.co/org/repo")
+        yield Input(id="line", compact=True)
 
     def on_mount(self) -> None:
         """Show the models and take the focus."""
+        self.set_interval(_OUTDATED_SECONDS, self._look_at_memory)
         self.show()
-        self._table.focus()
+        self.table.focus()
+
+    def on_unmount(self) -> None:
+        """Ask nobody any more."""
+        self._fits.close()
 
     @property
-    def _table(self) -> Table[Row]:
-        return self.query_one("#table", Table)
+    def table(self) -> ModelTable:
+        """The table of models."""
+        return self.query_one("#table", ModelTable)
 
     @property
     def current(self) -> Row | None:
         """The row under the cursor."""
-        return self._table.current
+        return self.table.current
+
+    @property
+    def marked(self) -> list[Entry]:
+        """The models that are marked, in the table's order."""
+        table = self.table
+        return [row for row in table.marked if isinstance(row, Entry)] if table.marks else []
+
+    # What is shown.
 
     def show(self) -> None:
         """Show what the workspace holds now."""
-        rows = self._rows()
-        self._table.show(rows, sorted_by=self._sorted_by, reverse=self._reverse)
-        entries = self._workspace.library.entries
-        shown = sum(isinstance(row, Entry) for row in rows)
+        library, pulls = self._workspace.library, self._workspace.pulls.active
+        running = [(worker.id, worker.state) for worker in library.running]
+        if running != self._in_memory:
+            self._in_memory = running
+            self._fits.outdate()
+        names = tuple(pull.name for pull in pulls)
+        shown = (library.entries, self._choice.key, self._updates.version, names)
+        if shown != self._shown:
+            self._shown = shown
+            self._fill()
+        elif pulls:
+            self.table.redraw()
+            self._moved()
+        self._show_summary()
+        self._show_work(pulls)
+        narrow = self.app.size.width < 100
+        self.query_one(Running).show(library.entries, self._workspace.clocks.now(), narrow=narrow)
+
+    def _fill(self) -> None:
+        choice = self._choice
+        rows = choice.rows(self._workspace.library.entries, self._workspace.pulls.active)
+        self.table.show(rows, sorted_by=choice.column, reverse=choice.reverse)
+        self._want_fits()
+
+    def _show_summary(self) -> None:
+        entries, choice = self._workspace.library.entries, self._choice
+        shown = sum(isinstance(row, Entry) for row in self.table.rows)
         total = sum(entry.size for entry in entries)
-        box = self.query_one("#models")
         count = f"{shown} of {len(entries)}" if shown != len(entries) else str(len(entries))
-        box.border_title = f"Models  {count}"
-        box.border_subtitle = f"{long_size(total)} on disk" if total else None
-        self._show_pulls(self._workspace.pulls.active)
+        view = f" · {choice.view}" if choice.view != VIEWS[0] else ""
+        waiting = " · looking what fits …" if choice.asks_fit and self._fits.waiting else ""
+        size = f"{long_size(total)} on disk" if total else ""
+        box = self.query_one("#models")
+        box.border_title = f"Models  {count}{view}{waiting}"
+        box.border_subtitle = size or None
+        arrow = "↑" if choice.reverse else "↓"
+        parts = [f"{count} models{view}{waiting}", size, f"{choice.column} {arrow}"]
+        self.query_one("#summary", Static).update(" · ".join(filter(None, parts)))
+
+    def _show_work(self, active: list[Pull]) -> None:
+        pulls = self.query_one("#pulls", Static)
+        lines = [task_content(task) for task in self._tasks.all]
+        for pull in active:
+            lines.append(Content.styled(f"↓ {pull.name}", "bold"))
+            lines.append(pull_content(pull, self.table.size.width))
+        pulls.display = bool(lines)
+        if lines:
+            pulls.border_title = f"Under way {len(active) + len(self._tasks.all)} · x cancels"
+            pulls.update(Content("\n").join(lines))
+
+    # What is known of a model.
+
+    def known(self, entry: Entry) -> Knowledge:
+        """Everything that is known of a model by now."""
+        model_id = entry.model.id
+        context = self._contexts.get(model_id, 0)
+        fit = self._fits.get(model_id, context)
+        if fit is not None:
+            self._last_fit[model_id] = fit
+        return Knowledge(
+            entry,
+            fit or self._last_fit.get(model_id),
+            context,
+            self._manifests.get(model_id, {}),
+            self._profiles.get(model_id),
+            self._updates.has(entry),
+            self._workspace.clocks.now(),
+        )
+
+    def forget_settings(self, entry: Entry) -> None:
+        """What is set for a model has become different."""
+        self._profiles.pop(entry.model.id, None)
+        self._contexts.pop(entry.model.id, None)
+        self._fits.outdate()
+        self._want_fits()
+        self._moved()
+
+    def change_context(self, step: int) -> None:
+        """Show the memory of the model under the cursor at the next larger or smaller context."""
+        entry = self.current
+        if isinstance(entry, Entry):
+            known = self.known(entry)
+            trained = known.fit.trained_context if known.fit else entry.context or 0
+            planned = known.fit.context if known.fit else _DEFAULT_CONTEXT
+            context = next_context(known.context or planned, trained, step)
+            self._contexts[entry.model.id] = context
+            self._fits.want([entry.model.id], context)
+            self._moved()
 
     @on(Table.Moved)
     def _moved(self) -> None:
         row = self.current
-        manifest = self._manifests.get(row.model.id) if isinstance(row, Entry) else None
-        self.query_one(Details).show(row, manifest)
-        if isinstance(row, Entry) and manifest is None:
-            self._read_manifest(row)
+        self.query_one(Details).show(self.known(row) if isinstance(row, Entry) else row)
+        if isinstance(row, Entry):
+            self._fits.want([row.model.id], self._contexts.get(row.model.id, 0))
+            if row.model.id not in self._manifests or row.model.id not in self._profiles:
+                self._read(row)
         self.post_message(self.Moved())
 
-    @work(group="manifest", exclusive=True, exit_on_error=False)
-    async def _read_manifest(self, entry: Entry) -> None:
+    @on(MarkingTable.Marked)
+    def _marked(self) -> None:
+        self.post_message(self.Moved())
+
+    @on(Table.Scrolled)
+    def _scrolled(self) -> None:
+        self._want_fits()
+
+    @work(group="details", exclusive=True, exit_on_error=False)
+    async def _read(self, entry: Entry) -> None:
+        from dmr_tui.engine.profile import Profile
+
+        await asyncio.sleep(_PAUSE)
+        runner, model_id = self._workspace.runner, entry.model.id
         try:
-            manifest = await self._workspace.runner.manifest(entry.model.id)
+            self._manifests[model_id] = await runner.manifest(model_id)
         except DmrError:
             # Not every runner gives manifests away; the pane then does without file sizes.
-            manifest = {}
-        self._manifests[entry.model.id] = manifest
+            self._manifests[model_id] = {}
+        try:
+            self._profiles[model_id] = await runner.profile(model_id)
+        except DmrError:
+            self._profiles[model_id] = Profile()
         row = self.current
-        if isinstance(row, Entry) and row.model.id == entry.model.id:
-            self.query_one(Details).show(row, manifest)
+        if isinstance(row, Entry) and row.model.id == model_id:
+            self.query_one(Details).show(self.known(row))
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
         """See `ShellScreen.on_worker_state_changed`."""
         if event.state is WorkerState.ERROR:
             report(self.app, event.worker.error)
 
-    def _show_pulls(self, active: list[Pull]) -> None:
-        pulls = self.query_one("#pulls", Static)
-        pulls.display = bool(active)
-        if active:
-            pulls.border_title = f"Pulls {len(active)}"
-            lines = []
-            for pull in active:
-                lines.append(Content.styled(f"↓ {pull.name}", "bold"))
-                lines.append(pull_content(pull, self._table.size.width))
-            pulls.update(Content("\n").join(lines))
+    # What fits.
 
-    def _rows(self) -> list[Row]:
-        words = self.query_one("#filter", Input).value.lower().split()
-        entries = [
-            entry
-            for entry in self._workspace.library.entries
-            if all(word in entry.text for word in words)
-        ]
-        entries.sort(key=SORTS[self._sorted_by], reverse=self._reverse)
-        stored = {entry.name for entry in entries}
-        pulls = [pull for pull in self._workspace.pulls.active if pull.name not in stored]
-        return [*pulls, *entries]
+    def _fit_of(self, entry: Entry) -> Fit | None:
+        return self._fits.get(entry.model.id)
 
-    # Filter and order.
+    def _knows_fit(self, entry: Entry) -> bool:
+        return self._fits.knows(entry.model.id)
+
+    def _want_fits(self) -> None:
+        """Ask for what can be seen first, and for the rest where it decides what is shown."""
+        if self._choice.asks_fit:
+            self._fits.want(entry.model.id for entry in self._workspace.library.entries)
+        self._fits.want(row.model.id for row in self.table.in_view if isinstance(row, Entry))
+
+    def _fits_changed(self) -> None:
+        if self.is_mounted:
+            if self._choice.asks_fit:
+                self._fill()
+            else:
+                self.table.redraw()
+            self._show_summary()
+            row = self.current
+            if isinstance(row, Entry):
+                self.query_one(Details).show(self.known(row))
+
+    def _look_at_memory(self) -> None:
+        if self.screen.is_current:
+            self._fits.outdate()
+            self._want_fits()
+
+    # Filter, view and order.
 
     def open_filter(self) -> None:
         """Let words be typed that choose the models."""
         self.add_class("-filtering")
         self.query_one("#filter", Input).focus()
 
-    def close_filter(self) -> None:
-        """Show all models again."""
+    def show_all(self) -> bool:
+        """Show all models again; whether anything was left out."""
+        restricted = self._choice.restricts or self.has_class("-filtering")
+        self._set_view(VIEWS[0])
         self.query_one("#filter", Input).value = ""
         self.remove_class("-filtering")
-        self._table.focus()
+        self.table.focus()
+        self.show()
+        return restricted
+
+    @property
+    def restricted(self) -> bool:
+        """Whether something is left out, or may be soon."""
+        return self._choice.restricts or self.has_class("-filtering")
+
+    def next_view(self) -> None:
+        """Show all, then what fits, then what is loaded, then what has updates."""
+        self._choice.next_view(self._workspace.library.entries)
+        self._set_view(self._choice.view)
+        self.show()
+
+    def _set_view(self, view: str) -> None:
+        self._choice.view = view
+        self._workspace.memory.set_view(_TABLE, view)
 
     @on(Input.Changed, "#filter")
-    def _filter_changed(self) -> None:
+    def _filter_changed(self, event: Input.Changed) -> None:
+        self._choice.set_text(event.value)
+        problem = self._choice.filter.problem
+        if problem != self._problem:
+            self._problem = problem
+            self._workspace.say(problem, "warning")
         self.show()
 
     @on(Input.Submitted, "#filter")
     def _filter_done(self) -> None:
-        self._table.focus()
+        if not self.query_one("#filter", Input).value:
+            self.remove_class("-filtering")
+        self.table.focus()
 
     def sort_by_next(self) -> None:
         """Sort by the column after the one that is sorted by."""
-        names = list(SORTS)
-        self._sort_by(names[(names.index(self._sorted_by) + 1) % len(names)])
+        self._choice.next_column(self.table.shown_columns)
+        self._sorted()
+
+    def reverse(self) -> None:
+        """Turn the order round."""
+        self._choice.reverse = not self._choice.reverse
+        self._sorted()
 
     @on(Table.HeadClicked)
     def _head_clicked(self, event: Table.HeadClicked) -> None:
-        self._sort_by(event.column)
+        again = event.column == self._choice.column
+        self._choice.set_order(event.column, reverse=again and not self._choice.reverse)
+        self._sorted()
 
-    def _sort_by(self, column: str) -> None:
-        self._reverse = not self._reverse if column == self._sorted_by else False
-        self._sorted_by = column
+    def _sorted(self) -> None:
+        choice = self._choice
+        self._workspace.memory.set_order(_TABLE, choice.column, reverse=choice.reverse)
         self.show()
 
-    # The line that takes a model's name.
+    # The line that takes a name.
 
-    def open_name(self) -> None:
-        """Let a name be typed."""
-        self.add_class("-pulling")
-        self.query_one("#pull-name", Input).focus()
+    def open_line(self, what: Line) -> None:
+        """Let a name be typed, of a model to get or for the one under the cursor."""
+        line = self.query_one("#line", Input)
+        line.placeholder = _EXAMPLES[what]
+        self.set_class(what == "tag", "-tagging")
+        self.add_class("-typing")
+        line.focus()
 
-    def close_name(self) -> str:
-        """Close the line, and return what was typed."""
-        self.remove_class("-pulling")
-        line = self.query_one("#pull-name", Input)
+    def close_line(self) -> tuple[Line, str]:
+        """Close the line; what it was for, and what was typed."""
+        what: Line = "tag" if self.has_class("-tagging") else "pull"
+        self.remove_class("-typing", "-tagging")
+        line = self.query_one("#line", Input)
         name, line.value = line.value.strip(), ""
-        self._table.focus()
-        return name
+        self.table.focus()
+        return what, name
+
+
+def _view(workspace: Workspace) -> str:
+    view = workspace.memory.state.views.get(_TABLE, VIEWS[0])
+    return view if view in VIEWS[:-1] else VIEWS[0]

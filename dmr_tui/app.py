@@ -16,7 +16,14 @@ from dmr_tui.errors import DmrError
 from dmr_tui.paths import Paths
 from dmr_tui.screens.alarms import Alarms
 from dmr_tui.screens.endpoint import openai_base_url
-from dmr_tui.screens.messages import FindModels, GetModel, OpenChat, OpenRequests, ShowModels
+from dmr_tui.screens.messages import (
+    ContinueRequest,
+    FindModels,
+    GetModel,
+    OpenChat,
+    OpenRequests,
+    ShowModels,
+)
 from dmr_tui.screens.models.screen import ModelsScreen
 from dmr_tui.screens.palette import Actions, Models, Wishes
 from dmr_tui.screens.pull_view import farewell
@@ -210,6 +217,13 @@ class DmrApp(App[None]):
         from dmr_tui.screens.logs.screen import LogsScreen
 
         cast("LogsScreen", self._shells["logs"]).filter_by(event.expression)
+
+    @on(ContinueRequest)
+    async def _request_wanted(self, event: ContinueRequest) -> None:
+        await self._show("chat")
+        from dmr_tui.screens.chat.screen import ChatScreen
+
+        cast("ChatScreen", self._shells["chat"]).open_request(event.model, event.request)
 
     @on(OpenChat)
     async def _chat_wanted(self, event: OpenChat) -> None:

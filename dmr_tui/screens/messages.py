@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from textual.message import Message
+
+if TYPE_CHECKING:
+    from dmr_tui.engine.request import ChatRequest
 
 
 @dataclass
@@ -19,6 +23,14 @@ class OpenRequests(Message):
     """Go to the logs and show the requests that an expression chooses: `model:qwen3`."""
 
     expression: str
+
+
+@dataclass
+class ContinueRequest(Message):
+    """Go to the chat and go on there with what somebody has asked a model."""
+
+    model: str
+    request: ChatRequest
 
 
 class ShowModels(Message):

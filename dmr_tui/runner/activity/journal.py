@@ -175,8 +175,9 @@ class Journal:
             watcher.moved.set()
 
     def requests(self) -> list[RequestRecord]:
-        """All requests that are kept, the oldest first; those that run are the last."""
-        return [*self._ended.values(), *(each.record() for each in self._running.values())]
+        """All requests that are kept, in the order in which they came."""
+        running = (each.record() for each in self._running.values())
+        return sorted([*self._ended.values(), *running], key=lambda record: record.time)
 
     def find(self, request: str) -> RequestRecord | None:
         """The request with this id."""

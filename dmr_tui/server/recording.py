@@ -131,6 +131,9 @@ class _Watch:
         elif self._exchange.protocol:
             # Also where texts are not kept: what is refused early has told its model to nobody.
             self._asked.append(message.get("body", b""))
+            if self._keeps and not message.get("more_body", False):
+                # So that it can be read while it is answered.
+                self._exchange.request = b"".join(self._asked)
         return message
 
     async def send(self, message: Message) -> None:
@@ -157,5 +160,4 @@ class _Watch:
             except msgspec.MsgspecError:
                 self._exchange.model = ""
         if self._keeps:
-            self._exchange.request = body
             self._exchange.response = b"".join(self._answer)

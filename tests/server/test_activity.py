@@ -116,7 +116,11 @@ async def test_a_client_that_hangs_up_is_499(
         client.post("/v1/chat/completions", json={**CHAT, "stream": stream})
     )
     await asyncio.wait_for(runner.waiting.wait(), PATIENCE)
-    assert runner.journal.requests()[0].running
+    (record,) = runner.journal.requests()
+    assert record.running
+    texts = runner.journal.bodies(record.id)
+    assert texts is not None
+    assert msgspec.json.decode(texts.request)["messages"] == CHAT["messages"]
     asking.cancel()
     await asyncio.wait({asking})
     record = await ended(runner)

@@ -105,9 +105,14 @@ class _Reader:
 
     def _line(self, raw: bytes) -> LogLine:
         text = raw.decode("utf-8", "replace").rstrip("\r")
-        line = parse_line(text, self.time, self.file.stem, engine=self.engine)
+        line = parse_line(text, self.time, _source(self.file), engine=self.engine)
         self.time = line.time
         return line
+
+
+def _source(file: Path) -> str:
+    """What a log is called: a model's without what most have in common."""
+    return file.stem.removeprefix("docker.io_").removeprefix("ai_").removesuffix("_latest")
 
 
 async def read_logs(

@@ -241,7 +241,7 @@ class ShowingScreen(ShellScreen):
         stale = known is None or known[0] is not record
         if record is not None and stale and self.workspace.ready:
             self._read_texts(record)
-        self.refresh_hints()
+        self._show_standing()
 
     @work(group="texts", exclusive=True, exit_on_error=False)
     async def _read_texts(self, record: RequestRecord) -> None:

@@ -78,7 +78,7 @@ async def test_a_request_of_this_process_and_the_life_of_its_model(
     lines = [line async for batch in runner.logs() for line in batch]
     assert {"load", "unload", "chat"} <= {line.source for line in lines if not line.engine}
     (about_vocabulary, *_) = [line for line in lines if line.engine]
-    assert about_vocabulary.source == "docker.io_my_m_latest"
+    assert about_vocabulary.source == "my_m"
     assert about_vocabulary.time > loaded.time - 60
     own = [line async for batch in runner.logs(engines=False) for line in batch]
     assert own == [line for line in lines if not line.engine]

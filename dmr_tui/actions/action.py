@@ -17,8 +17,6 @@ _CHARACTERS = (
     "delete",
     "asterisk",
     "backslash",
-    "left_square_bracket",
-    "right_square_bracket",
 )
 _GLYPHS = {
     "enter": "⏎",

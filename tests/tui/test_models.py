@@ -49,7 +49,7 @@ async def test_the_details_follow_the_cursor(runner: StageRunner, tmp_path: Path
     async with stage(runner, tmp_path).run_test(size=LARGE) as pilot:
         await see(pilot, "nomic-embed-text")
         await pilot.press("end")
-        await see(pilot, "docker.io/ai/smollm2:latest", "0.8 of 12.8 GB free", "Names")
+        await see(pilot, "docker.io/ai/smollm2:latest", "824 MB of 12.8 GB free", "Names")
 
 
 async def test_a_small_screen_has_the_details_in_three_lines(

@@ -9,6 +9,7 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input
 
+from dmr_tui.actions import actions
 from dmr_tui.engine.profile import Profile
 from dmr_tui.engine.request import Sampling
 from dmr_tui.engine.stats import Stats
@@ -41,7 +42,7 @@ async def test_brackets_change_the_context_and_the_memory_moves(
 ) -> None:
     async with stage(runner, tmp_path).run_test(size=LARGE) as pilot:
         await ready(pilot)
-        await see(pilot, "Memory at ctx 8 192", "KV cache    1.0 GB", "6.6 of 12.8 GB free")
+        await see(pilot, "Memory at ctx 8 192", "KV cache    1.0 GB", "6.6 GB of 12.8 GB free")
         await pilot.press("]")
         await see(
             pilot, "Memory at ctx 16 384", "KV cache    2.1 GB", "largest ctx that fits 40 960"
@@ -372,3 +373,24 @@ async def test_only_the_models_in_view_are_asked_about(tmp_path: Path) -> None:
         await until(pilot, lambda: any(many[299].id in call[1] for call in calls(runner, "fits")))  # type: ignore[operator]
         await pilot.press("f")
         await see(pilot, "300 models · Fits")
+
+
+WALK = [key for action in actions("models") for key in action.keys]
+
+
+@pytest.mark.parametrize("key", WALK)
+async def test_no_key_does_nothing(runner: StageRunner, tmp_path: Path, key: str) -> None:
+    """Each key changes what is on the screen, the clipboard, or what the runner was asked for."""
+    async with stage(runner, tmp_path).run_test(size=LARGE) as pilot:
+        await ready(pilot)
+        await pilot.press("space", "d", "escape")  # so that there is something to leave
+        if key == "x":
+            await pilot.press("p", "p")
+            runner.progress(1_000_000_000, 4_000_000_000)
+            await see(pilot, "1 GB of 4 GB")
+        before = (screen_text(pilot.app), pilot.app.clipboard, len(runner.calls))
+        await pilot.press(key)
+        await until(
+            pilot,
+            lambda: (screen_text(pilot.app), pilot.app.clipboard, len(runner.calls)) != before,
+        )

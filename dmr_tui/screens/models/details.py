@@ -147,7 +147,7 @@ def _heading(title: str, hint: str) -> Content:
 
 
 def _need(fit: Fit) -> Content:
-    return Content(f"{fit.total / _GB:.1f} of {_free(fit) / _GB:.1f} GB free → ") + _where(fit)
+    return Content(f"{long_size(fit.total)} of {long_size(_free(fit))} free → ") + _where(fit)
 
 
 def _free(fit: Fit) -> int:
@@ -239,7 +239,8 @@ def _file(known: Knowledge) -> list[str]:
         ),
     ]
     if known.now and model.created:
-        rows.append(f"packaged {age(known.now - model.created)} ago")
+        ago = age(known.now - model.created)
+        rows.append("packaged just now" if ago == "now" else f"packaged {ago} ago")
     if known.outdated:
         rows.append("! newer in its registry: u gets it")
     return rows

@@ -220,6 +220,8 @@ class ModelsScreen(ModelWork):
         """Mark from here to where the cursor goes, or end that."""
         if shelf := self._shelf:
             shelf.table.mark_range()
+            if shelf.table.ranging:
+                self.workspace.say("Marking up to where the cursor goes; v again ends it.")
 
     def action_mark_all(self) -> None:
         """Mark everything that is shown."""

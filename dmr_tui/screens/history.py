@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Hashable, Sequence
+from math import inf
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class Series:
                 sums[index] += value
                 numbers[index] += 1
         first = last - count + 1
-        until = -1.0 if before is None else before[0] + hold
+        until = -inf if before is None else before[0] + hold
         known = 0.0 if before is None else before[1]
         columns: list[float | None] = []
         for index in range(count):

@@ -62,9 +62,15 @@ class ShellScreen(Screen[None]):
     def clockwork(self) -> list[Timer]:
         """The timers that rest while another screen is shown."""
         return [
-            self.set_interval(_SAMPLING_SECONDS, self._sample),
+            self.set_interval(_SAMPLING_SECONDS, self.sample),
             self.set_interval(_LOOK_SECONDS, self._look),
         ]
+
+    def restart_clockwork(self) -> None:
+        """Make the timers anew, at another rate."""
+        for timer in self._clockwork:
+            timer.stop()
+        self._clockwork = self.clockwork()
 
     def compose(self) -> ComposeResult:
         """The frame around `body`."""
@@ -83,7 +89,7 @@ class ShellScreen(Screen[None]):
         for timer in self._clockwork:
             timer.resume()
         self.refresh_all()
-        self.call_after_refresh(self._sample)
+        self.call_after_refresh(self.sample)
 
     def on_screen_suspend(self) -> None:
         """Rest."""
@@ -95,7 +101,7 @@ class ShellScreen(Screen[None]):
         if not self.is_current:
             return
         notice = self.workspace.notice
-        self.query_one(Header).state = self._state()
+        self.query_one(Header).state = self.header_state()
         self.query_one(StatusBar).message = Content.styled(notice.text, _SEVERITY[notice.severity])
         self.show_workspace()
         self.refresh_hints()
@@ -129,6 +135,10 @@ class ShellScreen(Screen[None]):
         """Whose keys are shown besides those that work everywhere."""
         return (self.MODE,)
 
+    def sample(self) -> None:
+        """Look at the machine, for the gauges."""
+        self._sample()
+
     @work(group="sample", exclusive=True, exit_on_error=False)
     async def _sample(self) -> None:
         reading = await self.workspace.sample()
@@ -138,7 +148,7 @@ class ShellScreen(Screen[None]):
     async def _look(self) -> None:
         await self.workspace.look()
 
-    def _state(self) -> Content:
+    def header_state(self) -> Content:
         """Runner, endpoint, pulls and loaded models, as the header shows them."""
         workspace = self.workspace
         if workspace.failure is not None:

@@ -8,7 +8,7 @@ from math import floor, log10
 from textual.content import Content
 
 _EIGHTHS = " ▁▂▃▄▅▆▇█"
-_ROUND = (1, 2, 5, 10)
+_ROUND = (1, 1.5, 2, 3, 4, 5, 6, 8, 10)
 
 
 def spark(values: Sequence[float | None], top: float, *, style: str = "$primary") -> Content:
@@ -39,7 +39,7 @@ def chart(
 
 
 def round_up(value: float) -> float:
-    """The next number that is easy to read: 1, 2 or 5 with zeros; 1 for nothing."""
+    """The next number that is easy to read, such as 1.5, 20 or 600; 1 for nothing."""
     if value <= 0:
         return 1.0
     power: float = 10.0 ** floor(log10(value))

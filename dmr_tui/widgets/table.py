@@ -208,6 +208,11 @@ class Table(ScrollView, Generic[T], can_focus=True):
             if event.chain == 2:
                 self.post_message(self.Chosen(self))
 
+    def spanning(self, thing: T) -> Content | None:
+        """What fills a thing's row behind the first column; None: its columns do."""
+        del thing
+        return None
+
     def action_choose(self) -> None:
         """Choose the row under the cursor."""
         if self._rows:
@@ -270,11 +275,18 @@ class Table(ScrollView, Generic[T], can_focus=True):
         return Content("  ") + Content(" " * self._gap).join(cells)
 
     def _row(self, index: int, here: bool) -> Content:
-        thing = self._rows[index]
-        cells = [
-            _fitted(column.cell(thing), width, column.align) for column, width in self._widths()
-        ]
-        return self.row_front(thing, here=here) + Content(" " * self._gap).join(cells)
+        thing, widths = self._rows[index], self._widths()
+        gap = Content(" " * self._gap)
+        if (spanning := self.spanning(thing)) is not None:
+            first, width = widths[0]
+            room = sum(width + self._gap for _, width in widths[1:]) - self._gap
+            cells = [
+                _fitted(first.cell(thing), width, first.align),
+                _fitted(spanning, room, "left"),
+            ]
+        else:
+            cells = [_fitted(column.cell(thing), width, column.align) for column, width in widths]
+        return self.row_front(thing, here=here) + gap.join(cells)
 
     def row_front(self, thing: T, *, here: bool) -> Content:
         """The two cells before a row: the cursor, and what a kind of table adds to it."""

@@ -126,7 +126,7 @@ def test_a_chart_is_scaled_to_what_it_shows() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "edge"), [(0, 1), (1, 1), (1.1, 2), (46.2, 50), (52, 100), (0.3, 0.5), (1840, 2000)]
+    ("value", "edge"), [(0, 1), (1, 1), (1.1, 1.5), (46.2, 50), (52, 60), (0.25, 0.3), (1840, 2000)]
 )
 def test_edges_are_easy_to_read(value: float, edge: float) -> None:
     assert round_up(value) == pytest.approx(edge)

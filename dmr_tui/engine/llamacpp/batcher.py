@@ -54,6 +54,8 @@ class Batcher:
         self._waiting: deque[Sequence] = deque()
         self._running: list[Sequence] = []
         """In the order of their admission."""
+        self._full = False
+        """The last pass found no room: nobody is admitted before one has."""
 
     @property
     def idle(self) -> bool:
@@ -111,7 +113,8 @@ class Batcher:
         all_threads = not flowing or self._exact_one is not None
         self._context.use_threads(self._context.threads if all_threads else self._crew.threads)
         started = perf_counter()
-        if not self._context.decode():
+        self._full = not self._context.decode()
+        if self._full:
             return happenings + list(self._give_way())
         seconds = perf_counter() - started
         if not all_threads and tokens == len(parts):
@@ -131,6 +134,8 @@ class Batcher:
 
     def _admit(self) -> None:
         while self._waiting and len(self._running) < self._context.sequences:
+            if self._full and self._running:
+                return
             sequence = self._waiting[0]
             if not self._memory.fits(sequence.tokens):
                 return

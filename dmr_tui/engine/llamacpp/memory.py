@@ -71,13 +71,18 @@ class Memory:
         # Each has one more token than it has computed.
         beyond = sum(max(0, each.computed + 1 - each.planned) for each in running.values())
         if self._context.divisible:
-            promised = self._index.distinct(running)
+            promised = self._index.distinct(running) + beyond
             shares = self._index.shared(tokens)
             own = len(tokens) - max((shares.get(each, 0) for each in running), default=0)
         else:
-            promised = sum(each.planned for each in running.values())
+            promised = sum(each.planned for each in running.values()) + beyond
             own = len(tokens)
-        return promised + beyond + HEADROOM * len(running) + own <= self._context.size
+        # What is alike is not always shared: who was first to write it did so for itself.
+        coming = sum(
+            max(0, each.planned - each.computed) for each in running.values() if each.begun
+        )
+        needed = max(promised, self.held + coming)
+        return needed + HEADROOM * len(running) + own <= self._context.size
 
     def admit(self, tokens: list[int], *, exact: bool = False) -> int:
         """Take a sequence in.

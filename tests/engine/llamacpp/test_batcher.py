@@ -111,6 +111,21 @@ def test_few_lose_their_place(
     assert 0 < outcomes.count(False) <= 12
 
 
+def test_who_is_admitted_too_soon_does_not_hold_up_the_others(
+    batcher: Batcher, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However wrong the guess of what fits, every pass but those that find it out goes on."""
+    monkeypatch.setattr(batcher._memory, "fits", lambda _: True)
+    for number in range(6):
+        batcher.add(sequence(context, number, [300 + number] * 30, 140))
+    finished = 0
+    for _ in range(4000):
+        finished += sum(isinstance(event, Finished) for _, event in batcher.step())
+        if batcher.idle:
+            break
+    assert finished == 6
+
+
 def test_a_long_prompt_is_read_in_parts(batcher: Batcher, context: Context) -> None:
     batcher.add(sequence(context, 1, [300], 100))
     batcher.step()

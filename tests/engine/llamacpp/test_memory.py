@@ -320,3 +320,15 @@ def test_answers_are_those_without_sharing(model: Model, context: Context, cut: 
     fresh = room(model, 512)
     alone = answer(Batcher(fresh, model.vocabulary, Steady()), fresh, 1, prompt)
     assert shared == alone
+
+
+def test_cells_that_were_computed_twice_count_twice(model: Model) -> None:
+    """What is alike is shared only by those that came later."""
+    memory = Memory(room(model, 256))
+    alike = [300] * (WORTH_WAITING - 1)
+    slots = [memory.admit(alike) for _ in range(4)]
+    assert [memory.begin(slot, alike) for slot in slots] == [0] * 4
+    for slot in slots:
+        memory.grow(slot, len(alike))
+    assert memory.held == 4 * len(alike)
+    assert not memory.fits([500] * 20)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import msgspec
+from msgspec import Struct
 
 from dmr_tui.errors import InvalidRequestError
 from dmr_tui.store import gojson
@@ -23,7 +24,9 @@ from dmr_tui.store.manifest import (
     CONFIG_V01,
     CONFIG_V02,
     FILE_LAYER,
+    FILE_METADATA,
     FILE_PATH,
+    FILE_UNTESTED,
     GGUF_LAYER,
     LICENSE_LAYER,
     LORA_LAYER,
@@ -39,6 +42,20 @@ from dmr_tui.store.manifest import (
 )
 from dmr_tui.store.reference import Reference
 from dmr_tui.store.store import Store, StoredModel
+
+
+class _FileMetadata(Struct, frozen=True):
+    """What the annotation says of a layer's file; fields in Go's order."""
+
+    name: str
+    mode: int
+    uid: int
+    gid: int
+    size: int
+    mtime: str
+    typeflag: int = 0
+    """A regular file."""
+
 
 Format = Literal["docker", "cncf"]
 Role = Literal["gguf", "safetensors", "mmproj", "template", "license", "lora", "file"]
@@ -166,3 +183,23 @@ def _pack_config(config: ModelConfig, created: str, digests: Sequence[str]) -> b
         "config": {name: value for name, value in facts.items() if value},
     }
     return gojson.encode(document, sort_keys=False)
+
+
+def file_layer(path: str, size: int, digest: str, moment: str) -> Descriptor:
+    """The layer of a file; its media type is left to the artifact's format.
+
+    Mode and owner are fixed, so that the same files give the same id everywhere.
+
+    Args:
+        path: below the model's root.
+        size: bytes.
+        digest: of its bytes.
+        moment: when it changed, in RFC 3339.
+    """
+    metadata = _FileMetadata(path, 0o644, 0, 0, size, moment)
+    annotations = {
+        FILE_PATH: path,
+        FILE_METADATA: gojson.encode(metadata).decode(),
+        FILE_UNTESTED: "false",
+    }
+    return Descriptor("", size, digest, annotations)

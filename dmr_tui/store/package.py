@@ -19,21 +19,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
-from msgspec import Struct
 
 from dmr_tui.errors import InvalidRequestError, UnsupportedModelError
-from dmr_tui.store import gojson
-from dmr_tui.store.artifact import Artifact, Format, role_of_path, taken_apart
+from dmr_tui.store.artifact import Artifact, Format, file_layer, role_of_path, taken_apart
 from dmr_tui.store.facts import model_config
 from dmr_tui.store.gguf import read_header
 from dmr_tui.store.leases import Hold
-from dmr_tui.store.manifest import (
-    FILE_METADATA,
-    FILE_PATH,
-    FILE_UNTESTED,
-    Descriptor,
-    parse_config,
-)
+from dmr_tui.store.manifest import Descriptor, parse_config
 from dmr_tui.store.parts import Extras, PartFile, find_shards, regular_files
 from dmr_tui.store.reference import Reference
 from dmr_tui.store.safetensors import safetensors_config
@@ -41,19 +33,6 @@ from dmr_tui.store.store import Store, StoredModel
 
 OnProgress = Callable[[int, int], None]
 """Told how many bytes of files are done, and how many there are."""
-
-
-class _FileMetadata(Struct, frozen=True):
-    """What the annotation says of a layer's file; fields in Go's order."""
-
-    name: str
-    mode: int
-    uid: int
-    gid: int
-    size: int
-    mtime: str
-    typeflag: int = 0
-    """A regular file."""
 
 
 def package_gguf(
@@ -202,17 +181,7 @@ def describe_layer(file: PartFile, size: int, digest: str) -> Descriptor:
         size: bytes.
         digest: of its bytes.
     """
-    metadata = _FileMetadata(file.name, 0o644, 0, 0, size, file_time(file.path))
-    return Descriptor(
-        "",
-        size,
-        digest,
-        {
-            FILE_PATH: file.name,
-            FILE_METADATA: gojson.encode(metadata).decode(),
-            FILE_UNTESTED: "false",
-        },
-    )
+    return file_layer(file.name, size, digest, file_time(file.path))
 
 
 def _from(start: int, total: int, on_progress: OnProgress) -> Callable[[int], None]:

@@ -16,22 +16,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
-from msgspec import Struct
 
 from dmr_tui.errors import InvalidRequestError, RegistryError
-from dmr_tui.store import gojson
-from dmr_tui.store.artifact import Artifact, Role, role_of_path
+from dmr_tui.store.artifact import Artifact, Role, file_layer, role_of_path
 from dmr_tui.store.blobs import link
 from dmr_tui.store.facts import model_config
 from dmr_tui.store.gguf import read_header
 from dmr_tui.store.leases import Hold
-from dmr_tui.store.manifest import (
-    FILE_METADATA,
-    FILE_PATH,
-    FILE_UNTESTED,
-    Descriptor,
-    ModelConfig,
-)
+from dmr_tui.store.manifest import FILE_PATH, Descriptor, ModelConfig
 from dmr_tui.store.safetensors import safetensors_config
 from dmr_tui.store.store import Store, StoredModel
 from dmr_tui.store.transfer.fetch import fetch_blob, present
@@ -43,19 +35,6 @@ from dmr_tui.store.transfer.progress import OnProgress, Reporter
 from dmr_tui.store.transfer.retry import Persistence
 from dmr_tui.store.transfer.wire import Wire
 from dmr_tui.system.memory import read_memory
-
-
-class _FileMetadata(Struct, frozen=True):
-    """What the annotation says of a layer's file; fields in Go's order."""
-
-    name: str
-    mode: int
-    uid: int
-    gid: int
-    size: int
-    mtime: str
-    typeflag: int = 0
-    """A regular file."""
 
 
 @dataclass(frozen=True)
@@ -177,13 +156,7 @@ def _fetch(
 def _layer(file: HubFile, role: Role, kind: str, moment: str) -> Descriptor:
     """One file's layer: under its path for safetensors, else under its name."""
     path = file.path if kind == "safetensors" else file.path.rpartition("/")[2]
-    metadata = _FileMetadata(path, 0o644, 0, 0, file.size, moment)
-    annotations = {
-        FILE_PATH: path,
-        FILE_METADATA: gojson.encode(metadata).decode(),
-        FILE_UNTESTED: "false",
-    }
-    return Descriptor("", file.size, file.digest, annotations)
+    return file_layer(path, file.size, file.digest, moment)
 
 
 def _describe(store: Store, plan: _Plan, layers: list[Descriptor], moment: str) -> Artifact:

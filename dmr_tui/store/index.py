@@ -6,7 +6,7 @@ change and the write, so that no process loses another's change.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from dmr_tui.store.locking import locked
 from dmr_tui.store.reference import canonical, is_digest
 
 LAYOUT_VERSION = "1.0.0"
+_REMEMBERED = 1000  # removals
 EMPTY = b'{\n  "models": []\n}'
 
 
@@ -51,6 +52,7 @@ class Index:
         self._manifests = root / "manifests" / "sha256"
         self.copy = root / ".dmr" / "models.json"
         """What this program wrote last: the tags, should the index ever be unreadable."""
+        self._removals = root / ".dmr" / "removed.json"
 
     @property
     def exists(self) -> bool:
@@ -87,6 +89,18 @@ class Index:
         durable.write(self.copy, data)
         return displaced
 
+    def remember_removed(self, ids: Collection[str]) -> None:
+        """Know later that models were removed, should another program bring their entries back."""
+        known = [each for each in self.removed() if each not in ids]
+        durable.write(self._removals, msgspec.json.encode([*known, *ids][-_REMEMBERED:]))
+
+    def removed(self) -> list[str]:
+        """Ids of models that were removed, the last of them."""
+        try:
+            return msgspec.json.decode(self._removals.read_bytes(), type=list[str])
+        except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+            return []
+
     def has_manifest(self, model_id: str) -> bool:
         """Whether the manifest of an id is there."""
         return is_digest(model_id) and (self._manifests / model_id.partition(":")[2]).is_file()
@@ -114,7 +128,8 @@ class Index:
         if known == data:
             return data
         models = merging.decode_models(data)
-        if not merging.undo_rollback(models, known, self.has_manifest, self._has_blob):
+        removed = self.removed()
+        if not merging.undo_rollback(models, known, removed, self.has_manifest, self._has_blob):
             return data
         document = msgspec.json.decode(data, type=dict[str, Any])
         return gojson.encode({**document, "models": models}, indent=2, sort_keys=False)
@@ -172,6 +187,7 @@ class Draft:
         for model in self._models:
             model["tags"] = _tags(model.get("tags"))
         self._document["models"] = self._models
+        self._removed: list[str] = []
         self.entries = entries
         """What the index held when the lock was taken."""
 
@@ -197,6 +213,7 @@ class Draft:
     def remove(self, model_id: str) -> None:
         """Drop a model's entry."""
         self._models[:] = [model for model in self._models if model["id"] != model_id]
+        self._removed.append(model_id)
 
     def replace(self, entries: list[Entry]) -> None:
         """Hold these entries instead; what other programs put into each of them survives."""
@@ -214,11 +231,14 @@ class Draft:
         What a program that takes no lock wrote since the index was read is brought in.
         """
         base, data = self._before, self._encoded()
+        if self._removed:
+            self._index.remember_removed(self._removed)
         while data != base:
             theirs = self._index.write(data)
             if theirs == base:
                 break
-            merging.take_over(self._models, base, theirs, self._index.has_manifest)
+            removed = self._index.removed()
+            merging.take_over(self._models, base, theirs, removed, self._index.has_manifest)
             base, data = data, self._encoded()
 
     def _encoded(self) -> bytes:

@@ -9,7 +9,7 @@ removes a model removes that too.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import msgspec
@@ -21,6 +21,7 @@ Models = list[dict[str, Any]]
 def undo_rollback(
     models: Models,
     known: bytes,
+    removed: Collection[str],
     has_manifest: Callable[[str], bool],
     has_blob: Callable[[str], bool],
 ) -> bool:
@@ -32,6 +33,7 @@ def undo_rollback(
     Args:
         models: the index now; changed in place.
         known: what we wrote last.
+        removed: ids of models that we removed.
         has_manifest: whether the manifest of an id is there.
         has_blob: whether a blob is there.
 
@@ -44,7 +46,7 @@ def undo_rollback(
         for model in models
         if model["id"] not in before
         and not has_manifest(model["id"])
-        and not any(map(has_blob, model.get("files") or ()))
+        and (model["id"] in removed or not any(map(has_blob, model.get("files") or ())))
     ]
     there = {model["id"] for model in models}
     lost = [
@@ -59,7 +61,11 @@ def undo_rollback(
 
 
 def take_over(
-    models: Models, base: bytes, theirs: bytes, has_manifest: Callable[[str], bool]
+    models: Models,
+    base: bytes,
+    theirs: bytes,
+    removed: Collection[str],
+    has_manifest: Callable[[str], bool],
 ) -> None:
     """Bring in what another program changed while we made our own change.
 
@@ -67,15 +73,15 @@ def take_over(
         models: the index as we want it; changed in place.
         base: what we began with.
         theirs: what the other program made of it.
+        removed: ids of models that we removed.
         has_manifest: whether the manifest of an id is there.
     """
     before = {model["id"]: model for model in decode_models(base)}
     after = {model["id"]: model for model in decode_models(theirs)}
     ours = {model["id"]: model for model in models}
     for model_id, model in after.items():
-        if model_id not in ours and (model_id not in before or has_manifest(model_id)):
-            if model_id in before:
-                continue  # we have removed it
+        ghost = model_id in removed and not has_manifest(model_id)
+        if model_id not in ours and model_id not in before and not ghost:
             ours[model_id] = {**model, "tags": []}
             models.append(ours[model_id])
         old = before.get(model_id, {"tags": []})["tags"]

@@ -26,8 +26,8 @@ def sha256(data: bytes) -> str:
 
 
 def tree(root: Path) -> dict[str, bytes]:
-    """Every file below a folder."""
-    files = (path for path in root.rglob("*") if path.is_file())
+    """Every file below a folder; but not the list of what was removed, which only grows."""
+    files = (path for path in root.rglob("*") if path.is_file() and path.name != "removed.json")
     return {str(path.relative_to(root)): path.read_bytes() for path in files}
 
 

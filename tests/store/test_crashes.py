@@ -190,6 +190,30 @@ def test_two_of_us_and_one_that_takes_no_lock_lose_no_entry(quick_disk: Path) ->
     assert fsck(store, full=True).clean
 
 
+def test_an_entry_that_comes_back_without_its_model_is_dropped(quick_disk: Path) -> None:
+    """Also when another model still has some of its files."""
+    from tests.store.conftest import add_model
+
+    store = Store(quick_disk / "models")
+    add_model(store, "first", weights=b"1")
+    add_model(store, "second", weights=b"2")
+    index = store.root / "models.json"
+    then = index.read_bytes()
+    store.remove("second")
+    index.write_bytes(then)
+    assert [model.name for model in store.models()] == ["first"]
+    assert fsck(store, full=True).clean
+    index.write_bytes(then)
+    assert add_model(store, "second", weights=b"2").name == "second"
+    assert len(store.models()) == 2
+    assert fsck(store, full=True).clean
+
+    # One that we did not remove, and that has lost its manifest, is damaged and stays.
+    store.manifest_path(store.find("second").id).unlink()
+    (store.root / ".dmr" / "models.json").unlink()
+    assert fsck(store, full=True, repair=False).damaged == ["docker.io/ai/second:latest"]
+
+
 def test_a_program_that_rolls_the_index_back_cannot_drop_our_models(
     quick_disk: Path,
 ) -> None:

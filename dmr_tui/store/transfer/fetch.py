@@ -17,7 +17,7 @@ from pathlib import Path
 from dmr_tui.errors import RegistryError
 from dmr_tui.store import durable
 from dmr_tui.store.blobs import BlobStore
-from dmr_tui.store.transfer.lanes import BlobSource, Crew
+from dmr_tui.store.transfer.lanes import BlobSource, Budget, Crew
 from dmr_tui.store.transfer.partial import Partial, adopt, counters_of, occupied
 from dmr_tui.store.transfer.pieces import present_bytes
 from dmr_tui.store.transfer.retry import Persistence
@@ -33,6 +33,7 @@ def fetch_blob(
     *,
     on_bytes: Callable[[int], None],
     persistence: Persistence,
+    budget: Budget | None = None,
 ) -> None:
     """Have a blob in the store, fetching what of it is missing.
 
@@ -45,6 +46,7 @@ def fetch_blob(
             fewer than before when it is begun anew.
         persistence: how often a broken stream is continued, and what stops it. A blob that is
             stopped keeps what has come.
+        budget: shared with other blobs of the same transfer.
 
     Raises:
         RegistryError: the source fails for good, or sends other bytes; those are deleted.
@@ -58,14 +60,15 @@ def fetch_blob(
         path = blobs.partial(digest)
         blobs.require_space(size - occupied(path), f"fetch {digest[:19]}")
         partial = Partial(file, path, digest, size)
+        budget = budget or Budget()
         try:
             resumed = partial.resume()
             on_bytes(partial.pieces.present())
-            Crew(source, partial, persistence).work(on_bytes)
+            Crew(source, partial, persistence, budget).work(on_bytes)
             if resumed and not partial.right:
                 # What the earlier process left was bad, e.g. after a power cut.
                 partial.restart()
-                Crew(source, partial, persistence).work(on_bytes)
+                Crew(source, partial, persistence, budget).work(on_bytes)
             on_bytes(size)
             if not partial.right:
                 partial.remove()

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -24,7 +24,9 @@ from dmr_tui.store.transfer.pieces import Run
 from dmr_tui.store.transfer.retry import Attempts, Persistence, TransientError
 
 FIRST, MOST = 4, 8
-"""Lanes at the start, and at most."""
+"""Lanes of a blob at the start, and at most."""
+ALL = 12
+"""Lanes of a whole transfer at most."""
 
 _MORE = 4  # lanes added at once
 _GLANCE = 0.02  # seconds between looks at what has come
@@ -71,10 +73,38 @@ class BlobSource(Protocol):
         ...
 
 
+class Budget:
+    """How many lanes the blobs of one transfer may have: servers count connections."""
+
+    def __init__(self) -> None:
+        """Nobody has any."""
+        self._crews = 0
+        self._lock = threading.Lock()
+
+    @property
+    def share(self) -> int:
+        """Lanes for each blob at this moment."""
+        return max(1, min(MOST, ALL // max(self._crews, 1)))
+
+    @contextmanager
+    def taking_part(self) -> Iterator[None]:
+        """Be one of those that share."""
+        with self._lock:
+            self._crews += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._crews -= 1
+
+
 class Crew:
     """The lanes of one blob, led by the thread that hashes what they bring."""
 
-    def __init__(self, source: BlobSource, partial: Partial, persistence: Persistence) -> None:
+    def __init__(
+        self, source: BlobSource, partial: Partial, persistence: Persistence, budget: Budget
+    ) -> None:
+        self._budget = budget
         self._source = source
         self._partial = partial
         self._pieces = partial.pieces
@@ -83,7 +113,7 @@ class Crew:
         self._woken = threading.Event()
         self._stopping = False
         self._rangeless = False
-        self._most = MOST
+        self._bearable = MOST
         self._lanes: set[Lane] = set()
         self._watch = Watch()
 
@@ -98,15 +128,22 @@ class Crew:
             StoreError: the disk is full or refuses.
             StoppedError: the transfer was cancelled.
         """
-        pace = Pace(self._pieces.present())
-        with ThreadPoolExecutor(MOST, thread_name_prefix="fetch") as pool:
+        pace, share = Pace(self._pieces.present()), self._budget.share
+        with (
+            self._budget.taking_part(),
+            ThreadPoolExecutor(MOST, thread_name_prefix="fetch") as pool,
+        ):
             lanes: list[Future[None]] = []
             try:
                 while self._partial.hashed < self._partial.size:
                     lanes = _running(lanes) or self._start(pool, FIRST)
                     moved = self._partial.follow(self._persistence)
+                    self._persistence.check()
                     present = self._pieces.present()
                     on_bytes(present)
+                    if self._budget.share > share:
+                        pace = Pace(present)  # another blob is done: more lanes may pay again
+                    share = self._budget.share
                     if pace.pays(present):
                         lanes += self._start(pool, _MORE)
                     if self._watch.is_due():
@@ -120,6 +157,11 @@ class Crew:
                 with self._lock:
                     for lane in self._lanes:
                         lane.grip.break_off()
+
+    @property
+    def _most(self) -> int:
+        """Lanes that there may be now."""
+        return min(self._bearable, self._budget.share)
 
     def _start(self, pool: ThreadPoolExecutor, count: int) -> list[Future[None]]:
         """Send more lanes off, as many as there is work for."""
@@ -238,7 +280,7 @@ class Crew:
     def _is_surplus(self) -> bool:
         """Whether this lane is one too many, now that the source is asked too often."""
         with self._lock:
-            self._most = max(1, min(self._most, len(self._lanes) // 2))
+            self._bearable = max(1, min(self._most, len(self._lanes) // 2))
             return len(self._lanes) > self._most
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 
 from dmr_tui.errors import (
     InvalidRequestError,
@@ -23,10 +22,9 @@ from dmr_tui.store.manifest import (
 )
 from dmr_tui.store.reference import Reference
 from dmr_tui.store.store import Store, StoredModel
-from dmr_tui.store.transfer.fetch import fetch_blob, present
 from dmr_tui.store.transfer.hub.name import HubName, hub_name
 from dmr_tui.store.transfer.hub.pull import pull_from_hub
-from dmr_tui.store.transfer.lanes import BlobSource
+from dmr_tui.store.transfer.layers import Wanted, fetch_layers
 from dmr_tui.store.transfer.locate import locate
 from dmr_tui.store.transfer.partial import occupied
 from dmr_tui.store.transfer.progress import OnProgress, Reporter
@@ -98,29 +96,17 @@ def pull(
             reporter.success(f"Using cached model: {model.config.size or _human(model.size)}")
             return model
         _require_space(store, layers, reference)
-        _fetch(repository.blobs, store, manifest.config, lambda _: None, wire.persistence)
+        config = Wanted(manifest.config.digest, manifest.config.size, lambda _: None)
+        fetch_layers(repository.blobs, store.blobs, [config], wire.persistence)
         _examine_config(store, manifest, reference)
-        tells = [reporter.layer(layer.digest, layer.size) for layer in layers]
-        for layer, tell in zip(layers, tells, strict=True):
-            # All of them first: who watches sees from the start what is there, and what is not.
-            tell(present(store.blobs, layer.digest, layer.size))
-        for layer, tell in zip(layers, tells, strict=True):
-            _fetch(repository.blobs, store, layer, tell, wire.persistence)
+        wanted = [
+            Wanted(layer.digest, layer.size, reporter.layer(layer.digest, layer.size))
+            for layer in layers
+        ]
+        fetch_layers(repository.blobs, store.blobs, wanted, wire.persistence)
         model = store.add(remote.data, reference)
     reporter.success("Model pulled successfully")
     return model
-
-
-def _fetch(
-    source: BlobSource,
-    store: Store,
-    blob: Descriptor,
-    on_bytes: Callable[[int], None],
-    persistence: Persistence,
-) -> None:
-    fetch_blob(
-        source, store.blobs, blob.digest, blob.size, on_bytes=on_bytes, persistence=persistence
-    )
 
 
 def examine(remote: RemoteManifest, reference: Reference) -> Manifest:

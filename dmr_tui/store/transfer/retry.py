@@ -7,7 +7,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dmr_tui.errors import RegistryError, StoppedError
 
@@ -57,6 +57,7 @@ class Persistence:
 
     Attributes:
         cancelled: when set, the transfer stops with `StoppedError`.
+        halted: when set, the same, because another part of the transfer has failed.
         notify: told in a sentence why the transfer waits before it tries again.
         attempts: how often in a row one thing may fail.
         first: seconds before the second attempt; each next wait is twice as long.
@@ -68,10 +69,11 @@ class Persistence:
     attempts: int = 5
     first: float = 0.5
     longest: float = 60.0
+    halted: threading.Event = field(default_factory=threading.Event)
 
     def check(self) -> None:
         """Raise `StoppedError` if the transfer was cancelled."""
-        if self.cancelled.is_set():
+        if self.cancelled.is_set() or self.halted.is_set():
             raise StoppedError("stopped", "the same command goes on from here")
 
     def begin(self, given_up: Callable[[], bool] = _never) -> Attempts:
@@ -110,6 +112,7 @@ class Attempts:
         limits.notify(f"{error.message}; trying again in {wait:.0f} s")
         until = time.monotonic() + wait
         while not limits.cancelled.wait(min(max(until - time.monotonic(), 0), _HEARING)):
+            limits.check()
             if self._given_up():
                 raise error
             if time.monotonic() >= until:

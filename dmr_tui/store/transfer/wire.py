@@ -26,7 +26,7 @@ from msgspec import Struct
 from dmr_tui import __version__
 from dmr_tui.errors import RegistryError
 from dmr_tui.store.transfer.direct import Broken, Direct
-from dmr_tui.store.transfer.grip import Grip, break_off
+from dmr_tui.store.transfer.grip import Grip, break_off, limit_queue
 from dmr_tui.store.transfer.retry import Persistence, TransientError, UnreachableError
 
 Body = bytes | Callable[[], Iterator[bytes]] | None
@@ -288,6 +288,7 @@ class Wire:
             self._watch(info["return_value"].get_extra_info("socket"))
 
     def _watch(self, connection: socket.socket) -> None:
+        limit_queue(connection)
         with self._guard:
             self._sockets.add(connection)
 

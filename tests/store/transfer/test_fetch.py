@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import random
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,8 +19,9 @@ from dmr_tui.store.blobs import BlobStore
 from dmr_tui.store.transfer import fetch, pieces
 from dmr_tui.store.transfer import partial as partial_room
 from dmr_tui.store.transfer.fetch import fetch_blob
-from dmr_tui.store.transfer.grip import Grip
-from dmr_tui.store.transfer.lanes import BlobStream
+from dmr_tui.store.transfer.grip import Grip, limit_queue
+from dmr_tui.store.transfer.lanes import ALL, BlobStream
+from dmr_tui.store.transfer.layers import Wanted, fetch_layers
 from dmr_tui.store.transfer.pieces import CELL
 from dmr_tui.store.transfer.retry import Persistence, TransientError
 from tests.support.stand_in import digest_of
@@ -346,3 +348,74 @@ def test_lanes_of_one_speed_are_done_at_about_the_same_time(size: int) -> None:
     last = sorted(begun + run.left for begun, run in work)[-8:]
     assert last[-1] - last[0] <= 3 * CELL
     assert len(work) <= size / pieces.LARGEST_RUN + 16
+
+
+def test_little_waits_in_a_connection_to_a_near_server() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        client = socket.create_connection(server.getsockname())
+        with client:
+            before = client.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+            limit_queue(client)
+            assert client.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) == 256 << 10  # it doubles
+            assert before != 256 << 10
+
+
+def layers_of(count: int) -> dict[str, bytes]:
+    parts = [random.Random(number).randbytes(CELL + 10 * number) for number in range(count)]
+    return {digest_of(part): part for part in parts}
+
+
+def test_several_blobs_share_a_budget_of_lanes(blobs: BlobStore) -> None:
+    parts = layers_of(5)
+    lock, lanes, most = threading.Lock(), 0, 0
+
+    class Many:
+        @contextmanager
+        def open(
+            self, digest: str, start: int, stop: int | None, grip: Grip
+        ) -> Iterator[BlobStream]:
+            nonlocal lanes, most
+            with lock:
+                lanes += 1
+                most = max(most, lanes)
+            time.sleep(0.01)
+            data = parts[digest]
+            end = len(data) if stop is None else stop
+            yield BlobStream(start, end, len(data), iter([data[start:end]]))
+            with lock:
+                lanes -= 1
+
+    wanted = [Wanted(digest, len(part), lambda _: None) for digest, part in parts.items()]
+    fetch_layers(Many(), blobs, wanted, Persistence(threading.Event()))
+    assert all(blobs.path(digest).read_bytes() == part for digest, part in parts.items())
+    assert 1 < most <= ALL
+
+
+def test_a_blob_that_fails_ends_the_others_which_keep_what_they_have(blobs: BlobStore) -> None:
+    parts = layers_of(3)
+    bad, *good = parts
+    started = threading.Barrier(3)
+
+    class Failing:
+        @contextmanager
+        def open(
+            self, digest: str, start: int, stop: int | None, grip: Grip
+        ) -> Iterator[BlobStream]:
+            if start == 0:
+                started.wait(10)
+            if digest == bad:
+                raise RegistryError("gone")
+            data = parts[digest]
+
+            def slowly() -> Iterator[bytes]:
+                yield data[start : start + 1000]
+                time.sleep(0.5)
+                raise TransientError("broken")
+
+            yield BlobStream(start, stop, len(data), slowly())
+
+    wanted = [Wanted(digest, len(part), lambda _: None) for digest, part in parts.items()]
+    with pytest.raises(RegistryError, match="gone"):
+        fetch_layers(Failing(), blobs, wanted, Persistence(threading.Event(), first=60))
+    assert all(blobs.partial(digest).exists() for digest in good)
+    assert not any(blobs.has(digest) for digest in parts)

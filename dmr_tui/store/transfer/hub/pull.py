@@ -26,10 +26,10 @@ from dmr_tui.store.leases import Hold
 from dmr_tui.store.manifest import FILE_PATH, Descriptor, ModelConfig
 from dmr_tui.store.safetensors import safetensors_config
 from dmr_tui.store.store import Store, StoredModel
-from dmr_tui.store.transfer.fetch import fetch_blob, present
 from dmr_tui.store.transfer.hub import choice
 from dmr_tui.store.transfer.hub.client import Commit, Hub, HubFile
 from dmr_tui.store.transfer.hub.name import HubName
+from dmr_tui.store.transfer.layers import Wanted, fetch_layers
 from dmr_tui.store.transfer.partial import occupied
 from dmr_tui.store.transfer.progress import OnProgress, Reporter
 from dmr_tui.store.transfer.retry import Persistence
@@ -122,27 +122,16 @@ def _fetch(
 ) -> list[Descriptor]:
     """Have all files in the store; returns their layers, in the plan's order."""
     content = hub.content(name.repository, commit, [file for _, file in plan.files])
-    layers = []
-    tells = {
-        file.digest: reporter.layer(file.digest, file.size) for _, file in plan.files if file.digest
+    wanted = {
+        file.digest: Wanted(file.digest, file.size, reporter.layer(file.digest, file.size))
+        for _, file in plan.files
+        if file.digest
     }
-    for _, file in plan.files:
-        if file.digest:
-            # All of them first: who watches sees from the start what is there, and what is not.
-            tells[file.digest](present(store.blobs, file.digest, file.size))
+    fetch_layers(content, store.blobs, [*wanted.values()], persistence)
+    layers = []
     for role, file in plan.files:
         known = file
-        if file.digest:
-            tell = tells[file.digest]
-            fetch_blob(
-                content,
-                store.blobs,
-                file.digest,
-                file.size,
-                on_bytes=tell,
-                persistence=persistence,
-            )
-        else:
+        if not file.digest:
             data = hub.read(name.repository, commit, file)
             digest = "sha256:" + hashlib.sha256(data).hexdigest()
             lease.protect([digest])

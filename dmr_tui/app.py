@@ -30,6 +30,7 @@ from dmr_tui.screens.pull_view import farewell
 from dmr_tui.screens.shell import NARROW, ShellScreen, report
 from dmr_tui.screens.workspace import Alert, Clocks, Meter, OpenRunner, Workspace
 from dmr_tui.settings import Settings, load_settings
+from dmr_tui.widgets.alt_digits import read_alt_digits
 from dmr_tui.widgets.printable import printable
 from dmr_tui.widgets.themes import THEMES
 
@@ -81,6 +82,7 @@ class DmrApp(App[None]):
             InvalidRequestError: the user's settings cannot be used.
         """
         super().__init__()
+        read_alt_digits()
         paths = paths or Paths.default()
         self.workspace = Workspace(
             settings or load_settings(paths),

@@ -34,6 +34,11 @@ def test_an_empty_store_in_a_real_terminal(rows: int, columns: int) -> None:
         terminal.wait_for(r"^ dmr +\[1 Models\]")
         terminal.wait_for("free on disk")
         terminal.wait_for("embedded +· +○ no model")
+        # One writes a name here, so a digit alone is a letter of it.
+        terminal.type("\x1b2")
+        terminal.wait_for(r"\[2 Get\]")
+        terminal.type("\x1b1")
+        terminal.wait_for(r"\[1 Models\]")
         terminal.keys("C-q")
         assert terminal.wait_exit() == 0
 

@@ -91,3 +91,15 @@ async def test_one_that_fails_is_said_and_the_others_come(tmp_path: Path) -> Non
         runner.failure = StoreError("the disk is full", "make room")
         await pilot.press("up", "enter")
         await see(pilot, "the disk is full  make room", "ollama/two")
+
+
+async def test_the_keys_of_the_tabs_work_until_something_is_typed(tmp_path: Path) -> None:
+    runner = StageRunner()
+    async with stage(runner, tmp_path).run_test(size=SMALL) as pilot:
+        await see(pilot, "Begin with", "smollm2")
+        await pilot.press("2")
+        await see(pilot, "[2 Get]")
+        await pilot.press("alt+1")
+        await see(pilot, "Begin with")
+        await pilot.press(*"phi4")
+        await see(pilot, "│  phi4 ")

@@ -203,10 +203,10 @@ class LookingScreen(ShellScreen):
         if family is not None and offer is not None and self.is_current:
             worth = offer.fit is not None and family.worth_a_look(offer.variant)
             if worth and self.workspace.ready:
-                self._look(family.name, offer.variant.name)
+                self._look_at_variant(family.name, offer.variant.name)
 
     @work(group="look", exclusive=True, exit_on_error=False)
-    async def _look(self, name: str, variant_name: str) -> None:
+    async def _look_at_variant(self, name: str, variant_name: str) -> None:
         family = next((each for each in self._hunt.found if each.name == name), None)
         variants = (family.variants or []) if family else []
         variant = next((each for each in variants if each.name == variant_name), None)

@@ -19,6 +19,7 @@ from dmr_tui.screens.models.suggestions import BUILT_IN, Choice, suggestions
 from dmr_tui.screens.pull_view import pull_content
 from dmr_tui.screens.shell import report
 from dmr_tui.screens.workspace import Workspace
+from dmr_tui.widgets.field import Field
 from dmr_tui.widgets.figures import long_size
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class Welcome(VerticalScroll, can_focus=False):
         """Facts, what to begin with, a field, and other ways in."""
         yield Static(_greeting("looking at this machine …"), id="welcome-machine")
         yield _Choices(id="welcome-choices")
-        yield Input(placeholder=_EXAMPLES, id="welcome-name")
+        yield Field(placeholder=_EXAMPLES, id="welcome-name")
         yield Static(_INVITATION, id="welcome-pull")
         yield Static(_ways_in(), id="welcome-ways")
 

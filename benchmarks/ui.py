@@ -129,6 +129,34 @@ def models(options: argparse.Namespace) -> None:
             )
 
 
+def logs(options: argparse.Namespace) -> None:
+    """Keys on the Logs screen with 10,000 requests and lines: ≤ 50 ms to the frame."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        homes = {f"XDG_{kind}_HOME": str(root / kind) for kind in ("DATA", "CONFIG", "STATE")}
+        command = [sys.executable, "-m", "benchmarks.busy", str(options.requests)]
+        with Screen(command, {"HOME": str(root), **homes}) as screen:
+            screen.wait_for(f"{options.requests} of {options.requests}")
+            screen.settle()
+            scroll = ["\x1b[B", "\x1b[6~", "\x1b[A", "\x1b[5~"]
+            steps = {
+                "down, page down, up, page up": scroll * (options.keys // 4),
+                "end and home": ["\x1b[F", "\x1b[H"] * (options.keys // 2),
+                "next page of the request": ["\x1b[C"] * options.keys,
+            }
+            for name, keys in steps.items():
+                report(f"{options.requests} requests: {name}", pressed(screen, keys), 0.05)
+            screen.press("/")
+            letters = [*"model3"] + ["\x7f"] * 6
+            times = pressed(screen, letters * max(options.keys // 12, 1))
+            report(f"{options.requests} requests and lines: a letter", times, 0.05)
+            for key in ("\x1b", "L", "L"):
+                screen.press(key)
+                screen.settle()
+            report("lines: scroll", pressed(screen, scroll * (options.keys // 4)), 0.05)
+            report("lines: wrap, cut", pressed(screen, ["w"] * (options.keys // 2)), 0.05)
+
+
 def pressed(screen: Screen, keys: Sequence[str]) -> list[float]:
     """The time of each key, with the pauses of a person who looks."""
     times = []
@@ -138,7 +166,7 @@ def pressed(screen: Screen, keys: Sequence[str]) -> list[float]:
     return times
 
 
-PARTS: dict[str, Callable[[argparse.Namespace], None]] = {"models": models}
+PARTS: dict[str, Callable[[argparse.Namespace], None]] = {"models": models, "logs": logs}
 
 
 def main() -> None:
@@ -146,6 +174,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("parts", nargs="*", help=f"any of: {', '.join(PARTS)}; all if none")
     parser.add_argument("--models", type=int, default=5000)
+    parser.add_argument("--requests", type=int, default=10_000)
     parser.add_argument("--keys", type=int, default=40)
     options = parser.parse_args()
     print(f"{'':<34}{'median':>11}{'p95':>11}{'most':>11}")

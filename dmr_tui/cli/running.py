@@ -35,7 +35,7 @@ def ps_command(as_json: bool) -> None:
 def until(model: RunningModel) -> str:
     """When an idle model leaves memory, in words."""
     if model.state == "loading":
-        return "Loading..."
+        return "Loading..." if model.progress is None else f"Loading... {model.progress:.0%}"
     if model.state == "unloading":
         return "Expiring"
     if model.keep_alive < 0:

@@ -38,7 +38,7 @@ def test_ps(dmr: Dmr, use_runner: Use) -> None:
     assert lines == [
         ["MODEL", "NAME", "BACKEND", "MODE", "UNTIL"],
         ["llama3.2:1B-Q8_0", "llama.cpp", "completion", "Expiring"],
-        ["busy", "llama.cpp", "completion", "Loading..."],
+        ["busy", "llama.cpp", "completion", "Loading...", "25%"],
     ]
     running = json.loads(dmr("ps", "--json").out)
     assert [each["pid"] for each in running] == [77, 78]
@@ -63,6 +63,13 @@ def test_until(state: str, in_use: int, keep_alive: float, idle: float | None, t
         "id", "m", "llama.cpp", "completion", state, in_use, keep_alive, used, 0, 0, 0, 1
     )
     assert until(running) == text
+
+
+def test_a_load_tells_how_far_it_is() -> None:
+    model = RunningModel(
+        "x", "m", "llama.cpp", "completion", "loading", 1, 300, None, 0, 0, 0, 0, progress=0.425
+    )
+    assert until(model) == "Loading... 42%"
 
 
 def test_unload(dmr: Dmr, use_runner: Use) -> None:

@@ -291,6 +291,7 @@ async def test_a_required_call_is_always_valid(client: AsyncOpenAI, model: str) 
             parallel_tool_calls=False,
             max_tokens=300,
             seed=seed,
+            stop=['"'],
             extra_body={"reasoning_budget": 5},
         )
         choice = answer.choices[0]
@@ -357,6 +358,8 @@ async def test_a_call_that_has_begun_is_held_to_its_tool_and_streamed_in_pieces(
             temperature=1.5,
             # The model cannot but begin a call; all that follows, the grammar makes it write.
             logit_bias={str(CALLING[model]): 100},
+            # Text for people would end there, a call must not.
+            stop=['"', "}"],
         )
         choices = [choice async for chunk in chunks for choice in chunk.choices]
         parts = [call for choice in choices for call in choice.delta.tool_calls or []]

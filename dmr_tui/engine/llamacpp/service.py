@@ -162,7 +162,7 @@ class Service:
             prompt.tokens,
             sampler=sampler,
             limit=min(limits, default=None),
-            text=AnswerText(plan.reader(), request.limits.stop),
+            text=AnswerText(plan.reader(), request.limits.stop if plan.stoppable else ()),
             marks=marks,
             thoughts=Thoughts(plan.budget, closing),
             likelihoods=None

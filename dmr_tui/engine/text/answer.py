@@ -152,8 +152,13 @@ class AnswerText:
         return begun + self._stream.undecided if begun is not None and self._stream.whole else None
 
     def hold(self, sure: bool) -> None:
-        """Note whether what has been `opened` is held to its form, now and to the answer's end."""
+        """Note whether what has been `opened` is held to its form, now and to the answer's end.
+
+        If it is, stop strings end it no more: they would only break the call.
+        """
         self._reader.hold(sure)
+        if sure:
+            self._stream.ignore_stops()
 
     def feed(self, piece: bytes) -> list[Event]:
         """Take the bytes of one token."""

@@ -40,6 +40,7 @@ class AnswerPlan:
         marks: texts of control tokens that belong to it.
         closing: text that ends the model's thoughts.
         budget: tokens of thoughts after which that is written; None: any number.
+        stoppable: stop strings may end it: it is not held to be a tool call.
     """
 
     reader: Callable[[], Reader]
@@ -48,6 +49,7 @@ class AnswerPlan:
     marks: tuple[str, ...] = ()
     closing: str = ""
     budget: int | None = None
+    stoppable: bool = True
 
 
 def offered(request: ChatRequest) -> list[Tool]:
@@ -123,7 +125,7 @@ def plan_chat(request: ChatRequest, template: str, prompt: str) -> AnswerPlan:
     made = plan(request, template, prompt)
     if isinstance(request.format, GrammarAnswer):
         check_grammar(request.format.grammar)
-        return replace(made, grammar=request.format.grammar, call_grammar=None)
+        return replace(made, grammar=request.format.grammar, call_grammar=None, stoppable=True)
     return made
 
 
@@ -163,6 +165,7 @@ def _plan_marked(request: ChatRequest, template: str, prompt: str) -> AnswerPlan
         (*markers.all(), *(form.marks if tools else ())),
         f"{markers.closing}\n\n",
         request.reasoning.budget,
+        stoppable=not must_call(request),
     )
 
 
@@ -180,6 +183,7 @@ def _plan_harmony(request: ChatRequest, template: str, _prompt: str) -> AnswerPl
         harmony.MARKS,
         closing,
         request.reasoning.budget,
+        stoppable=not must_call(request),
     )
 
 

@@ -35,6 +35,10 @@ class TextStream:
         """Take the bytes of one token; gives the text that is now certain."""
         return self._take(self._decoder.decode(data))
 
+    def ignore_stops(self) -> None:
+        """From now on nothing ends the text: what is left is no text for people."""
+        self._stops = ()
+
     def finish(self) -> str:
         """The rest of the text; a character cut off becomes U+FFFD."""
         text = self._take(self._decoder.decode(b"", True))
@@ -45,6 +49,7 @@ class TextStream:
         if self.stopped:
             return ""
         if not self._stops:
+            text, self._held = self._held + text, ""
             return text
         self._held += text
         match = self._first_stop()

@@ -237,8 +237,14 @@ class Draft:
             theirs = self._index.write(data)
             if theirs == base:
                 break
-            removed = self._index.removed()
-            merging.take_over(self._models, base, theirs, removed, self._index.has_manifest)
+            merging.take_over(
+                self._models,
+                base,
+                theirs,
+                removed=self._index.removed(),
+                leaving=self._removed,
+                has_manifest=self._index.has_manifest,
+            )
             base, data = data, self._encoded()
 
     def _encoded(self) -> bytes:

@@ -65,6 +65,7 @@ def take_over(
     base: bytes,
     theirs: bytes,
     removed: Collection[str],
+    leaving: Collection[str],
     has_manifest: Callable[[str], bool],
 ) -> None:
     """Bring in what another program changed while we made our own change.
@@ -74,13 +75,14 @@ def take_over(
         base: what we began with.
         theirs: what the other program made of it.
         removed: ids of models that we removed.
+        leaving: those whose files are going to be removed next.
         has_manifest: whether the manifest of an id is there.
     """
     before = {model["id"]: model for model in decode_models(base)}
     after = {model["id"]: model for model in decode_models(theirs)}
     ours = {model["id"]: model for model in models}
     for model_id, model in after.items():
-        ghost = model_id in removed and not has_manifest(model_id)
+        ghost = model_id in leaving or (model_id in removed and not has_manifest(model_id))
         if model_id not in ours and model_id not in before and not ghost:
             ours[model_id] = {**model, "tags": []}
             models.append(ours[model_id])

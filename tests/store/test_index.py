@@ -162,3 +162,29 @@ def test_a_lock_on_a_file_that_was_purged_meanwhile_is_taken_again(
     monkeypatch.setattr(fcntl, "flock", purge_before_the_lock_is_ours)
     with Index(store.root).edit(), path.open() as other, pytest.raises(BlockingIOError):
         lock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_what_is_being_removed_is_not_brought_back_by_a_program_that_writes_meanwhile(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Twice: the second time its manifest is still there, and our index is without it already."""
+    add_model(store, "first", weights=b"1")
+    second = add_model(store, "second", weights=b"2")
+    path = store.root / "models.json"
+    before = path.read_bytes()
+    write, moments = store.index.write, [1, 2]
+
+    def interleaved(data: bytes) -> bytes:
+        if moments:
+            moments.pop()
+            document = json.loads(before)
+            document["models"].append({"id": ID, "tags": [f"docker.io/ai/x:v{len(moments)}"]})
+            path.write_text(json.dumps(document))
+        return write(data)
+
+    monkeypatch.setattr(store.index, "write", interleaved)
+    store.remove("second")
+    assert moments == []
+    ids = [entry.id for entry in store.index.entries()]
+    assert second.id not in ids
+    assert ID in ids

@@ -14,6 +14,7 @@ from typing import IO
 
 import pytest
 
+from dmr_tui.store.fsck import fsck
 from dmr_tui.store.store import Store
 from dmr_tui.store.transfer.pieces import CELL
 from tests.store.transfer.conftest import Transfers
@@ -29,6 +30,7 @@ PROGRAM = """
 import resource, sys, threading
 from pathlib import Path
 from dmr_tui.store.reference import parse_reference
+from dmr_tui.store.fsck import fsck
 from dmr_tui.store.store import Store
 from dmr_tui.store.transfer.pull import pull
 from dmr_tui.store.transfer.push import push
@@ -142,6 +144,51 @@ def test_who_waits_takes_over_from_one_that_is_killed(
     first.process.kill()
     second.until("success")
     go_on.set()
+    assert again(server) == len(WEIGHTS) - PAUSED
+    assert transfers.store.blobs.path(digest_of(WEIGHTS)).read_bytes() == WEIGHTS
+
+
+def test_a_model_that_shares_files_is_finished_when_the_other_pull_is_killed(
+    server: StandIn, transfers: Transfers, children: list[Child]
+) -> None:
+    server.model(WEIGHTS, b"one licence")
+    server.model(WEIGHTS, b"another licence", tag="next")
+    go_on = Event()
+    server.fault(BLOB, *[pause(server, PART, go_on)] * 6)
+    first = Child("pull", transfers.store.root, server.name)
+    children.append(first)
+    first.until("progress", PAUSED)
+    second = Child("pull", transfers.store.root, server.name.replace("latest", "next"))
+    children.append(second)
+    second.until("progress", PAUSED)
+    first.process.kill()
+    second.until("success")
+    go_on.set()
+    assert again(server) == len(WEIGHTS) - PAUSED
+    assert [model.name.rpartition(":")[2] for model in transfers.store.models()] == ["next"]
+    assert fsck(transfers.store, full=True).clean
+
+
+def test_a_pull_that_sleeps_while_the_server_hangs_up_goes_on(
+    server: StandIn, transfers: Transfers, children: list[Child]
+) -> None:
+    """As when a laptop is closed and opened again."""
+    server.model(WEIGHTS)
+    go_on = Event()
+
+    def hang_up_meanwhile(request: Request) -> None:
+        request.write(request.begin(WEIGHTS)[:PART])
+        go_on.wait(30)
+        request.hang_up()
+
+    server.fault(BLOB, *[hang_up_meanwhile] * 6)
+    child = Child("pull", transfers.store.root, server.name)
+    children.append(child)
+    child.until("progress", PAUSED)
+    child.process.send_signal(signal.SIGSTOP)
+    go_on.set()
+    child.process.send_signal(signal.SIGCONT)
+    child.until("success")
     assert again(server) == len(WEIGHTS) - PAUSED
     assert transfers.store.blobs.path(digest_of(WEIGHTS)).read_bytes() == WEIGHTS
 

@@ -39,7 +39,7 @@ _BUILD = Path("build")
 _STREAMS = (1, 4, 8, 16)
 _PARTS = ("bursts", "chats", "gaps", "contention")
 _BURN = "while True: pass"
-_CONTENDED_TOKENS = 8
+_CONTENDED_TOKENS = 16
 """Spinning threads may take seconds for each, beside others."""
 
 

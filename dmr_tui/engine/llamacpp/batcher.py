@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import TypeAlias
 
 from dmr_tui.engine.llamacpp.context import Context
@@ -112,13 +112,13 @@ class Batcher:
         # Prompts alone are work enough for all threads, answers not always.
         all_threads = not flowing or self._exact_one is not None
         self._context.use_threads(self._context.threads if all_threads else self._crew.threads)
-        started = perf_counter()
+        started, busy = perf_counter(), process_time()
         self._full = not self._context.decode()
         if self._full:
             return happenings + list(self._give_way())
         seconds = perf_counter() - started
         if not all_threads and tokens == len(parts):
-            self._crew.note(tokens, seconds)
+            self._crew.note(tokens, seconds, process_time() - busy)
         if flowing:
             read = sum(part.tokens for part in parts if part.tokens > 1)
             self._pace.note(flowing, read, seconds)

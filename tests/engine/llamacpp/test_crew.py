@@ -9,29 +9,32 @@ import pytest
 from dmr_tui.engine.llamacpp.crew import FIRST_INTERVAL, PROBE, Crew
 
 
-def quiet(threads: int) -> float:
-    return 0.001 + 0.010 / threads
+def quiet(threads: int) -> tuple[float, float]:
+    """How long a pass takes, and how much of that each thread has a processor."""
+    return 0.001 + 0.010 / threads, 0.95
 
 
-def busy(threads: int) -> float:
+def busy(threads: int) -> tuple[float, float]:
     """Each thread more waits for the others."""
-    return 0.010 * threads**2
+    return 0.010 * threads**2, 0.4
 
 
-def used(crew: Crew, passes: int, machine: Callable[[int], float], sequences: int = 1) -> list[int]:
+def used(
+    crew: Crew, passes: int, machine: Callable[[int], tuple[float, float]], sequences: int = 1
+) -> list[int]:
     """The threads of each pass."""
     counts = []
     for _ in range(passes):
         counts.append(crew.threads)
-        crew.note(sequences, machine(crew.threads))
+        seconds, share = machine(crew.threads)
+        crew.note(sequences, seconds, seconds * share * crew.threads)
     return counts
 
 
 @pytest.mark.parametrize("most", [2, 4, 8, 6])
 def test_a_quiet_machine_keeps_its_threads(most: int) -> None:
     counts = used(Crew(most), 600, quiet)
-    assert counts[-1] == most
-    assert sum(count != most for count in counts) < 0.03 * len(counts)
+    assert set(counts) == {most}
 
 
 @pytest.mark.parametrize("most", [2, 4, 8])
@@ -48,14 +51,14 @@ def test_one_that_calms_down_gets_them_back() -> None:
 
 
 def test_a_little_is_not_enough_for_fewer() -> None:
-    assert set(used(Crew(2), 600, lambda threads: 0.009 if threads == 1 else 0.010)[-60:]) == {2}
+    assert set(used(Crew(2), 700, lambda threads: (0.008 + 0.001 * threads, 0.7))[-60:]) == {2}
 
 
 def test_another_number_of_answers_starts_anew() -> None:
     crew = Crew(2)
-    used(crew, FIRST_INTERVAL, quiet)
+    used(crew, FIRST_INTERVAL, busy)
     assert crew.threads == 1
-    crew.note(5, 1.0)
+    crew.note(5, 1.0, 1.0)
     assert crew.threads == 2
 
 

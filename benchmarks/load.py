@@ -24,7 +24,8 @@ SYSTEM = "You are a careful assistant for people who write programs. Answer in p
 """94 tokens of the benchmark's model."""
 
 ANSWER_TOKENS = 64
-_PROMPT_WORDS = 28
+_PROMPT_WORDS = 13
+"""About 50 tokens of the benchmark's model."""
 _TURN_WORDS = 77
 _LONG_WORDS = 1120
 _GAPS = 40

@@ -63,6 +63,12 @@ class Batcher:
         return not (self._running or self._waiting)
 
     @property
+    def steady(self) -> bool:
+        """Answers run, and nothing but answers: the next pass is as short as the last one."""
+        flowing = all(sequence.pending == 1 and sequence.generated for sequence in self._running)
+        return bool(self._running) and flowing and not self._waiting
+
+    @property
     def waiting(self) -> int:
         """How many sequences have no place yet."""
         return len(self._waiting)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from dmr_tui.engine.context import QUEUE, SEQUENCES, choose_context_size
 from dmr_tui.engine.llamacpp.adapters import apply_adapters
-from dmr_tui.engine.llamacpp.batcher import Batcher
+from dmr_tui.engine.llamacpp.batcher import Batcher, Happening
 from dmr_tui.engine.llamacpp.chain import DEFAULTS
 from dmr_tui.engine.llamacpp.clerk import Clerk
 from dmr_tui.engine.llamacpp.constraint import Candidates, Constraint
@@ -43,6 +43,10 @@ if TYPE_CHECKING:
 _HEARTBEAT = 5.0
 """Seconds after which a pass that gave nothing is told, too: the parent counts the silence."""
 
+_FRAME_INTERVAL = 0.01
+"""Seconds between two frames where passes are short: the parent, and whoever it tells, works on the
+same processors, and nobody sees the difference."""
+
 
 class Service:
     """A model, its context, and the requests that are being answered."""
@@ -55,6 +59,8 @@ class Service:
         """
         self._pipe = pipe
         self._spoke = 0.0
+        self._events: list[Happening] = []
+        """What the parent has not been told yet."""
         packaged = _read_template(load.chat_template)
         self._model = model
         self._vocabulary = self._model.vocabulary
@@ -209,18 +215,28 @@ class Service:
         return Candidates(self._vocabulary.size)
 
     def _step(self) -> None:
+        if not self._batcher.steady:
+            self._tell()  # the next pass may be a long one
         try:
-            events = self._batcher.step()
+            self._events += self._batcher.step()
         except EngineError as error:
+            self._tell()
             for request in self._batcher.drop_all():
                 self._fail(request, error)
             return
-        now = monotonic()
-        if events or now - self._spoke >= _HEARTBEAT:
-            self._spoke = now
-            self._pipe.send(Step(events))
+        silence = monotonic() - self._spoke
+        held = self._batcher.steady and silence < _FRAME_INTERVAL
+        if silence >= _HEARTBEAT or not held:
+            self._tell(heartbeat=silence >= _HEARTBEAT)
         if not self._batcher.tally.seconds_left:
             self._pipe.send(self._batcher.stats())
+
+    def _tell(self, *, heartbeat: bool = False) -> None:
+        """Send what has happened; also nothing, as a sign of life."""
+        if self._events or heartbeat:
+            self._pipe.send(Step(self._events))
+            self._events = []
+            self._spoke = monotonic()
 
     def _fail(self, request: int, error: DmrError) -> None:
         self._pipe.send(Failed(request, error.code, error.message, error.hint, error.param))

@@ -24,7 +24,7 @@ from dmr_tui.engine.protocol import (
     Step,
     ToWorker,
 )
-from dmr_tui.engine.request import Finished
+from dmr_tui.engine.request import Finished, Started
 from dmr_tui.engine.stats import Stats
 from dmr_tui.errors import BusyError, EngineError, to_error
 from tests.engine.asking import chat, complete
@@ -106,7 +106,37 @@ def test_a_failed_step_fails_those_it_had_and_no_more(
     assert ends(step) == {3}
 
 
-def test_a_cancelled_request_is_gone_in_the_same_turn(tiny_gguf: Path) -> None:
+def test_short_passes_share_a_frame(tiny_gguf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dmr_tui.engine.llamacpp.service._FRAME_INTERVAL", 60.0)
+    service, pipe = started(tiny_gguf)
+    pipe.sent.clear()
+    pipe.inbox.put(Generate(1, complete("Hello", max_tokens=6)))
+    for _ in range(6):
+        service.turn()
+    first, rest = (message for message in pipe.sent if isinstance(message, Step))
+    assert isinstance(first.events[0][1], Started)
+    assert ends(rest) == {1}
+
+
+def test_nothing_is_held_back_while_a_prompt_is_read(
+    tiny_gguf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dmr_tui.engine.llamacpp.service._FRAME_INTERVAL", 60.0)
+    service, pipe = started(tiny_gguf)
+    pipe.inbox.put(Generate(1, complete("Hello", max_tokens=100)))
+    for _ in range(3):
+        service.turn()
+    pipe.sent.clear()
+    pipe.inbox.put(Generate(2, complete([5] * 100, max_tokens=1)))
+    service.turn()
+    steps = [message for message in pipe.sent if isinstance(message, Step)]
+    assert [{number for number, _ in step.events} for step in steps] == [{1}, {1, 2}]
+
+
+def test_a_cancelled_request_is_gone_in_the_same_turn(
+    tiny_gguf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dmr_tui.engine.llamacpp.service._FRAME_INTERVAL", 0.0)
     service, pipe = started(tiny_gguf)
     pipe.inbox.put(Generate(1, complete("Hello", max_tokens=100)))
     pipe.inbox.put(Generate(2, complete("Hello", max_tokens=100)))

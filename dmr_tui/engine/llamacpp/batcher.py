@@ -115,15 +115,14 @@ class Batcher:
         parts = self._fill(flowing)
         tokens = sum(part.tokens for part in parts)
         self._memory.make_room(tokens)
-        # Prompts alone are work enough for all threads, answers not always.
-        all_threads = not flowing or self._exact_one is not None
-        self._context.use_threads(self._context.threads if all_threads else self._crew.threads)
+        exact = self._exact_one is not None
+        self._context.use_threads(self._context.threads if exact else self._crew.threads(tokens))
         started, busy = perf_counter(), process_time()
         self._full = not self._context.decode()
         if self._full:
             return happenings + list(self._give_way())
         seconds = perf_counter() - started
-        if not all_threads and tokens == len(parts):
+        if flowing == tokens and not exact:
             self._crew.note(tokens, seconds, process_time() - busy)
         if flowing:
             read = sum(part.tokens for part in parts if part.tokens > 1)

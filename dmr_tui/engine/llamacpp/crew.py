@@ -1,13 +1,15 @@
-"""How many threads a pass of running answers is given: as many as help.
+"""How many threads a pass is given: as many as help.
 
 Threads wait for each other hundreds of times in a pass. On a machine that is busy with other things
-one of them is always late, and fewer threads are faster, often several times; on a quiet one all of
-them are. That others are in the way shows in the processor's time that a pass did not get; whether
-fewer threads help then can only be tried.
+one of them is always late, and fewer threads are faster, often several times. On a quiet one a
+single answer may wait for memory alone, and be as fast with fewer, while sixteen need all of them.
+That others are in the way shows in the processor's time that a pass did not get; all else can only
+be tried.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from statistics import median
 
 PROBE = 6
@@ -17,9 +19,12 @@ FIRST_INTERVAL = 8
 LONGEST_INTERVAL = 2048
 """Passes between two trials: each that brings nothing makes the next one rarer."""
 
-FEWER_GAIN = 0.85
-MORE_GAIN = 0.95
-"""What part of the time a trial may take to be kept: fewer threads have to prove more."""
+CALM = 4
+"""Where nobody is in the way there are so many times as many passes between trials."""
+
+FEWER_GAIN = 1.0
+MORE_GAIN = 0.9
+"""What part of the time a trial may take to be kept: more threads have to prove more."""
 
 CROWDED = 0.8
 """Threads that get less of the processors' time than this are held up by others."""
@@ -28,76 +33,90 @@ _HOPELESS = 1.3
 """A trial that takes so many times as long is broken off at once."""
 
 
+@dataclass
+class _Choice:
+    """What is known for passes of about so many tokens."""
+
+    threads: int
+    interval: int = FIRST_INTERVAL
+
+
 class Crew:
-    """Chooses the number of threads from how long passes take."""
+    """Chooses the number of threads from how long passes take, for each size of pass."""
 
     def __init__(self, most: int) -> None:
         """Begin with `most` threads, which is never exceeded."""
-        self.threads = most
-        """For the next pass of answers."""
         self._most = most
-        self._usual = most
-        self._interval = FIRST_INTERVAL
+        self._choices: dict[int, _Choice] = {}
+        """By the number of binary digits of the number of tokens."""
+        self._tokens = 0
+        """Of the passes that are watched."""
         self._since = 0
-        self._sequences = 0
         self._times: list[float] = []
         self._shares: list[float] = []
-        """Of the processors' time, with the usual number of threads."""
+        """Of the processors' time that the threads got."""
         self._trial: list[float] | None = None
+        self._tried = most
 
-    def note(self, sequences: int, seconds: float, busy: float) -> None:
-        """Learn from a pass of so many answers and nothing else.
+    def threads(self, tokens: int) -> int:
+        """For a pass of so many tokens."""
+        if self._trial is not None and tokens == self._tokens:
+            return self._tried
+        choice = self._choices.get(tokens.bit_length())
+        return self._most if choice is None else choice.threads
+
+    def note(self, tokens: int, seconds: float, busy: float) -> None:
+        """Learn from a pass of answers and nothing else.
 
         Args:
-            sequences: how many answers.
+            tokens: how many answers.
             seconds: how long it took.
             busy: seconds of processors that it got, of all threads together.
         """
         if self._most == 1:
             return
-        if sequences != self._sequences:
-            self._sequences = sequences
-            self._times.clear()
-            self._shares.clear()
-            self._end_trial(self._usual)
+        if tokens != self._tokens:
+            self._tokens = tokens
+            self._begin_anew()
+        choice = self._choices.setdefault(tokens.bit_length(), _Choice(self._most))
         if self._trial is not None:
             self._trial.append(seconds)
-            self._judge(self._trial)
+            self._judge(self._trial, choice)
             return
         self._times = [*self._times[1 - PROBE :], seconds]
-        self._shares = [*self._shares[1 - PROBE :], busy / seconds / self.threads]
+        self._shares = [*self._shares[1 - PROBE :], busy / seconds / choice.threads]
         self._since += 1
-        if self._since >= self._interval and len(self._shares) == PROBE:
-            self._begin_trial()
+        if self._since >= choice.interval and len(self._times) == PROBE:
+            self._begin_trial(choice)
 
-    def _begin_trial(self) -> None:
-        """Try fewer threads where they are held up, more where they are not."""
+    def _begin_trial(self, choice: _Choice) -> None:
         crowded = median(self._shares) < CROWDED
-        trial = max(self._usual // 2, 1) if crowded else min(self._usual * 2, self._most)
-        if trial != self._usual:
-            self.threads = trial
+        if not crowded and self._since < CALM * choice.interval:
+            return
+        fewer, more = max(choice.threads // 2, 1), min(choice.threads * 2, self._most)
+        down = choice.threads > 1 and (crowded or choice.threads == self._most)
+        self._tried = fewer if down else more
+        if not crowded or down:
             self._trial = []
 
-    def _judge(self, trial: list[float]) -> None:
+    def _judge(self, trial: list[float], choice: _Choice) -> None:
         usual, counted = median(self._times), trial[1:]
         if len(counted) == 2 and min(counted) > _HOPELESS * usual:
-            self._reject()
+            self._reject(choice)
         elif len(counted) == PROBE:
-            gain = MORE_GAIN if self.threads > self._usual else FEWER_GAIN
+            gain = MORE_GAIN if self._tried > choice.threads else FEWER_GAIN
             if median(counted) < gain * usual:
-                self._usual = self.threads
-                self._times = counted
-                self._shares.clear()
-                self._interval = FIRST_INTERVAL
-                self._end_trial(self._usual)
+                choice.threads, choice.interval = self._tried, FIRST_INTERVAL
+                self._begin_anew()
             else:
-                self._reject()
+                self._reject(choice)
 
-    def _reject(self) -> None:
-        self._interval = min(2 * self._interval, LONGEST_INTERVAL)
-        self._end_trial(self._usual)
+    def _reject(self, choice: _Choice) -> None:
+        choice.interval = min(2 * choice.interval, LONGEST_INTERVAL)
+        self._begin_anew()
 
-    def _end_trial(self, threads: int) -> None:
-        self.threads = threads
+    def _begin_anew(self) -> None:
+        self._times.clear()
+        self._shares.clear()
         self._trial = None
         self._since = 0

@@ -25,6 +25,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
+import psutil
+
 from benchmarks.list import make_store
 from tests.support.gguf_maker import write_tiny_llama
 
@@ -80,6 +82,15 @@ class Screen:
         while self._read(waits):
             last, waits = time.perf_counter(), _QUIET
         return last - begun
+
+    def busy(self, seconds: float) -> float:
+        """The share of one core that the program takes for so long, untouched."""
+        process = psutil.Process(self.pid)
+        begun, before = time.perf_counter(), process.cpu_times()
+        while time.perf_counter() - begun < seconds:
+            self._read(0.2)
+        after, spent = process.cpu_times(), time.perf_counter() - begun
+        return (after.user + after.system - before.user - before.system) / spent
 
     def _read(self, seconds: float) -> bool:
         ready, _, _ = select.select([self._fd], [], [], seconds)
@@ -157,6 +168,30 @@ def logs(options: argparse.Namespace) -> None:
             report("lines: wrap, cut", pressed(screen, ["w"] * (options.keys // 2)), 0.05)
 
 
+def idle(options: argparse.Namespace) -> None:
+    """Screens that nobody touches: Models with its gauges ≤ 1 % of a core, Monitor ≤ 5 %."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        make_store(root / "store", write_tiny_llama(root / "tiny.gguf"), 20)
+        homes = {f"XDG_{kind}_HOME": str(root / kind) for kind in ("DATA", "CONFIG", "STATE")}
+        environment = {"HOME": str(root), "MODELS_PATH": str(root / "store"), **homes}
+        with Screen(PROGRAM, environment) as screen:
+            screen.wait_for("organisation0/model0")
+            time.sleep(3.0)
+            for name, keys, bar in (
+                ("Models, nothing loaded", "", 0.01),
+                ("Monitor, nothing loaded", "4", 0.05),
+                ("Monitor, a model loaded", "1l4", 0.05),
+            ):
+                for key in keys:
+                    screen.press(key)
+                    time.sleep(1.0)
+                time.sleep(2.0)
+                share = screen.busy(options.seconds)
+                verdict = "holds" if share <= bar else "DOES NOT HOLD"
+                print(f"{name:<34}{share:>10.2%} of a core   bar {bar:.0%}: {verdict}")
+
+
 def pressed(screen: Screen, keys: Sequence[str]) -> list[float]:
     """The time of each key, with the pauses of a person who looks."""
     times = []
@@ -166,7 +201,11 @@ def pressed(screen: Screen, keys: Sequence[str]) -> list[float]:
     return times
 
 
-PARTS: dict[str, Callable[[argparse.Namespace], None]] = {"models": models, "logs": logs}
+PARTS: dict[str, Callable[[argparse.Namespace], None]] = {
+    "models": models,
+    "logs": logs,
+    "idle": idle,
+}
 
 
 def main() -> None:
@@ -175,6 +214,7 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", help=f"any of: {', '.join(PARTS)}; all if none")
     parser.add_argument("--models", type=int, default=5000)
     parser.add_argument("--requests", type=int, default=10_000)
+    parser.add_argument("--seconds", type=float, default=30.0, help="that idle screens are watched")
     parser.add_argument("--keys", type=int, default=40)
     options = parser.parse_args()
     print(f"{'':<34}{'median':>11}{'p95':>11}{'most':>11}")

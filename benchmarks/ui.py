@@ -28,6 +28,7 @@ from types import TracebackType
 import psutil
 
 from benchmarks.list import make_store
+from benchmarks.ui_chat import chat
 from tests.support.gguf_maker import write_tiny_llama
 
 PROGRAM = [sys.executable, "-m", "dmr_tui"]
@@ -91,6 +92,19 @@ class Screen:
             self._read(0.2)
         after, spent = process.cpu_times(), time.perf_counter() - begun
         return (after.user + after.system - before.user - before.system) / spent
+
+    def draws(self, glyph: str, seconds: float = 5.0) -> float:
+        """Seconds until a letter that is typed is on the screen, while other things are drawn."""
+        while self._read(0.0):
+            pass
+        self.shown = b""
+        begun = time.perf_counter()
+        os.write(self._fd, glyph.encode())
+        while glyph.encode() not in self.shown:
+            if time.perf_counter() - begun > seconds:
+                raise TimeoutError(f"{glyph!r} was not drawn")
+            self._read(0.05)
+        return time.perf_counter() - begun
 
     def _read(self, seconds: float) -> bool:
         ready, _, _ = select.select([self._fd], [], [], seconds)
@@ -205,6 +219,7 @@ PARTS: dict[str, Callable[[argparse.Namespace], None]] = {
     "models": models,
     "logs": logs,
     "idle": idle,
+    "chat": chat,
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import importlib
 from functools import partial
-from typing import ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual import on, work
 from textual.app import App
@@ -33,6 +33,9 @@ from dmr_tui.settings import Settings, load_settings
 from dmr_tui.widgets.alt_digits import read_alt_digits
 from dmr_tui.widgets.printable import printable
 from dmr_tui.widgets.themes import THEMES
+
+if TYPE_CHECKING:
+    from dmr_tui.screens.chat.screen import ChatScreen
 
 _QUIT_SECONDS = 3.0
 _ALERT_SECONDS = 10.0
@@ -68,6 +71,7 @@ class DmrApp(App[None]):
         open_runner: OpenRunner | None = None,
         meter: Meter | None = None,
         clocks: Clocks | None = None,
+        goes_on: bool = False,
     ) -> None:
         """The program, not yet running.
 
@@ -77,6 +81,7 @@ class DmrApp(App[None]):
             open_runner: finds or makes the runner; see `Workspace`.
             meter: looks at the machine; see `Workspace`.
             clocks: where the time is from.
+            goes_on: begin with the chat that was used last.
 
         Raises:
             InvalidRequestError: the user's settings cannot be used.
@@ -95,6 +100,7 @@ class DmrApp(App[None]):
         )
         self._shells: dict[str, ShellScreen] = {}
         self._previous = ""
+        self._goes_on = goes_on
         self._told = True
         self._asked_to_quit = -_QUIT_SECONDS
         for mode in _SCREENS:
@@ -119,7 +125,9 @@ class DmrApp(App[None]):
     @work(group="runner", exit_on_error=False)
     async def _open(self) -> None:
         last = self.workspace.memory.state.screen
-        if last in _SCREENS:
+        if self._goes_on:
+            (await self._show_chat()).continue_last()
+        elif last in _SCREENS:
             await self._show(last)
         workspace = self.workspace
         await workspace.open()
@@ -229,10 +237,12 @@ class DmrApp(App[None]):
 
     @on(OpenChat)
     async def _chat_wanted(self, event: OpenChat) -> None:
-        await self._show("chat")
-        from dmr_tui.screens.chat.screen import ChatScreen
+        (await self._show_chat()).use_model(event.model)
 
-        cast("ChatScreen", self._shells["chat"]).use_model(event.model)
+    async def _show_chat(self) -> ChatScreen:
+        """Go to the chat."""
+        await self._show("chat")
+        return cast("ChatScreen", self._shells["chat"])
 
     @on(FindModels)
     async def _models_sought(self, event: FindModels) -> None:

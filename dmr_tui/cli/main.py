@@ -131,17 +131,20 @@ class CommandTable(click.Group):
     "'dmr COMMAND --help' tells more about a command.",
 )
 @click.version_option(__version__, "-v", "--version", message="dmr version %(version)s")
+@click.option("-c", "--continue", "goes_on", is_flag=True, help="Open the chat that was last.")
 @click.pass_context
-def dmr(ctx: click.Context) -> None:
+def dmr(ctx: click.Context, goes_on: bool) -> None:
     """AI models on your own machine, handled like packages."""
     if ctx.invoked_subcommand is not None:
+        if goes_on:
+            ctx.fail("--continue is for dmr alone; there is dmr run --continue")
         return
     terminal = all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr))
     # `textual serve` draws in a browser over pipes, and says so by naming a driver.
     if terminal or os.environ.get("TEXTUAL_DRIVER"):
         from dmr_tui.app import DmrApp
 
-        app = DmrApp()
+        app = DmrApp(goes_on=goes_on)
         app.run()
         ctx.exit(app.return_code or 0)
     else:

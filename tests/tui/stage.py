@@ -491,6 +491,7 @@ def stage(
     clock: StageClock | None = None,
     port: int = 0,
     opened: Callable[[], Awaitable[None]] | None = None,
+    goes_on: bool = False,
 ) -> DmrApp:
     """The program on a staged runner, machine and clock.
 
@@ -501,6 +502,7 @@ def stage(
         clock: where the time is from.
         port: of the endpoint; 0: a free one.
         opened: waited for before the runner is there; what it raises is raised.
+        goes_on: begin with the chat that was used last.
     """
 
     async def open_runner() -> Runner:
@@ -516,6 +518,7 @@ def stage(
         open_runner=open_runner,
         meter=StageMeter(gpus=gpus),
         clocks=Clocks(clock.monotonic, clock.now),
+        goes_on=goes_on,
     )
 
 

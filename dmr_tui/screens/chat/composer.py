@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 
 from textual import on, work
 from textual.app import ComposeResult
@@ -39,6 +40,13 @@ class Composer(Vertical):
 
     class DraftChanged(Message):
         """Something else is written in the prompt."""
+
+    @dataclass
+    class Said(Message):
+        """A result, for the status bar."""
+
+        text: str
+        failed: bool = False
 
     def __init__(self, suggest: Suggest, history: History) -> None:
         """A prompt.
@@ -156,7 +164,7 @@ class Composer(Vertical):
         try:
             text = await edit(self.app, self.message)
         except DmrError as error:
-            self.notify(error.message, severity="error", markup=False)
+            self.post_message(self.Said(error.message, failed=True))
         else:
             self._chips = Chips()
             self.prompt.put(text)
@@ -286,7 +294,7 @@ class Composer(Vertical):
             self.query_one(Completion).steer(1)
             return
         if not self.prompt.sent:
-            self.notify("Nothing was sent before.", timeout=3)
+            self.post_message(self.Said("Nothing was sent before."))
             return
         self._searching = self.prompt.text
         self.prompt.border_title = _SEARCH_TITLE

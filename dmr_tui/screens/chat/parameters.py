@@ -36,6 +36,7 @@ class ParametersPane(VerticalScroll, can_focus=False):
         """A pane that is not shown yet."""
         super().__init__(id="parameters")
         self._shown: dict[str, str] = {}
+        self._wrong = ""
 
     def compose(self) -> ComposeResult:
         """The system prompt, then the parameters."""
@@ -46,8 +47,7 @@ class ParametersPane(VerticalScroll, can_focus=False):
             with Horizontal(classes="field"):
                 yield Static(name, classes="name")
                 yield Input(id=f"field-{name}", compact=True, placeholder=_placeholder(name))
-        yield Static(id="problem")
-        yield Static(id="meaning")
+        yield Static(id="word")
 
     def show(self, conversation: Conversation) -> None:
         """Show what is set in a conversation; a field that is being filled in stays."""
@@ -99,7 +99,8 @@ class ParametersPane(VerticalScroll, can_focus=False):
             self._problem(_check(_name(focused), focused.value.strip()))
         elif focused is not None and focused.id == "system":
             meaning = "How the model should behave; it is sent before the first message."
-        self.query_one("#meaning", Static).update(Content.styled(meaning, "$text-muted"))
+        if not self._wrong:
+            self._word(meaning, "$text-muted")
 
     def on_descendant_blur(self) -> None:
         """The system prompt is taken when one leaves it."""
@@ -120,7 +121,16 @@ class ParametersPane(VerticalScroll, can_focus=False):
             self.post_message(self.Changed(f"/set parameter {name} {value or 'default'}"))
 
     def _problem(self, text: str) -> None:
-        self.query_one("#problem", Static).update(Content.styled(text, "$text-error"))
+        """Say what is wrong with the field; nothing: say what it means."""
+        self._wrong = text
+        focused = self.screen.focused
+        if text:
+            self._word(text, "$text-error")
+        elif isinstance(focused, Input) and (focused.id or "").startswith("field-"):
+            self._word(_meaning(_name(focused)), "$text-muted")
+
+    def _word(self, text: str, style: str) -> None:
+        self.query_one("#word", Static).update(Content.styled(text, style))
 
 
 def _name(field: Input) -> str:

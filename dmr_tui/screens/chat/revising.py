@@ -14,6 +14,7 @@ from dmr_tui.chat.tree import Node
 from dmr_tui.engine.request import ChatRequest
 from dmr_tui.errors import DmrError
 from dmr_tui.screens.chat.asking import AskingScreen
+from dmr_tui.screens.chat.composer import Composer
 from dmr_tui.screens.chat.cursor import Spot
 from dmr_tui.screens.chat.keeping import Keeper
 from dmr_tui.screens.chat.reading import ReadingView
@@ -131,7 +132,8 @@ class RevisingScreen(AskingScreen):
         self._changed_by_hand()
         last = self._conversation.tip
         if last.role == "user":
-            self._view.step(0)
+            self._view.transcript.focus()
+            self._view.cursor.go(Spot(last))
             self.workspace.say("A copy of that request. r lets the model answer it.")
 
     @work(group="chats-action", exit_on_error=False)
@@ -179,8 +181,9 @@ class RevisingScreen(AskingScreen):
             case "save":
                 self._save_to_file(event.spot)
 
+    @on(Composer.Said)
     @on(ReadingView.Said)
-    def _said(self, event: ReadingView.Said) -> None:
+    def _said(self, event: ReadingView.Said | Composer.Said) -> None:
         self._doomed = None
         self.workspace.say(event.text, "error" if event.failed else "information")
         self.refresh_hints()

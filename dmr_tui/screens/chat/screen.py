@@ -183,6 +183,10 @@ class ChatScreen(RevisingScreen):
         if problem:
             self.query_one(ParametersPane).refuse(problem)
 
+    @on(ChatList.OptionHighlighted, "#chat-list")
+    def _other_chat(self) -> None:
+        self.refresh_hints()
+
     @on(ChatList.Wished)
     @work(group="chats-action", exit_on_error=False)
     async def _chat_wished(self, event: ChatList.Wished) -> None:
@@ -261,7 +265,7 @@ class ChatScreen(RevisingScreen):
     def action_stop(self) -> None:
         """Close what is open, take a waiting message back, or stop the answer; twice: edit."""
         now = self.workspace.clocks.monotonic()
-        twice, self._escaped = now - self._escaped < _TWICE_SECONDS, now
+        twice, self._escaped = now - self._escaped < _TWICE_SECONDS, -_TWICE_SECONDS
         if self._doomed is not None:
             self._doomed = None
             self.workspace.say("Kept.")
@@ -272,9 +276,9 @@ class ChatScreen(RevisingScreen):
         elif self._outbox:
             self._composer.give_back(self._outbox.take_back())
         elif self._talk:
+            self._escaped = now
             self.interrupt()
         elif twice and self._conversation.questions:
-            self._escaped = -_TWICE_SECONDS
             self._edit(self._conversation.questions[-1])
         else:
             self._step_back()
@@ -291,6 +295,7 @@ class ChatScreen(RevisingScreen):
         elif chats.has_focus_within:
             self._toggle(chats)
         elif prompt.has_focus:
+            self._escaped = self.workspace.clocks.monotonic()
             transcript.focus()
         else:
             self._view.leave()

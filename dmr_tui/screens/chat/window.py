@@ -16,6 +16,8 @@ from dmr_tui.widgets.transcript import Edge, Transcript
 
 PAGE = 16
 """How many come at a time; more than fill a screen, since a turn has three rows at least."""
+_FIRST = 4
+"""How many come at once: enough for a screen where answers are long."""
 MOST = 64
 """How many there are at most; each costs time with every layout."""
 
@@ -68,9 +70,17 @@ class Window:
         self._unmount(0, len(self.entries))
         self.entries = list(entries)
         self._first = self._last = len(self.entries)
-        self._grow_up(PAGE)
+        self._grow_up(_FIRST)
         self._transcript.ends_here = True
         self._mark()
+        self._transcript.call_after_refresh(self._fill_up)
+
+    def _fill_up(self) -> None:
+        """Show as many as make two pages, once it is known how long the first ones are."""
+        page = self._transcript.container_size.height
+        if self._first and self._transcript.virtual_size.height < 2 * page:
+            self.extend("top")
+            self._transcript.call_after_refresh(self._fill_up)
 
     def add(self, *entries: Entry) -> None:
         """Let entries follow; they are shown if the end is."""

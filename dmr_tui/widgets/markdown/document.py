@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from markdown_it.tree import SyntaxTreeNode
+from dataclasses import replace
 
-from dmr_tui.widgets.markdown.pieces import Piece, is_loose, item_pieces, parse, pieces
+from markdown_it.tree import SyntaxTreeNode
+from textual.content import Content
+
+from dmr_tui.widgets.markdown.pieces import Code, Piece, is_loose, item_pieces, parse, pieces
 from dmr_tui.widgets.markdown.rows import Row, lay_out
 from dmr_tui.widgets.printable import printable
 
@@ -37,11 +40,12 @@ class Document:
         self._settled_rows: list[Row] = []
         self._laid_out = 0
         self._rows: list[Row] | None = None
+        self._code = _OpenCode()
 
     @property
     def settled_rows(self) -> int:
         """How many of the rows that `rows` gave last cannot change at the same width."""
-        return len(self._settled_rows)
+        return len(self._settled_rows) + len(self._code.rows)
 
     def update(self, text: str, *, finished: bool = False) -> None:
         """Take the text so far; it begins with the text of the last call.
@@ -68,8 +72,16 @@ class Document:
         if self._rows is None:
             self._settled_rows += lay_out(self._settled[self._laid_out :], width, self._indent)
             self._laid_out = len(self._settled)
-            self._rows = self._settled_rows + lay_out(self._growing, width, self._indent)
+            self._rows = self._settled_rows + self._growing_rows(width)
         return self._rows
+
+    def _growing_rows(self, width: int) -> list[Row]:
+        if len(self._growing) != 1 or not isinstance(self._growing[0], Code):
+            self._code = _OpenCode()
+            return lay_out(self._growing, width, self._indent)
+        if self._code.place != (self._cut, width):
+            self._code = _OpenCode((self._cut, width))
+        return self._code.lay_out(self._growing[0], width, self._indent)
 
     def _grow(self, tail: str) -> None:
         nodes = parse(tail)
@@ -106,3 +118,29 @@ class Document:
         first_line = node.map[0] if node.map else 0
         before = tail.split("\n")[:first_line]
         self._cut = len(self.text) - len(tail) + sum(len(line) + 1 for line in before)
+
+
+class _OpenCode:
+    """The rows of a block of code whose end has not come: its whole lines are laid out once."""
+
+    def __init__(self, place: tuple[int, int] = (-1, 0)) -> None:
+        self.place = place
+        self.rows: list[Row] = []
+        self._taken = 0
+
+    def lay_out(self, piece: Code, width: int, indent: int) -> list[Row]:
+        """The rows of all lines; `piece` begins with what it had in the last call."""
+        text = piece.content.plain
+        end = text.rfind("\n")
+        if end >= self._taken:
+            whole = replace(piece, content=Content(text[self._taken : end]))
+            self.rows += self._without_label(whole, width, indent)
+            self._taken = end + 1
+        rest = replace(piece, content=Content(text[self._taken :]))
+        return self.rows + self._without_label(rest, width, indent)
+
+    def _without_label(self, piece: Code, width: int, indent: int) -> list[Row]:
+        """Only the first lines have the line above them that names the language."""
+        first = not self.rows
+        rows = lay_out([replace(piece, gap=piece.gap and first)], width, indent)
+        return rows if first else rows[1:]

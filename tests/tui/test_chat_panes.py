@@ -1,0 +1,232 @@
+"""The panes beside the conversation: saved chats, and how the model answers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from textual.pilot import Pilot
+from textual.widgets import Input, TextArea
+
+from dmr_tui.chat.archive import ChatInfo
+from dmr_tui.screens.chat.chats import ChatList, grouped_by_day
+from dmr_tui.screens.chat.screen import ChatScreen
+from tests.tui.conftest import LARGE, SMALL, gone, see, type_in, until
+from tests.tui.stage import NOW, StageRunner, stage
+from tests.tui.test_chat_commands import converse, prompt, say, texts
+
+
+def chat(pilot: Pilot[None]) -> ChatScreen:
+    assert isinstance(pilot.app.screen, ChatScreen)
+    return pilot.app.screen
+
+
+def info(id_: str, ago: float = 0.0, origin: str = "") -> ChatInfo:
+    return ChatInfo(id_, id_.upper(), "m", 0.0, NOW - ago, 1, origin)
+
+
+def test_chats_are_grouped_by_day_with_branches_below_their_stems() -> None:
+    # It is 10:31.
+    chats = [
+        info("new"), info("branch", 3600, "old"), info("late", 12 * 3600),
+        info("twig", 86400, "branch"), info("old", 9 * 86400), info("lost", 9 * 86400, "gone"),
+    ]  # fmt: skip
+    groups = grouped_by_day(chats, NOW)
+    assert [(name, [(chat.id, depth) for chat, depth in rows]) for name, rows in groups] == [
+        ("Today", [("new", 0), ("old", 0), ("branch", 1), ("twig", 2)]),
+        ("Yesterday", [("late", 0)]),
+        ("Older", [("lost", 0)]),
+    ]
+
+
+def test_chats_that_name_each_other_as_origin_are_shown_all_the_same() -> None:
+    groups = grouped_by_day([info("a", 0, "b"), info("b", 0, "a")], NOW)
+    assert sorted(chat.id for _, rows in groups for chat, _ in rows) == ["a", "b"]
+
+
+async def two_chats(pilot: Pilot[None], runner: StageRunner) -> None:
+    await converse(pilot, runner, ("what is a slug", "a small thing"))
+    await pilot.press("ctrl+n")
+    await see(pilot, "New chat")
+    await say(pilot, "why is the sky blue")
+    runner.say("it scatters")
+    runner.finish()
+    await see(pilot, "it scatters", "212 tokens")
+    await pilot.press("f2")
+    await see(pilot, "2 chats", "Today", "what is a slug")
+    await until(pilot, lambda: pilot.app.screen.query_one(ChatList).chat)
+
+
+@pytest.mark.parametrize("size", [LARGE, SMALL])
+async def test_a_saved_chat_is_opened(
+    runner: StageRunner, tmp_path: Path, size: tuple[int, int]
+) -> None:
+    async with stage(runner, tmp_path).run_test(size=size) as pilot:
+        await two_chats(pilot, runner)
+        await pilot.press("j", "enter")
+        await until(pilot, lambda: texts(pilot) == ["what is a slug", "a small thing"])
+        await see(pilot, "a small thing", "1 turn")
+        await say(pilot, "and then")
+        await until(pilot, lambda: len(runner.asked) == 3)
+        assert runner.asked[2].messages[0].content == "what is a slug"
+
+
+async def test_all_messages_are_searched(runner: StageRunner, tmp_path: Path) -> None:
+    async with stage(runner, tmp_path).run_test(size=LARGE) as pilot:
+        await two_chats(pilot, runner)
+        await pilot.press("slash")
+        await type_in(pilot, "small")
+        await see(pilot, "1 found", "a small thing")
+        await pilot.press("enter", "enter")
+        await until(pilot, lambda: texts(pilot) == ["what is a slug", "a small thing"])
+        spot = chat(pilot)._view.cursor.spot
+        assert spot is not None
+        assert spot.node.text == "a small thing"
+
+
+async def test_escape_leaves_search_then_pane(runner: StageRunner, tmp_path: Path) -> None:
+    async with stage(runner, tmp_path).run_test(size=LARGE) as pilot:
+        await two_chats(pilot, runner)
+        await pilot.press("slash", *"zzz")
+        await see(pilot, "0 found")
+        await pilot.press("escape")
+        await see(pilot, "2 chats")
+        await pilot.press("escape")
+        await gone(pilot, "2 chats")
+        assert prompt(pilot).has_focus
+
+
+async def test_a_chat_is_renamed(runner: StageRunner, tmp_path: Path) -> None:
+    async with stage(runner, tmp_path).run_test(size=LARGE) as pilot:
+        await two_chats(pilot, runner)
+        await pilot.press("r")
+        await see(pilot, "Rename the chat")
+        await pilot.press("home", *"Sky: ", "enter")
+        await see(pilot, "Sky: why is the sky blue · 1 turn")
+        await until(pilot, lambda: pilot.app.screen.query_one(ChatList).has_focus)
+
+
+async def test_deleting_asks_once_and_can_be_undone(runner: StageRunner, tmp_path: Path) -> None:
+    async with stage(runner, tmp_path).run_test(size=LARGE) as pilot:
+        await two_chats(pilot, runner)
+        await pilot.press("d")
+        await see(pilot, "Delete 'why is the sky blue', 1 turn? d again deletes, esc keeps.")
+        await pilot.press("escape")
+        await see(pilot, "Kept.", "2 chats")
+        await pilot.press("d", "d")
+        await see(pilot, "u brings it back", "1 chat", "New chat")
+        await pilot.press("u")
+        await see(pilot, "'why is the sky blue' is back.", "2 chats")
+
+
+async def test_another_chat_under_the_cursor_is_asked_for_again(
+    runner: StageRunner, tmp_path: Path
+) -> None:
+    async with stage(runner, tmp_path).run_test(size=LARGE) as pilot:
+        await two_chats(pilot, runner)
+        await pilot.press("d", "j", "d")
+        await see(pilot, "Delete 'what is a slug', 1 turn?")
+        assert len(await chat(pilot).workspace.sessions.chats()) == 2
+
+
+async def test_a_fork_is_listed_below_its_chat(runner: StageRunner, tmp_path: Path) -> None:
+    async with stage(runner, tmp_path).run_test(size=LARGE) as pilot:
+        await two_chats(pilot, runner)
+        await pilot.press("f")
+        await see(pilot, "This is a copy of the chat.", "3 chats", "└ why is the sky blue")
+
+
+async def test_a_chat_is_exported(
+    runner: StageRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    async with stage(runner, tmp_path).run_test(size=LARGE) as pilot:
+        await two_chats(pilot, runner)
+        await pilot.press("w")
+        await see(pilot, "Export to a file", "why-is-the-sky-blue.md")
+        await pilot.press("enter")
+        await see(pilot, "Wrote ")
+        assert "it scatters" in (tmp_path / "why-is-the-sky-blue.md").read_text()
+        await pilot.press("w")
+        await see(pilot, "Export to a file")
+        pilot.app.screen.query_one("#ask", Input).value = "sky.json"
+        await pilot.press("enter")
+        await until(pilot, lambda: (tmp_path / "sky.json").exists())
+        assert json.loads((tmp_path / "sky.json").read_text())["title"] == "why is the sky blue"
+
+
+async def test_n_begins_a_new_chat(runner: StageRunner, tmp_path: Path) -> None:
+    async with stage(runner, tmp_path).run_test(size=LARGE) as pilot:
+        await two_chats(pilot, runner)
+        await pilot.press("n")
+        await see(pilot, "New chat", "Write below")
+        assert prompt(pilot).has_focus
+
+
+async def test_no_chats_yet(runner: StageRunner, tmp_path: Path) -> None:
+    async with stage(runner, tmp_path).run_test(size=LARGE) as pilot:
+        await converse(pilot, runner)
+        await pilot.press("f2")
+        await see(pilot, "0 chats")
+        await pilot.press("d")
+        await see(pilot, "There is no chat here.")
+
+
+@pytest.mark.parametrize("size", [LARGE, SMALL])
+async def test_parameters_are_checked_set_and_saved(
+    runner: StageRunner, tmp_path: Path, size: tuple[int, int]
+) -> None:
+    app = stage(runner, tmp_path)
+    async with app.run_test(size=size) as pilot:
+        await converse(pilot, runner, ("one", "first"))
+        await pilot.press("f3")
+        await see(pilot, "System prompt", "temperature", "model's own")
+        await pilot.press(*"900")
+        await see(pilot, "temperature must be between 0")
+        await pilot.press("backspace", "backspace", "backspace", *"0.5", "enter")
+        await see(pilot, "Set parameter 'temperature' to '0.5'")
+        pilot.app.screen.query_one("#system", TextArea).focus()
+        await pilot.press(*"Be brief.", "tab")
+        await see(pilot, "Set system message.")
+        await pilot.press(*"off", "enter")
+        await see(pilot, "Thinking is off.")
+        await pilot.press("f3")
+        await see(pilot, "temp 0.5")
+        await say(pilot, "two")
+        await until(pilot, lambda: len(runner.asked) == 2)
+        request = runner.asked[1]
+        assert request.messages[0].content == "Be brief."
+        assert request.sampling.temperature == 0.5
+        assert request.template_options == {"enable_thinking": False}
+        saved = await app.workspace.sessions.load(chat(pilot)._conversation.id)
+        assert saved.system == "Be brief."
+        assert saved.sampling.temperature == 0.5
+        runner.finish()
+        await pilot.press("f3", "backspace", "backspace", "backspace", "enter")
+        await see(pilot, "Parameter 'temperature' is the model's own again")
+
+
+async def test_the_context_meter_says_what_will_be_left_out(
+    runner: StageRunner, tmp_path: Path
+) -> None:
+    async with stage(runner, tmp_path).run_test(size=LARGE) as pilot:
+        await converse(pilot, runner, *((f"question {at}", "x" * 100) for at in range(3)))
+        prompt(pilot).text = "word " * 15000
+        await see(pilot, "the next message leaves the oldest 6 messages out · /compact sums up")
+        await pilot.resize_terminal(*SMALL)
+        await see(pilot, "drops 6 old · /compact")
+        prompt(pilot).text = "word"
+        await gone(pilot, "/compact")
+
+
+async def test_the_last_chat_is_continued(runner: StageRunner, tmp_path: Path) -> None:
+    async with stage(runner, tmp_path).run_test(size=LARGE) as pilot:
+        await converse(pilot, runner, ("one", "first"))
+    async with stage(runner, tmp_path, goes_on=True).run_test(size=LARGE) as pilot:
+        await see(pilot, "[3 Chat]", "one · 1 turn", "first")
+
+
+async def test_there_may_be_no_last_chat(runner: StageRunner, tmp_path: Path) -> None:
+    async with stage(runner, tmp_path, goes_on=True).run_test(size=LARGE) as pilot:
+        await see(pilot, "[3 Chat]", "No chat is saved yet")

@@ -231,7 +231,6 @@ class DmrApp(App[None]):
     @on(ContinueRequest)
     async def _request_wanted(self, event: ContinueRequest) -> None:
         await self._show("chat")
-        from dmr_tui.screens.chat.screen import ChatScreen
 
         cast("ChatScreen", self._shells["chat"]).open_request(event.model, event.request)
 

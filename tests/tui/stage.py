@@ -331,7 +331,10 @@ class StageRunner(Market):
 
     async def look(self, name: str) -> Published:
         self.calls.append(("look", name))
-        found = self._find(name)
+        try:
+            found = self._find(name)
+        except ModelNotFoundError:
+            return await super().look(name)
         return Published(self.newer.get(name, found.id), 0, found.config, 0, 0)
 
     async def push(self, name: str) -> AsyncGenerator[TransferProgress, None]:

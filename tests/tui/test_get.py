@@ -105,7 +105,7 @@ async def test_a_look_that_fails_is_not_repeated(runner: StageRunner, tmp_path: 
         await until(pilot, lambda: runner.looked_at)
         await pilot.pause(1.2)
         assert runner.looked_at == ["qwen2.5-coder:7B-Q8_0"]
-        await see(pilot, "~ by")
+        await see(pilot, "its size")
 
 
 async def test_another_context_changes_memory_and_choice(

@@ -68,7 +68,7 @@ class Box(Horizontal):
 
     def write(self) -> None:
         """Let one write."""
-        self.query_one(Line).focus()
+        self.screen.set_focus(self.query_one(Line))
 
     def show(self, places: Iterable[Place], *, only_fitting: bool, narrow: bool) -> None:
         """Show which places are asked, and how each of them stands."""

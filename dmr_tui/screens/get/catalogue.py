@@ -101,13 +101,19 @@ class Catalogue(Horizontal):
         again = event.column == self._sorted_by
         self.sort_by(event.column, reverse=not self._reverse if again else False)
 
-    def show(self) -> None:
-        """Show what the hunt holds now."""
+    def show(self, *, first: bool = False) -> None:
+        """Show what the hunt holds now.
+
+        Args:
+            first: the cursor goes to the first row; by default it stays on its model.
+        """
         rows = self._hunt.shown
         if self._sorted_by != "pulls" or self._reverse:
             rows = sorted(rows, key=SORTS[self._sorted_by], reverse=self._reverse)
         self.families.display = bool(rows)
         self.families.show(rows, sorted_by=self._sorted_by, reverse=self._reverse)
+        if first:
+            self.families.cursor = 0
         if self._tokens != self._hunt.context:
             self._tokens = self._hunt.context
             self.offers.set_columns(offer_columns(self._mark, self._tokens))

@@ -113,7 +113,8 @@ class LookingScreen(ShellScreen):
     def _show_found(self) -> None:
         hunt, catalogue = self._hunt, self._catalogue
         self._show_box()
-        catalogue.show()
+        # Until one has gone to what was found, the first of it is meant.
+        catalogue.show(first=self._pane == "wish")
         shown, found = len(hunt.shown), len(hunt.found)
         box = catalogue.query_one("#found")
         box.border_title = f"Found {shown}" + (f" of {found}" if found != shown else "")
@@ -203,10 +204,10 @@ class LookingScreen(ShellScreen):
         if family is not None and offer is not None and self.is_current:
             worth = offer.fit is not None and family.worth_a_look(offer.variant)
             if worth and self.workspace.ready:
-                self._look_at_variant(family.name, offer.variant.name)
+                self._look_closely(family.name, offer.variant.name)
 
-    @work(group="look", exclusive=True, exit_on_error=False)
-    async def _look_at_variant(self, name: str, variant_name: str) -> None:
+    @work(group="closer look", exclusive=True, exit_on_error=False)
+    async def _look_closely(self, name: str, variant_name: str) -> None:
         family = next((each for each in self._hunt.found if each.name == name), None)
         variants = (family.variants or []) if family else []
         variant = next((each for each in variants if each.name == variant_name), None)

@@ -135,7 +135,7 @@ class GetScreen(LookingScreen):
     @on(Line.Left)
     def _to_found(self) -> None:
         if self._hunt.shown:
-            self._catalogue.families.focus()
+            self.set_focus(self._catalogue.families)
 
     @on(Table.Chosen)
     def _chosen(self) -> None:
@@ -207,7 +207,7 @@ class GetScreen(LookingScreen):
         elif self._pane == "families" or not self._hunt.shown:
             self._box.write()
         else:
-            self._catalogue.families.focus()
+            self.set_focus(self._catalogue.families)
 
     def action_next_pane(self) -> None:
         """Next part of the screen."""
@@ -228,7 +228,8 @@ class GetScreen(LookingScreen):
     def _to_pane(self, step: int) -> None:
         there = [pane for pane in PANES if pane in ("wish", "queue") or self._hunt.shown]
         place = there.index(self._pane) if self._pane in there else 0
-        self.query_one(f"#{there[(place + step) % len(there)]}").focus()
+        # At once: the next key may be there already.
+        self.set_focus(self.query_one(f"#{there[(place + step) % len(there)]}"))
 
     def action_fits(self) -> None:
         """Show only what fits, or all."""

@@ -73,7 +73,7 @@ def test_killed_at_random_moments_nothing_is_lost_and_the_next_pull_finishes(
     registry: LiveRegistry,
     pytestconfig: pytest.Config,
 ) -> None:
-    """More of them with `pytest tests/store/test_crashes.py -k random --kills 200`."""
+    """More of them with `pytest tests/store/test_crashes.py -k random --kills 200 --timeout 0`."""
     server.model(random.Random(6).randbytes(20 << 20), b"licence")
     count = pytestconfig.getoption("--kills")
     seed = random.randrange(1 << 30)

@@ -92,6 +92,7 @@ DAMAGES: tuple[Damage, ...] = (
 )
 
 
+@pytest.mark.timeout(3600)  # each file has a limit of its own, and there may be thousands
 async def test_damaged_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pytestconfig: pytest.Config
 ) -> None:

@@ -1,0 +1,207 @@
+"""The part of a `Runner` that keeps models, over the store on this disk."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncGenerator, AsyncIterable, Callable
+from contextlib import aclosing
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from dmr_tui.engine.profile import Profile
+from dmr_tui.engine.request import Sampling
+from dmr_tui.errors import ModelNotFoundError
+from dmr_tui.paths import Paths
+from dmr_tui.runner.activity.keeper import JournalKeeper
+from dmr_tui.runner.activity.transferring import Transferring
+from dmr_tui.runner.archives import read, written
+from dmr_tui.runner.base import DiskUsage, Importable, Model, Published
+from dmr_tui.runner.described import describe_file, loose_file, to_model
+from dmr_tui.runner.profiles import Profiles
+from dmr_tui.runner.searching import find_variants, look_at, search_models
+from dmr_tui.runner.streams import follow
+from dmr_tui.settings import Settings
+from dmr_tui.store.reference import parse_reference
+from dmr_tui.store.store import Store, StoredModel
+from dmr_tui.store.transfer.found import DEFAULT_LIMIT, Found, Source, Variant
+from dmr_tui.store.transfer.progress import TransferProgress
+from dmr_tui.store.usage import disk_usage
+
+Report = Callable[[TransferProgress], None]
+
+
+class LocalModels(JournalKeeper):
+    """A runner that keeps models itself. Removing is `LocalRunner`'s: it has to know what runs."""
+
+    def __init__(self, store: Store, settings: Settings, paths: Paths) -> None:
+        """Keep models in `store`.
+
+        Args:
+            store: where they are.
+            settings: of the registries, and of what is written down.
+            paths: of the logs and the models' settings.
+        """
+        super().__init__(paths.logs, bodies=settings.record_bodies)
+        self._store = store
+        self._settings = settings
+        self._profiles = Profiles(paths.state / "profiles.json")
+
+    async def models(self) -> list[Model]:
+        """See `Runner.models`."""
+        return [to_model(found) for found in await asyncio.to_thread(self._store.models)]
+
+    async def model(self, name: str) -> Model:
+        """See `Runner.model`; a file is described by its header."""
+        files = await asyncio.to_thread(loose_file, name)
+        if files is not None:
+            return await asyncio.to_thread(describe_file, files)
+        return to_model(await asyncio.to_thread(self._find_runnable, name))
+
+    async def manifest(self, name: str) -> dict[str, Any]:
+        """See `Runner.manifest`."""
+        found = await self._find(name)
+        raw = await asyncio.to_thread(self._store.manifest_bytes, found.id)
+        return msgspec.json.decode(raw, type=dict[str, Any])
+
+    async def tag(self, source: str, target: str) -> str:
+        """See `Runner.tag`."""
+        return str(await asyncio.to_thread(self._store.tag, source, target))
+
+    async def pull(self, name: str) -> AsyncGenerator[TransferProgress, None]:
+        """See `Runner.pull`; the built-in model comes from the program itself."""
+        from dmr_tui.guide import is_guide
+        from dmr_tui.store.transfer.hub.name import parse_source
+        from dmr_tui.store.transfer.pull import pull
+
+        if is_guide(name):
+            await asyncio.to_thread(self._adopt_guide)
+            yield TransferProgress("success", "Model pulled successfully")
+            return
+        reference = parse_source(name, default_registry=self._settings.default_registry)
+
+        def job(report: Report, cancelled: threading.Event) -> None:
+            pull(
+                self._store,
+                reference,
+                on_progress=report,
+                cancelled=cancelled,
+                insecure=self._settings.insecure_registry,
+                mirrors=self._settings.mirrors,
+            )
+
+        with Transferring(self.journal, "pull", str(reference)) as transfer:
+            async with aclosing(follow(job)) as lines:
+                async for line in lines:
+                    transfer.see(line)
+                    yield line
+
+    async def push(self, name: str) -> AsyncGenerator[TransferProgress, None]:
+        """See `Runner.push`."""
+        from dmr_tui.store.transfer.push import push
+
+        reference = parse_reference(name, default_registry=self._settings.default_registry)
+
+        def job(report: Report, cancelled: threading.Event) -> None:
+            insecure = self._settings.insecure_registry
+            push(self._store, reference, on_progress=report, cancelled=cancelled, insecure=insecure)
+
+        with Transferring(self.journal, "push", str(reference)) as transfer:
+            async with aclosing(follow(job)) as lines:
+                async for line in lines:
+                    transfer.see(line)
+                    yield line
+
+    async def importable(self) -> list[Importable]:
+        """See `Runner.importable`."""
+        from dmr_tui.runner.adopting import importable
+
+        return await asyncio.to_thread(importable, self._store)
+
+    async def adopt(self, name: str) -> AsyncGenerator[TransferProgress, None]:
+        """See `Runner.adopt`."""
+        from dmr_tui.runner.adopting import take_in
+
+        async with aclosing(follow(partial(take_in, self._store, name))) as lines:
+            async for line in lines:
+                yield line
+
+    async def export(self, name: str) -> AsyncGenerator[bytes, None]:
+        """See `Runner.export`."""
+        from dmr_tui.store.archive import save
+
+        found = await self._find(name)
+        async with aclosing(written(partial(save, self._store, found))) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+    async def load_archive(self, chunks: AsyncIterable[bytes]) -> str:
+        """See `Runner.load_archive`."""
+        from dmr_tui.store.archive import load
+
+        return (await read(chunks, partial(load, self._store, names=False))).id
+
+    async def repackage(self, source: str, target: str, *, context_size: int | None = None) -> str:
+        """See `Runner.repackage`."""
+        from dmr_tui.store.package import repackage
+        from dmr_tui.store.parts import Extras
+
+        reference = parse_reference(target, default_registry=self._settings.default_registry)
+        found = await self._find(source)
+        extras = Extras(context_size=context_size)
+        await asyncio.to_thread(repackage, self._store, found, reference, extras=extras)
+        return str(reference)
+
+    async def search(
+        self,
+        term: str = "",
+        *,
+        limit: int = DEFAULT_LIMIT,
+        source: Source = "all",
+        sizes: bool = True,
+    ) -> Found:
+        """See `Runner.search`."""
+        return await search_models(term, limit, source, sizes=sizes)
+
+    async def variants(self, name: str) -> list[Variant]:
+        """See `Runner.variants`."""
+        return await find_variants(name, self._settings)
+
+    async def look(self, name: str) -> Published:
+        """See `Runner.look`."""
+        return await look_at(name, self._settings)
+
+    async def disk_usage(self) -> DiskUsage:
+        """See `Runner.disk_usage`."""
+        usage = await asyncio.to_thread(disk_usage, self._store)
+        return DiskUsage(
+            models=usage.models,
+            partial=usage.partial,
+            unused=usage.unused,
+            quarantined=usage.quarantined,
+        )
+
+    async def _find(self, name: str) -> StoredModel:
+        return await asyncio.to_thread(self._store.find, name)
+
+    def _find_runnable(self, name: str) -> StoredModel:
+        """A model of the store; the built-in one enters it when it is asked for."""
+        try:
+            return self._store.find(name)
+        except ModelNotFoundError:
+            from dmr_tui.guide import is_guide
+
+            if not is_guide(name):
+                raise
+            return self._adopt_guide()
+
+    def _adopt_guide(self) -> StoredModel:
+        from dmr_tui.guide import adopt_guide
+
+        found = adopt_guide(self._store)
+        if self._profiles.get(found.id) == Profile():
+            # It knows each answer by heart: the likeliest words are the right ones.
+            self._profiles.set(found.id, Profile(sampling=Sampling(temperature=0.0)))
+        return found

@@ -90,10 +90,15 @@ def last_words(log: Path, start: int) -> str:
         with log.open("rb") as file:
             end = file.seek(0, 2)
             # A log that is shorter than it was has been begun anew in between.
-            file.seek(max(start if start <= end else 0, end - _TAIL_BYTES))
+            begin = start if start <= end else 0
+            file.seek(max(begin, end - _TAIL_BYTES))
+            cut = file.tell() > begin
             lines = file.read().decode("utf-8", "replace").splitlines()
     except OSError:
         return ""
+    if cut and len(lines) > 1:
+        # The rest of a line does not show any more whether it is information.
+        del lines[0]
     bare = [_STAMP.sub("", line) for line in lines]
     telling = [line.strip() for line in bare if line.strip() and not line.startswith(_CHATTER)]
     return " | ".join(telling[-MOST_LINES:])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from dmr_tui.screens.library import familiar_name
 from dmr_tui.screens.workspace import Alert
 
 if TYPE_CHECKING:
@@ -24,5 +25,5 @@ class Alarms:
         for event in change.events:
             if event.kind == "crash" and event.time > self._since:
                 self._since = event.time
-                text = f"{event.text}. {event.hint}" if event.hint else event.text
-                self._alert(Alert(f"{event.model} has crashed", text, "error"))
+                text = "\n".join(filter(None, (event.text, event.hint)))
+                self._alert(Alert(f"{familiar_name(event.model)} has crashed", text, "error"))

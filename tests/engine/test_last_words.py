@@ -36,5 +36,12 @@ def test_only_what_tells_something_is_kept(tmp_path: Path) -> None:
     assert last_words(log, start) == words
 
 
+def test_the_rest_of_a_line_is_no_last_word(tmp_path: Path) -> None:
+    log = tmp_path / "x.log"
+    log.write_text("I a model's facts\n" * 2000)
+    assert last_words(log, 0) == ""
+    assert last_words(log, 3) == ""
+
+
 def test_no_log_no_words(tmp_path: Path) -> None:
     assert last_words(tmp_path / "none.log", 0) == ""

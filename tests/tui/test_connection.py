@@ -100,9 +100,9 @@ async def test_a_crash_is_a_notification_on_every_screen(
         await until(pilot, lambda: isinstance(pilot.app.screen, ShellScreen))
         runner.now = NOW + 60
         runner.journal.tell(
-            "crash", "qwen3:8b", "its worker was killed (signal 9)", level="error",
+            "crash", "docker.io/ai/qwen3:8b", "its worker was killed (signal 9)", level="error",
             hint="is there enough memory?",
         )  # fmt: skip
-        await see(pilot, "qwen3:8b has crashed", "was killed (signal 9).", "memory?")
+        await see(pilot, "▌ qwen3:8b has crashed", "was killed (signal 9)", "memory?")
         assert "an old one" not in [each.message for each in pilot.app._notifications]
         assert len(pilot.app._notifications) == 1

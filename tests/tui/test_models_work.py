@@ -120,7 +120,7 @@ async def test_a_pinned_model_stays_until_it_is_unpinned(
         await pilot.press("P")
         await see(pilot, "qwen3:8b stays in memory until", "pinned")
         await pilot.press("P")
-        await see(pilot, "qwen3:8b is no longer pinned: it leaves 5:00 after", "unloads in")
+        await see(pilot, "qwen3:8b is no longer pinned: it leaves 5 min after", "unloads in")
         assert calls(runner, "load") == [
             ("load", "qwen3:8b", Profile(keep_alive=-1.0)),
             ("load", "qwen3:8b", Profile(keep_alive=300.0)),

@@ -46,6 +46,8 @@ class RevisingScreen(AskingScreen):
                 self._end_edit()
             elif self._outbox and self._talk:
                 self.interrupt()  # What waits is sent as soon as this has ended.
+            else:
+                self.workspace.say("Write a message first, then ⏎ sends it.")
             return
         self._composer.take()
         edited = self._editing

@@ -87,7 +87,8 @@ def full(known: Knowledge) -> list[Content]:
     ]
     measured = known.entry.measured
     if measured and (speeds := _speeds(measured)):
-        lines += _section(f"Speed here (measured, {measured.answers} answers)", _wrap(speeds, 2))
+        answers = f"{measured.answers} answer{'' if measured.answers == 1 else 's'}"
+        lines += _section(f"Speed here (measured, {answers})", _wrap(speeds, 2))
     settings = [f"{name} {value}" for name, value in known.settings()]
     lines += _section("Settings", _wrap(settings or ["defaults; e changes them"], 2))
     lines += _section("File", _file(known))

@@ -12,13 +12,12 @@ from dmr_tui.screens.library import Entry
 from dmr_tui.screens.models.tasks import Task, Tasks
 from dmr_tui.screens.models.updates import Updates
 from dmr_tui.screens.workspace import Workspace
-from dmr_tui.widgets.figures import duration, long_size, speed
+from dmr_tui.widgets.figures import long_size, speed
 
 if TYPE_CHECKING:
     from dmr_tui.store.transfer.progress import TransferProgress
 
 _LOOK_SECONDS = 0.3
-_FOR_EVER = -1.0
 
 
 async def load(workspace: Workspace, names: Sequence[str]) -> None:
@@ -43,51 +42,6 @@ async def _look(workspace: Workspace) -> None:
     while True:
         await asyncio.sleep(_LOOK_SECONDS)
         await workspace.library.refresh_running(workspace.runner)
-
-
-async def unload(workspace: Workspace, names: Sequence[str]) -> None:
-    """Have models out of memory; those that are answering stay."""
-    try:
-        gone = await workspace.runner.unload(names)
-    except DmrError as error:
-        workspace.fail(error)
-    else:
-        workspace.say(_unloaded(names, gone))
-    await workspace.library.refresh_running(workspace.runner)
-
-
-def _unloaded(names: Sequence[str], gone: int) -> str:
-    if len(names) == 1:
-        words = "is unloaded." if gone else "is answering; it stays until that is done."
-        return f"{names[0]} {words}"
-    stay = len(names) - gone
-    return f"{gone} models are unloaded" + (f"; {stay} are answering and stay." if stay else ".")
-
-
-async def pin(workspace: Workspace, entry: Entry) -> None:
-    """Keep a model in memory for ever, or only as long as others."""
-    from dmr_tui.engine.profile import Profile
-
-    runner, name = workspace.runner, entry.name
-    if not entry.pinned:
-        workspace.say(f"Pinning {name} …")
-    try:
-        if entry.pinned:
-            # What was set for this model counts, unless that is what pinned it.
-            chosen = (await runner.profile(name)).keep_alive
-            usual = workspace.settings.keep_alive if chosen is None or chosen < 0 else chosen
-            await runner.load(name, profile=Profile(keep_alive=usual))
-            words = (
-                f"{name} is no longer pinned: it leaves {duration(usual)} after its last answer."
-            )
-        else:
-            await runner.load(name, profile=Profile(keep_alive=_FOR_EVER))
-            words = f"{name} stays in memory until you unpin (P) or unload (l) it."
-    except DmrError as error:
-        workspace.fail(error)
-    else:
-        workspace.say(words)
-    await workspace.library.refresh_running(runner)
 
 
 async def delete(workspace: Workspace, entries: Sequence[Entry]) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual import work
 
+from dmr_tui.screens import memory
 from dmr_tui.screens.library import Entry
 from dmr_tui.screens.messages import OpenChat
 from dmr_tui.screens.models import jobs
@@ -98,13 +99,13 @@ class ModelWork(ShellScreen):
 
     @work(group="load", exit_on_error=False)
     async def _unload(self, names: list[str]) -> None:
-        await jobs.unload(self.workspace, names)
+        await memory.unload(self.workspace, names)
 
     @work(group="load", exit_on_error=False)
     async def action_pin(self) -> None:
         """Keep the model under the cursor in memory, or not any more."""
         if entry := self._entry:
-            await jobs.pin(self.workspace, entry)
+            await memory.pin(self.workspace, entry.name, pinned=entry.pinned)
 
     # Deleting.
 

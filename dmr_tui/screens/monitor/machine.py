@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from textual.content import Content
 
@@ -22,10 +24,21 @@ from dmr_tui.widgets.gauge import bar, load_style
 from dmr_tui.widgets.graph import spark
 from dmr_tui.widgets.printable import printable
 
+if TYPE_CHECKING:
+    from dmr_tui.runner.base import RunnerStatus
+
 _LABEL = 6
 _FIGURES = 12
 _ROUGH = 1_000_000.0
 """Bytes per second that a chart of traffic shows as full, if there is no more."""
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+def is_here(status: RunnerStatus | None) -> bool:
+    """Whether the runner is on this machine: its process ids are those of this system."""
+    if status is None or status.kind == "embedded":
+        return True
+    return urlsplit(status.endpoint).hostname in _LOOPBACK or status.endpoint.startswith("unix:")
 
 
 _LEAST_FOR_BARS = 48

@@ -15,10 +15,12 @@ from textual.widgets import Static
 from dmr_tui.actions import Action, bindings
 from dmr_tui.engine.profile import RunningModel
 from dmr_tui.runner.activity.records import RunnerEvent
+from dmr_tui.screens import memory
+from dmr_tui.screens.library import familiar_name
 from dmr_tui.screens.messages import OpenRequests
-from dmr_tui.screens.monitor import clients, events, jobs
+from dmr_tui.screens.monitor import clients, events
 from dmr_tui.screens.monitor.clients import Client
-from dmr_tui.screens.monitor.machine import Accelerators, Host
+from dmr_tui.screens.monitor.machine import Accelerators, Host, is_here
 from dmr_tui.screens.monitor.models import ORDERS, ModelsTable, Reality
 from dmr_tui.screens.monitor.throughput import Throughput
 from dmr_tui.screens.monitor.view import View
@@ -134,7 +136,7 @@ class MonitorScreen(ShellScreen):
             history=workspace.history,
             reading=workspace.reading,
             machine=self._machine,
-            here=jobs.is_here(workspace.status),
+            here=is_here(workspace.status),
             stored=sum(entry.size for entry in library.entries),
             models=library.running,
             names={entry.model.id: entry.name for entry in library.entries},
@@ -235,9 +237,9 @@ class MonitorScreen(ShellScreen):
         if isinstance(row, Client):
             return f'client:"{row.name}"'
         if isinstance(row, RunnerEvent):
-            return f"id:{row.request}" if row.request else f'model:"{jobs.short(row.model)}"'
+            return f"id:{row.request}" if row.request else f'model:"{familiar_name(row.model)}"'
         if isinstance(row, RunningModel):
-            return f'model:"{jobs.short(row.name)}"'
+            return f'model:"{familiar_name(row.name)}"'
         return ""
 
     @on(Table.Chosen)
@@ -254,14 +256,14 @@ class MonitorScreen(ShellScreen):
         """Take the selected model out of memory."""
         model = self._model
         if model is not None and self._reachable:
-            await jobs.unload(self.workspace, model)
+            await memory.unload(self.workspace, [model.name])
 
     @work(group="model", exit_on_error=False)
     async def action_pin(self) -> None:
         """Keep the selected model in memory, or let it go again."""
         model = self._model
         if model is not None and model.state == "ready" and self._reachable:
-            await jobs.pin(self.workspace, model)
+            await memory.pin(self.workspace, model.name, pinned=model.keep_alive < 0)
 
     def action_freeze(self) -> None:
         """Hold what is shown, or go on."""

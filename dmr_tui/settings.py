@@ -12,7 +12,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from dmr_tui.errors import InvalidRequestError
 from dmr_tui.paths import Paths
@@ -76,8 +76,8 @@ class Settings:
     """Keep the texts of the newest requests in memory, for the screen of requests
     (`DMR_RECORD_BODIES`)."""
 
-    log_level: str = "info"
-    """debug, info, warn or error (`LOG_LEVEL`)."""
+    log_level: Literal["debug", "info", "warn", "error"] = "info"
+    """The runner's log leaves out what is below it (`LOG_LEVEL`)."""
 
 
 _ENVIRONMENT = {
@@ -98,6 +98,7 @@ _ENVIRONMENT = {
     "record_bodies": "DMR_RECORD_BODIES",
     "log_level": "LOG_LEVEL",
 }
+_LEVELS = {"debug": "debug", "info": "info", "warn": "warn", "warning": "warn", "error": "error"}
 _TRUE, _FALSE = {"1", "t", "true", "yes", "on"}, {"0", "f", "false", "no", "off", ""}
 
 
@@ -112,6 +113,8 @@ def load_settings(paths: Paths | None = None, environ: Mapping[str, str] = os.en
     named = {field: environ[name] for field, name in _ENVIRONMENT.items() if name in environ}
     for field, text in named.items():
         clean = text.strip().strip("\"'")
+        if field == "log_level" and clean.lower() not in _LEVELS:
+            continue  # the variable is other programs', too, with levels of their own
         if clean:
             value = _parse(field, clean, f"the environment variable {_ENVIRONMENT[field]}")
             settings = replace(settings, **{field: value})
@@ -144,6 +147,12 @@ def _parse(field: str, value: Any, where: str) -> Any:
         text = str(value).lower()
         if text in _TRUE | _FALSE:
             return text in _TRUE
+    elif field == "log_level":
+        if level := _LEVELS.get(str(value).lower()):
+            return level
+        raise InvalidRequestError(
+            f"{where}: {value!r} is no level", "use debug, info, warn or error"
+        )
     elif kind is str and isinstance(value, str):
         return value
     elif kind is float and field == "keep_alive" and isinstance(value, str):

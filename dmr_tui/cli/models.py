@@ -110,9 +110,7 @@ def _row(name: str, model: Model) -> tuple[str, ...]:
 
 def _context(model: Model) -> str:
     """Context tokens: as packaged, else as the model was trained."""
-    config = model.config
-    trained = config.gguf.get(f"{config.architecture}.context_length", "")
-    return str(config.context_size) if config.context_size else trained
+    return str(model.config.context_size or model.config.trained_context or "")
 
 
 def _openai_object(model: Model) -> dict[str, Any]:

@@ -18,22 +18,21 @@ from dmr_tui.paths import Paths
 from dmr_tui.runner.activity.keeper import JournalKeeper
 from dmr_tui.runner.activity.transferring import Transferring
 from dmr_tui.runner.archives import read, written
-from dmr_tui.runner.base import DiskUsage, Importable, Model, Published
+from dmr_tui.runner.base import DiskUsage, Importable, Model
 from dmr_tui.runner.described import describe_file, loose_file, to_model
 from dmr_tui.runner.profiles import Profiles
-from dmr_tui.runner.searching import find_variants, look_at, search_models
+from dmr_tui.runner.searching import Searcher
 from dmr_tui.runner.streams import follow
 from dmr_tui.settings import Settings
 from dmr_tui.store.reference import parse_reference
 from dmr_tui.store.store import Store, StoredModel
-from dmr_tui.store.transfer.found import DEFAULT_LIMIT, Found, Source, Variant
 from dmr_tui.store.transfer.progress import TransferProgress
 from dmr_tui.store.usage import disk_usage
 
 Report = Callable[[TransferProgress], None]
 
 
-class LocalModels(JournalKeeper):
+class LocalModels(JournalKeeper, Searcher):
     """A runner that keeps models itself. Removing is `LocalRunner`'s: it has to know what runs."""
 
     def __init__(self, store: Store, settings: Settings, paths: Paths) -> None:
@@ -44,7 +43,7 @@ class LocalModels(JournalKeeper):
             settings: of the registries, and of what is written down.
             paths: of the logs and the models' settings.
         """
-        super().__init__(paths.logs, bodies=settings.record_bodies)
+        super().__init__(paths.logs, bodies=settings.record_bodies, level=settings.log_level)
         self._store = store
         self._settings = settings
         self._profiles = Profiles(paths.state / "profiles.json")
@@ -153,25 +152,6 @@ class LocalModels(JournalKeeper):
         extras = Extras(context_size=context_size)
         await asyncio.to_thread(repackage, self._store, found, reference, extras=extras)
         return str(reference)
-
-    async def search(
-        self,
-        term: str = "",
-        *,
-        limit: int = DEFAULT_LIMIT,
-        source: Source = "all",
-        sizes: bool = True,
-    ) -> Found:
-        """See `Runner.search`."""
-        return await search_models(term, limit, source, sizes=sizes)
-
-    async def variants(self, name: str) -> list[Variant]:
-        """See `Runner.variants`."""
-        return await find_variants(name, self._settings)
-
-    async def look(self, name: str) -> Published:
-        """See `Runner.look`."""
-        return await look_at(name, self._settings)
 
     async def disk_usage(self) -> DiskUsage:
         """See `Runner.disk_usage`."""

@@ -21,12 +21,11 @@ from dmr_tui.errors import (
     to_error,
 )
 from dmr_tui.runner.activity.listener import Listener
-from dmr_tui.runner.base import DiskUsage, Importable, Model, Published, Removed
+from dmr_tui.runner.base import DiskUsage, Importable, Model, Removed
 from dmr_tui.runner.connection import SECONDS, Connection
-from dmr_tui.runner.searching import find_variants, look_at, search_models
+from dmr_tui.runner.searching import Searcher
 from dmr_tui.settings import Settings
 from dmr_tui.store.reference import parse_reference
-from dmr_tui.store.transfer.found import DEFAULT_LIMIT, Found, Source, Variant
 from dmr_tui.store.transfer.progress import LayerProgress, TransferProgress
 
 T = TypeVar("T")
@@ -56,7 +55,7 @@ class _ProgressLine(Struct, frozen=True):
     hint: str = ""
 
 
-class RemoteModels(Listener):
+class RemoteModels(Listener, Searcher):
     """A runner whose models are at the other end of a connection."""
 
     def __init__(
@@ -178,25 +177,6 @@ class RemoteModels(Listener):
         path = f"/models/{_quoted(source)}/repackage"
         answer = await self._connection.ask("POST", path, body=body, timeout=None)
         return self._decode(answer, _Tagged).target or str(parse_reference(target))
-
-    async def search(
-        self,
-        term: str = "",
-        *,
-        limit: int = DEFAULT_LIMIT,
-        source: Source = "all",
-        sizes: bool = True,
-    ) -> Found:
-        """See `Runner.search`."""
-        return await search_models(term, limit, source, sizes=sizes)
-
-    async def variants(self, name: str) -> list[Variant]:
-        """See `Runner.variants`."""
-        return await find_variants(name, self._settings)
-
-    async def look(self, name: str) -> Published:
-        """See `Runner.look`."""
-        return await look_at(name, self._settings)
 
     async def disk_usage(self) -> DiskUsage:
         """See `Runner.disk_usage`."""

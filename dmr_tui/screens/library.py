@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from dmr_tui.errors import DmrError
 from dmr_tui.widgets.figures import parse_size
@@ -172,7 +172,13 @@ def _entry(model: Model) -> Entry:
         config.quantization,
     ]
     facts.append(config.gguf.get("general.name", ""))
-    return Entry(name, model, parse_size(config.size), _context(model), " ".join(facts).lower())
+    return Entry(
+        name,
+        model,
+        parse_size(config.size),
+        config.context_size or config.trained_context,
+        " ".join(facts).lower(),
+    )
 
 
 def _places(entries: list[Entry]) -> dict[str, int]:
@@ -193,12 +199,3 @@ def _reference(name: str) -> Reference | None:
         return parse_reference(name)
     except DmrError:
         return None
-
-
-def _context(model: Model) -> int | None:
-    """What the package asks for, else what the weights were trained with."""
-    if model.config.context_size:
-        return model.config.context_size
-    facts: dict[str, Any] = model.config.gguf
-    text = facts.get(f"{model.config.architecture}.context_length", "")
-    return int(text) if str(text).isdigit() else None

@@ -188,9 +188,8 @@ async def stream(
 def describe(model: Model) -> dict[str, Any]:
     """OpenAI's model object, with Docker Model Runner's `dmr` facts; empty ones are left out."""
     config = model.config
-    trained = config.gguf.get(f"{config.architecture}.context_length", "")
     facts = {
-        "context_window": config.context_size or (int(trained) if trained.isdigit() else None),
+        "context_window": config.context_size or config.trained_context,
         "architecture": config.architecture,
         "parameters": config.parameters,
         "quantization": config.quantization,

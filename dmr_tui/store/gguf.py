@@ -113,12 +113,6 @@ class GGUFHeader:
         return self.text("general.architecture") or ""
 
     @property
-    def context_length(self) -> int | None:
-        """Tokens that the model was trained for."""
-        length = self.metadata.get(f"{self.architecture}.context_length")
-        return length if isinstance(length, int) else None
-
-    @property
     def chat_template(self) -> str | None:
         """The model's own Jinja template."""
         return self.text("tokenizer.chat_template")

@@ -93,6 +93,12 @@ class ModelConfig(Struct, frozen=True, gc=False, omit_defaults=True):
     context_size: int | None = None
     """Tokens the package asks for; None when it says nothing."""
 
+    @property
+    def trained_context(self) -> int | None:
+        """Tokens that the weights were trained for; None when their header does not say."""
+        text = self.gguf.get(f"{self.architecture}.context_length", "")
+        return int(text) if text.isdecimal() else None
+
 
 class Dates(Struct, frozen=True, gc=False, omit_defaults=True):
     """When a model was packaged, in RFC 3339: `created` in Docker's configs."""

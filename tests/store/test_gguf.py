@@ -92,7 +92,7 @@ def test_what_people_want_to_know(tiny_gguf: Path) -> None:
     header = read_header(tiny_gguf)
     assert header.version == 3
     assert header.architecture == "llama"
-    assert header.context_length == 4096
+    assert header.metadata["llama.context_length"] == 4096
     assert header.quantization == "Q8_0"
     assert header.chat_template == CHATML
     assert header.parameters == 426_624
@@ -143,7 +143,6 @@ def test_a_file_that_does_not_name_its_quantisation_is_judged_by_its_bytes(tmp_p
     header = read_header(path)
     assert header.quantization == "Q4_K"
     assert header.architecture == ""
-    assert header.context_length is None
     assert header.chat_template is None
 
 

@@ -7,21 +7,22 @@ from pathlib import Path
 
 from dmr_tui.runner.activity.journal import Journal
 from dmr_tui.runner.activity.log_files import RunnerLog, read_logs
-from dmr_tui.runner.activity.records import Activity, Bodies, LogLine
+from dmr_tui.runner.activity.records import Activity, Bodies, Level, LogLine
 
 
 class JournalKeeper:
     """A runner that keeps its own journal."""
 
-    def __init__(self, logs: Path, *, bodies: bool = True) -> None:
+    def __init__(self, logs: Path, *, bodies: bool = True, level: Level = "info") -> None:
         """Keep a journal, and write its lines to a log in `logs`.
 
         Args:
             logs: folder of the runner's log and of the engines'.
             bodies: keep the texts of requests and answers, in memory.
+            level: lines below it are not written.
         """
         self._logs = logs
-        self._log = RunnerLog(logs)
+        self._log = RunnerLog(logs, level)
         self.journal = Journal(bodies=bodies, write=self._log.write)
 
     def activity(self) -> AsyncGenerator[Activity, None]:

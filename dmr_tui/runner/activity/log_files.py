@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dmr_tui.engine.watchdog import rotate
 from dmr_tui.runner.activity.log_lines import line_text, parse_line
-from dmr_tui.runner.activity.records import LogLine
+from dmr_tui.runner.activity.records import LEVELS, Level, LogLine
 
 RUNNER_LOG = "runner.log"
 _RUNNERS = (RUNNER_LOG, "serve.log")
@@ -31,14 +31,22 @@ class RunnerLog:
     Several processes may write to it: each writes whole lines at the file's end.
     """
 
-    def __init__(self, folder: Path) -> None:
-        """Write to `folder`, which is made when there is something to write."""
+    def __init__(self, folder: Path, level: Level = "info") -> None:
+        """Write to `folder`, which is made when there is something to write.
+
+        Args:
+            folder: of the logs.
+            level: lines below it are left out.
+        """
+        self._levels = LEVELS[LEVELS.index(level) :]
         self._file = folder / RUNNER_LOG
         self._waiting: list[LogLine] = []
         self._writing: asyncio.Task[None] | None = None
 
     def write(self, line: LogLine) -> None:
         """Write a line, soon; of a disk that is full nobody is told."""
+        if line.level not in self._levels:
+            return
         self._waiting.append(line)
         if self._writing is None or self._writing.done():
             self._writing = asyncio.create_task(self._drain())

@@ -39,12 +39,11 @@ def facts_of(family: Family) -> Facts:
     facts += [f"{_count(hit.stars)} stars" if hit.stars else ""]
     if published is not None:
         config = published.config
-        metadata = config.gguf
-        trained = metadata.get(f"{config.architecture}.context_length", "")
+        trained = config.trained_context
         facts += [
             config.architecture,
-            metadata.get("general.license", ""),
-            f"{tokens(int(trained))} context" if trained.isdigit() else "",
+            config.gguf.get("general.license", ""),
+            f"{tokens(trained)} context" if trained else "",
         ]
     facts.append(hit.updated_at[:10])
     shown = " · ".join(printable(fact) for fact in facts if fact)

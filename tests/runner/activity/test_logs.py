@@ -11,7 +11,7 @@ import pytest
 from dmr_tui.engine.watchdog import LOG_LIMIT
 from dmr_tui.runner.activity.log_files import RunnerLog, read_logs
 from dmr_tui.runner.activity.log_lines import line_text, parse_line, stamp
-from dmr_tui.runner.activity.records import LogLine
+from dmr_tui.runner.activity.records import LEVELS, LogLine
 
 NOON = 1_763_721_060.114
 
@@ -97,6 +97,15 @@ async def test_the_runners_log_is_written_in_order_and_bounded(tmp_path: Path) -
     log.write(LogLine(NOON, "after", "info", "load"))
     await log.close()
     assert file.stat().st_size < 100
+
+
+async def test_the_runners_log_leaves_out_what_is_below_its_level(tmp_path: Path) -> None:
+    log = RunnerLog(tmp_path, "warn")
+    for level in LEVELS:
+        log.write(LogLine(NOON, level, level, "load"))
+    await log.close()
+    written = (tmp_path / "runner.log").read_text().splitlines()
+    assert [line.split()[-1] for line in written] == ["warn", "error"]
 
 
 async def test_a_folder_that_cannot_be_written_harms_nobody(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := $(PYTHON) tools/bootstrap.py
 
-.PHONY: setup demo run test lint format guide guide-eval lock bench bench-llama-server bench-list bench-plan bench-ui clean bench-transfer
+.PHONY: setup demo run test lint format guide guide-eval lock keys bench bench-llama-server bench-list bench-plan bench-ui clean bench-transfer
 setup:
 	@$(READY)
 
@@ -45,6 +45,10 @@ bench-plan: setup
 # The full screen in a real terminal: keys, frames, processor time.
 bench-ui: setup
 	@$(BIN)/python -m benchmarks.ui
+
+# Write docs/keys.md anew from the table of actions.
+keys: setup
+	@$(BIN)/python tools/keys.py
 
 # Make the built-in model again (about an hour on two cores), and examine it.
 guide: setup

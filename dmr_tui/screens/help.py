@@ -13,7 +13,7 @@ from textual.widgets import Static
 
 from dmr_tui.actions import MODES, actions, display_key
 
-_TITLES = {
+TITLES = {
     "models": "Models",
     "get": "Get",
     "monitor": "Monitor",
@@ -26,7 +26,10 @@ _TITLES = {
     "chats": "Saved chats",
     "chat": "Chat",
     "app": "Everywhere",
+    "endpoint": "The panel of the endpoint",
 }
+"""What the scopes of actions are called."""
+
 _KEYS = 16
 
 
@@ -44,14 +47,14 @@ class HelpScreen(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         """One section for each scope."""
         with VerticalScroll(id="help") as box:
-            box.border_title = f"Help · {_TITLES[self._mode]}"
+            box.border_title = f"Help · {TITLES[self._mode]}"
             box.border_subtitle = "esc closes · ↑↓ scrolls"
             for scope in (*MODES[self._mode], "app"):
                 yield Static(_section(scope), classes="section")
 
 
 def _section(scope: str) -> Content:
-    lines = [Content.styled(_TITLES[scope], "bold $text-primary")]
+    lines = [Content.styled(TITLES[scope], "bold $text-primary")]
     for action in actions(scope):
         keys = "  ".join(display_key(key) for key in action.keys)
         if keys:

@@ -19,15 +19,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-import psutil
-
 from dmr_tui.engine.context import DEFAULT_CONTEXT, choose_context_size
 from dmr_tui.engine.files import ModelFiles
 from dmr_tui.engine.last_words import Death, Postmortem
 from dmr_tui.engine.protocol import Load, Loaded
 from dmr_tui.engine.questions import A, PropsQuestion, Question
 from dmr_tui.engine.request import Event, GenerateRequest
-from dmr_tui.engine.spawn import log_file, spawn_server
+from dmr_tui.engine.spawn import log_file, resident_memory, spawn_server
 from dmr_tui.engine.stats import Stats
 from dmr_tui.engine.watchdog import rotate
 from dmr_tui.engine.xllamacpp_server import MODULE, PACKAGE
@@ -161,10 +159,7 @@ class LlamaServer:
         """See `Backend.memory`."""
         if self._process is None or self.ended.is_set():
             return 0
-        try:
-            return int(psutil.Process(self.pid).memory_info().rss)
-        except psutil.NoSuchProcess:
-            return 0
+        return resident_memory(self.pid)
 
     async def start(self, on_progress: Callable[[float], None]) -> None:
         """See `Backend.start`; llama-server does not tell how far it is."""

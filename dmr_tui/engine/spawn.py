@@ -58,6 +58,14 @@ async def spawn_server(command: list[str], log: Path) -> Process:
     return process
 
 
+def resident_memory(pid: int) -> int:
+    """Bytes of main memory that a process holds; 0 when there is none of this id."""
+    try:
+        return int(psutil.Process(pid).memory_info().rss)
+    except psutil.NoSuchProcess:
+        return 0
+
+
 def log_file(logs: Path, name: str) -> Path:
     """Where the log of a model is."""
     slug = re.sub(r"[^A-Za-z0-9.-]+", "_", name).strip("._") or "model"

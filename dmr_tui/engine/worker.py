@@ -11,8 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeAlias, cast
 
-import psutil
-
 from dmr_tui.engine.files import ModelFiles
 from dmr_tui.engine.last_words import Death, Postmortem
 from dmr_tui.engine.protocol import (
@@ -34,7 +32,7 @@ from dmr_tui.engine.protocol import (
 )
 from dmr_tui.engine.questions import A, AnyQuestion, Question
 from dmr_tui.engine.request import Event, Finished, GenerateRequest
-from dmr_tui.engine.spawn import log_file, spawn_worker
+from dmr_tui.engine.spawn import log_file, resident_memory, spawn_worker
 from dmr_tui.engine.stats import Stats
 from dmr_tui.engine.watchdog import Watchdog, rotate
 from dmr_tui.errors import (
@@ -109,10 +107,7 @@ class Worker:
         """Resident bytes of the process; 0 when there is none."""
         if self._process is None or self.ended.is_set():
             return 0
-        try:
-            return int(psutil.Process(self.pid).memory_info().rss)
-        except psutil.NoSuchProcess:
-            return 0
+        return resident_memory(self.pid)
 
     async def start(self, on_progress: Callable[[float], None]) -> None:
         """Start the process and load the model.

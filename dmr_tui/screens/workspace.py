@@ -179,6 +179,10 @@ class Workspace:
             await self.feed.close()
             await self._runner.close()
             self._runner = self.status = None
+        await self._try_to_find_runner()
+        self._changed()
+
+    async def _try_to_find_runner(self) -> None:
         self._opening = True
         try:
             await self._find_runner()
@@ -186,7 +190,6 @@ class Workspace:
             self.failure = error
         finally:
             self._opening = False
-        self._changed()
 
     async def _find_runner(self) -> None:
         runner = await self._open_runner()
@@ -229,13 +232,7 @@ class Workspace:
         """Where nobody answered at the start, somebody may by now."""
         if not isinstance(self.failure, UnavailableError):
             return
-        self._opening = True
-        try:
-            await self._find_runner()
-        except DmrError as error:
-            self.failure = error
-        finally:
-            self._opening = False
+        await self._try_to_find_runner()
         if self._runner is not None:
             self._changed()
 

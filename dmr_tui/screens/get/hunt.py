@@ -169,16 +169,15 @@ class Hunt:
                 family.failure, family.asked = None, False
             family.missed.clear()
 
-    async def search(self, runner: Runner, place: Place, changed: Callable[[], None]) -> None:
-        """Ask one place for the words."""
-        assert isinstance(self.wish, Words)
+    async def search(
+        self, runner: Runner, place: Place, text: str, changed: Callable[[], None]
+    ) -> None:
+        """Ask one place for some words."""
         place.asked += 1
         turn = place.asked
         changed()
         try:
-            found = await runner.search(
-                self.wish.text, limit=_LIMIT, source=place.source, sizes=False
-            )
+            found = await runner.search(text, limit=_LIMIT, source=place.source, sizes=False)
         except DmrError as error:
             place.hits, place.failure = [], error
         else:

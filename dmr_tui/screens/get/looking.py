@@ -157,11 +157,11 @@ class LookingScreen(ShellScreen):
         if isinstance(wish, Words) and not same:
             for place in self._hunt.places:
                 if place.on:
-                    self._search(place)
+                    self._search(place, wish.text)
         self._show_found()
 
-    def _search(self, place: Place) -> None:
-        work = self._hunt.search(self.workspace.runner, place, self._found)
+    def _search(self, place: Place, text: str) -> None:
+        work = self._hunt.search(self.workspace.runner, place, text, self._found)
         self.run_worker(work, group=f"search {place.source}", exclusive=True, exit_on_error=False)
 
     def _found(self) -> None:

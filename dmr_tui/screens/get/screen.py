@@ -264,9 +264,9 @@ class GetScreen(LookingScreen):
         self._toggle(self._hunt.places[1])
 
     def _toggle(self, place: Place) -> None:
-        place.on = not place.on
-        if place.on and self.workspace.ready and isinstance(self._hunt.wish, Words):
-            self._search(place)
+        place.on, wish = not place.on, self._hunt.wish
+        if place.on and self.workspace.ready and isinstance(wish, Words):
+            self._search(place, wish.text)
         self._show_found()
 
     def action_again(self) -> None:

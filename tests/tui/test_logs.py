@@ -17,6 +17,7 @@ from dmr_tui.runner.activity.records import LogLine, RequestRecord
 from dmr_tui.screens.logs.log_view import MARK, LogView
 from dmr_tui.screens.logs.screen import LogsScreen
 from dmr_tui.screens.messages import OpenRequests
+from dmr_tui.screens.remembered import EndpointChoice
 from tests.tui.conftest import LARGE, SMALL, gone, screen_text, see, type_in, until
 from tests.tui.scenes.logs import LINES, begin, end, some_requests
 from tests.tui.stage import NOW, StageRunner, stage
@@ -267,13 +268,27 @@ async def test_zoom_shows_one_pane(busy: StageRunner, tmp_path: Path) -> None:
 
 
 async def test_copy_as_curl(busy: StageRunner, tmp_path: Path) -> None:
-    async with opened(busy, tmp_path).run_test(size=LARGE) as pilot:
+    app = opened(busy, tmp_path)
+    async with app.run_test(size=LARGE) as pilot:
         await begun(pilot)
         await pilot.press("y")
         await see(pilot, "Copied the request as a curl command.")
-        copied = pilot.app.clipboard
+        copied = app.clipboard
         assert copied.startswith("curl http://127.0.0.1:12434/v1/chat/completions \\\n")
+        assert "Authorization" not in copied
         assert "Now list the regressions." in copied
+
+
+async def test_curl_is_for_the_endpoint_that_was_chosen(busy: StageRunner, tmp_path: Path) -> None:
+    app = opened(busy, tmp_path)
+    app.workspace.memory.update(endpoint=EndpointChoice(port=4321, api_key="secret"))
+    async with app.run_test(size=LARGE) as pilot:
+        await begun(pilot)
+        await pilot.press("y")
+        await see(pilot, "Copied the request as a curl command.")
+        assert app.clipboard.startswith("curl http://127.0.0.1:4321/v1/chat/completions \\\n")
+        assert '-H "Authorization: Bearer $DMR_API_KEY"' in app.clipboard
+        assert "secret" not in app.clipboard
 
 
 async def test_replay_asks_the_same_again(busy: StageRunner, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from dmr_tui.errors import DmrError, InvalidRequestError
 from dmr_tui.runner.activity.filtering import Filter, parse_filter
 from dmr_tui.runner.activity.records import Activity, Bodies, Level, LogLine, RequestRecord
 from dmr_tui.screens.logs.detail import Detail
-from dmr_tui.screens.logs.log_pane import LogPane
+from dmr_tui.screens.logs.log_pane import MOST_LINES, LogPane
 from dmr_tui.screens.logs.log_view import LogView
 from dmr_tui.screens.logs.requests_pane import RequestsPane
 from dmr_tui.screens.logs.status_line import Standing, StatusLine, View
@@ -125,7 +125,7 @@ class ShowingScreen(ShellScreen):
             await asyncio.sleep(_RETRY_SECONDS)
 
     def _take(self, lines: list[LogLine]) -> None:
-        self._waiting.extend(lines)
+        self._waiting = [*self._waiting, *lines][-MOST_LINES:]
         if not self.paused:
             self.log_pane.add(self._waiting)
             self._waiting = []
@@ -257,13 +257,13 @@ class ShowingScreen(ShellScreen):
 
     def _show_detail(self, record: RequestRecord | None, bodies: Bodies | None) -> None:
         workspace = self.workspace
+        endpoint, choice = workspace.endpoint, workspace.endpoint.choice
         served = workspace.status.endpoint if workspace.status else ""
-        port = workspace.settings.port or DEFAULT_PORT
-        url = workspace.endpoint.url or served or f"http://127.0.0.1:{port}"
+        here = f"http://127.0.0.1:{choice.port or DEFAULT_PORT}"
         self.detail.show(
             record,
             bodies,
-            url=url,
-            key=bool(workspace.settings.api_key),
+            url=endpoint.url or served or here,
+            key=bool(workspace.settings.api_key if served else choice.api_key),
             keeps=workspace.feed.bodies,
         )

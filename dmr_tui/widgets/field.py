@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from textual import events
+from textual.binding import Binding
 from textual.widgets import Input
 
-_TABS = "12345?"
+from dmr_tui.actions import MODES, find_action
+
+_TABS = [find_action(f"app.show_{mode}") for mode in MODES] + [find_action("app.help")]
 
 
 class Field(Input):
@@ -15,6 +17,15 @@ class Field(Input):
     models that begin with such a character can be pasted.
     """
 
-    async def _on_key(self, event: events.Key) -> None:
-        if not self.value and event.character and event.character in _TABS:
-            event.prevent_default()  # Input's own handler would write it; now the app takes it
+    BINDINGS = [  # noqa: RUF012  # as in Textual
+        Binding(tab.keys[0], f"look_around({tab.target!r})", show=False, priority=True)
+        for tab in _TABS
+    ]
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """While there is text, the keys of the tabs are letters."""
+        return not self.value if action == "look_around" else True
+
+    async def action_look_around(self, target: str) -> None:
+        """Do what the key of a tab does elsewhere."""
+        await self.run_action(target)

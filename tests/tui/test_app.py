@@ -44,7 +44,7 @@ async def test_help_is_made_from_the_registry(
         await pilot.press("escape")
         await gone(pilot, "Help · Models")
         await pilot.press("3", "f1")
-        await see(pilot, "Help · Chat", "Send the message.")
+        await see(pilot, "Help · Chat", "Send the message")
 
 
 async def test_the_palette_runs_actions_of_any_screen(runner: StageRunner, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from tests.tui.stage import StageRunner, stage
 
 
 async def open_panel(pilot: Pilot[None]) -> None:
-    await see(pilot, "nomic-embed-text", "E Endpoint")
+    await see(pilot, "nomic-embed-text", "9.1/64G")
     await pilot.press("E")
     await see(pilot, "Endpoint for other programs", "○ off")
 

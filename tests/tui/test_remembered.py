@@ -61,5 +61,5 @@ async def test_theme_and_screen_come_back(runner: StageRunner, tmp_path: Path) -
     async with app.run_test(size=LARGE) as pilot:
         await see(pilot, "[2 Get]")
         assert app.theme == "light"
-        await pilot.press("minus")
+        await pilot.press("alt+1")
         await see(pilot, "[1 Models]", "nomic-embed-text")

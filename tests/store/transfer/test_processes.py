@@ -36,7 +36,9 @@ from dmr_tui.store.transfer.pull import pull
 from dmr_tui.store.transfer.push import push
 
 def show(line):
-    print(line.type, line.layer.current, flush=True)
+    # In one piece: files come side by side, and each has a thread.
+    sys.stdout.write(f"{line.type} {line.layer.current}\n")
+    sys.stdout.flush()
 
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

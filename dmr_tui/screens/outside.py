@@ -11,7 +11,7 @@ from pathlib import Path
 
 from textual.app import App, SuspendNotSupported
 
-from dmr_tui.errors import DmrError, UnavailableError
+from dmr_tui.errors import DmrError, InvalidRequestError, UnavailableError
 
 
 async def run_outside(app: App[None], command: Sequence[str]) -> None:
@@ -41,7 +41,7 @@ async def edit(app: App[None], text: str) -> str:
     with tempfile.TemporaryDirectory(prefix="dmr-") as folder:
         file = Path(folder) / "message.md"
         file.write_text(text, "utf-8")
-        await run_outside(app, [*shlex.split(editor), str(file)])
+        await run_outside(app, [*_words(editor), str(file)])
         return file.read_text("utf-8", "replace").rstrip("\n")
 
 
@@ -55,4 +55,14 @@ async def page(app: App[None], text: str, suffix: str = ".md") -> None:
     with tempfile.TemporaryDirectory(prefix="dmr-") as folder:
         file = Path(folder) / f"message{suffix}"
         file.write_text(text, "utf-8")
-        await run_outside(app, [*shlex.split(pager), str(file)])
+        await run_outside(app, [*_words(pager), str(file)])
+
+
+def _words(command: str) -> list[str]:
+    """A command as a shell would take it apart."""
+    try:
+        return shlex.split(command)
+    except ValueError as error:
+        raise InvalidRequestError(
+            f"{command!r} is no command: {error}", "set VISUAL, EDITOR or PAGER to another one"
+        ) from error

@@ -113,6 +113,11 @@ class Measurements:
         """Take what an answer has shown; `flush` keeps it."""
         self._new.append((model_id, answer))
 
+    @property
+    def unwritten(self) -> bool:
+        """Whether something was noted that `flush` has not written yet."""
+        return bool(self._new)
+
     def flush(self) -> None:
         """Write down what was noted. Blocks.
 
@@ -163,16 +168,20 @@ class Keeper:
         """Keep what an answer has shown."""
         self._measurements.note(model_id, answer)
         if self._writing is None or self._writing.done():
-            self._writing = asyncio.create_task(self._write(after=_WRITING_SECONDS))
+            self._writing = asyncio.create_task(self._write())
 
     async def close(self) -> None:
         """Write what is not written yet."""
         if self._writing is not None:
             self._writing.cancel()
-            await self._write()
+            await self._flush()
 
-    async def _write(self, *, after: float = 0.0) -> None:
-        await asyncio.sleep(after)
+    async def _write(self) -> None:
+        while self._measurements.unwritten:
+            await asyncio.sleep(_WRITING_SECONDS)
+            await self._flush()
+
+    async def _flush(self) -> None:
         with suppress(StoreError):  # an answer does not fail for a note about its speed
             await asyncio.to_thread(self._measurements.flush)
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from pathlib import Path
 
 import pytest
 
 from dmr_tui.engine.request import Delta, Finished, Loading, Started, Usage
+from dmr_tui.runner import measured
 from dmr_tui.runner.measured import Answered, Keeper, Measured, Measurements, Stopwatch
 
 LONG = Usage(132, 101, 32, prompt_seconds=0.5, generation_seconds=2.0)
@@ -107,3 +110,27 @@ async def test_a_folder_that_cannot_be_written_breaks_nothing(tmp_path: Path) ->
     keeper.note("a", answered())
     await keeper.close()
     assert await keeper.all() == {}
+
+
+async def test_what_is_noted_while_others_are_written_is_written_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measured, "_WRITING_SECONDS", 0.0)
+    file = tmp_path / "measured.json"
+    keeper = Keeper(file)
+    flush, writing, going_on = Measurements.flush, threading.Event(), threading.Event()
+
+    def slow(measurements: Measurements) -> None:
+        flush(measurements)
+        writing.set()
+        going_on.wait(10)
+
+    monkeypatch.setattr(Measurements, "flush", slow)
+    keeper.note("sha256:a", Answered(1.0, Usage(1, 1)))
+    await asyncio.to_thread(writing.wait, 10)
+    keeper.note("sha256:b", Answered(2.0, Usage(1, 1)))
+    going_on.set()
+    async with asyncio.timeout(10):
+        while set(Measurements(file).all()) != {"sha256:a", "sha256:b"}:
+            await asyncio.sleep(0.01)
+    await keeper.close()

@@ -37,7 +37,7 @@ from dmr_tui.store.transfer.push import push
 
 def show(line):
     # In one piece: files come side by side, and each has a thread.
-    sys.stdout.write(f"{line.type} {line.layer.current}\n")
+    sys.stdout.write(f"{line.type} {line.layer.current}\\n")
     sys.stdout.flush()
 
 def peak():

@@ -76,6 +76,12 @@ async def busy(scene: Scene) -> None:
     runner.run(GEMMA, state="loading", memory=1_000_000, progress=0.0, planned=18_100_000_000,
                pid=4713)  # fmt: skip
     await shown(scene)
+    app = scene.pilot.app
+    assert isinstance(app, DmrApp)
+    # The scene is the only one that looks: a look of the screen's own would come at any moment.
+    for timer in app._shells["monitor"]._clockwork:
+        timer.pause()
+    await app.workspace.look()  # the load begins now
     written = 1000
     for second in range(38):
         speed = 46.2 if second % 13 > 2 else 0.0
@@ -89,8 +95,6 @@ async def busy(scene: Scene) -> None:
                    planned=6_800_000_000, stats=stats)  # fmt: skip
         runner.run(GEMMA, state="loading", memory=1_000_000, progress=0.41 * second / 37,
                    planned=18_100_000_000, pid=4713)  # fmt: skip
-        app = scene.pilot.app
-        assert isinstance(app, DmrApp)
         scene.clock.seconds += 1
         await app.workspace.sample(closely=True)
         await app.workspace.look()

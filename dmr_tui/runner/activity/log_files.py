@@ -81,34 +81,40 @@ class _Reader:
     """-1: not at all yet."""
     time: float = 0.0
     rest: bytes = b""
+    torn: bool = False
+    """Reading begins within a line, of which nothing is shown."""
 
     def read(self) -> list[LogLine]:
         """The lines that are new."""
         try:
             with self.file.open("rb") as log:
                 end = log.seek(0, 2)
-                if self.offset < 0:
+                first = self.offset < 0
+                if first:
                     self._begin(end)
                 if end < self.offset:  # begun anew
                     self.offset, self.rest = 0, b""
-                if end == self.offset:
+                if end == self.offset and not first:
                     return []
                 log.seek(self.offset)
                 raw = self.rest + log.read(end - self.offset)
         except OSError:
             return []
         self.offset = end
+        if self.torn:
+            raw, self.torn = raw.partition(b"\n")[2], False
         *whole, self.rest = raw.split(b"\n")
         return [self._line(line) for line in whole if line.strip()]
 
     def _begin(self, end: int) -> None:
         self.time = self.file.stat().st_mtime
         self.offset = max(end - _TAIL, 0)
+        self.torn = self.offset > 0
         older = self.file.with_name(f"{self.file.name}.1")
         room = _TAIL - end
         if room > 0 and older.exists():
             with older.open("rb") as log:
-                log.seek(max(older.stat().st_size - room, 0))
+                self.torn = log.seek(max(older.stat().st_size - room, 0)) > 0
                 self.rest = log.read()
 
     def _line(self, raw: bytes) -> LogLine:

@@ -82,6 +82,15 @@ async def test_a_rotated_log_is_read_on(tmp_path: Path) -> None:
     assert [line.text for line in lines] == ["old", "new"]
 
 
+@pytest.mark.parametrize("name", ["m.log", "m.log.1"])
+async def test_a_long_log_begins_with_a_whole_line(tmp_path: Path, name: str) -> None:
+    (tmp_path / "m.log").touch()
+    (tmp_path / name).write_text("".join(f"line {number:06}\n" for number in range(100_000)))
+    (lines,) = [batch async for batch in read_logs(tmp_path, follow=False, engines=True)]
+    assert {len(line.text) for line in lines} == {len("line 000000")}
+    assert lines[-1].text == "line 099999"
+
+
 async def test_the_runners_log_is_written_in_order_and_bounded(tmp_path: Path) -> None:
     log = RunnerLog(tmp_path / "logs")
     for number in range(300):

@@ -223,6 +223,8 @@ class Workspace:
             self._alert(Alert(failure.message, text, "error"))
         elif failure is None and self.lost_at is not None:
             self.lost_at = None
+            if self.notice.severity == "error":
+                self.notice = Notice()  # What could not be done then can be now.
             await self.library.refresh(self._runner)
             self._alert(Alert("The runner is back", "Everything can be used again."))
         if self.lost_at is not None:

@@ -30,6 +30,8 @@ class MarkingTable(Table[T]):
     marks: frozenset[Hashable] = frozenset()
     """Identities of what is marked."""
 
+    _marked: Sequence[T] | None = None
+    """The things of `marks`; None: not looked for yet."""
     _anchor: Hashable | None = None
     _before: frozenset[Hashable] = frozenset()
     """The end of a range that does not move, and what was marked when it was begun."""
@@ -40,9 +42,11 @@ class MarkingTable(Table[T]):
         return self._anchor is not None
 
     @property
-    def marked(self) -> list[T]:
+    def marked(self) -> Sequence[T]:
         """The things that are marked, in the table's order."""
-        return [thing for thing in self.rows if self.identity(thing) in self.marks]
+        if self._marked is None:
+            self._marked = [thing for thing in self.rows if self.identity(thing) in self.marks]
+        return self._marked
 
     def can_mark(self, thing: T) -> bool:
         """Whether a thing can be marked."""
@@ -56,6 +60,7 @@ class MarkingTable(Table[T]):
             if self._anchor not in there:
                 self._anchor = None
             self._mark(self.marks & there)
+        self._marked = None
         super().show(rows, sorted_by=sorted_by, reverse=reverse)
 
     def watch_cursor(self, before: int, now: int) -> None:
@@ -104,7 +109,9 @@ class MarkingTable(Table[T]):
         self._mark(self._before | {self.identity(row) for row in between if self.can_mark(row)})
 
     def _mark(self, marks: frozenset[Hashable]) -> None:
-        if marks != self.marks:
+        changed = marks ^ self.marks
+        if changed:
             self.marks = marks
-            self.redraw()
+            self._marked = None
+            self.redraw_things(changed)
             self.post_message(self.Marked(self))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence, Set
 from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
 
@@ -132,6 +132,16 @@ class Table(ScrollView, Generic[T], can_focus=True):
         self._strips.clear()
         self.refresh()
 
+    def redraw_things(self, identities: Set[Hashable]) -> None:
+        """Draw only the rows of these things again."""
+        drawn = [at for at in self._strips if self._identity(self._rows[at]) in identities]
+        self._redraw_rows(*drawn)
+
+    def _redraw_rows(self, *indexes: int) -> None:
+        for index in indexes:
+            self._strips.pop(index, None)
+            self.refresh_line(index + _HEADER)
+
     def identity(self, thing: T) -> Hashable:
         """Which one a thing is."""
         return self._identity(thing)
@@ -169,10 +179,8 @@ class Table(ScrollView, Generic[T], can_focus=True):
 
     def watch_cursor(self, before: int, now: int) -> None:
         """Follow the cursor and tell the screen."""
-        for index in (before, now):
-            self._strips.pop(index, None)
+        self._redraw_rows(before, now)
         self._show_cursor()
-        self.refresh()
         self.post_message(self.Moved(self))
 
     def notify_style_update(self) -> None:

@@ -47,11 +47,15 @@ async def test_a_runner_that_goes_away_is_told_once_and_its_data_stay(
             await look(pilot)
             await see(pilot, "× disconnected 8 s ago, retrying", "nomic-embed-text")
             app = pilot.app
+            assert isinstance(app, DmrApp)
+            app.workspace.fail(UnavailableError("nobody to ask", "start one: dmr serve"))
+            await see(pilot, "nobody to ask")
             assert len(app._notifications) == 1
         runner.stored.append(model("phi4"))
         await look(pilot)
         # What has changed meanwhile is there, too.
         await see(pilot, "The runner is back", "phi4", "● qwen3:8b")
+        await gone(pilot, "nobody to ask")
         assert "disconnected" not in screen_text(pilot.app).splitlines()[0]
 
 

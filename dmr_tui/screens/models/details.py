@@ -37,11 +37,12 @@ class Details(Static):
     def show(self, shown: Knowledge | Pull | None) -> None:
         """Show what is known of a model, how far a pull is, or nothing."""
         self._shown = shown
-        self.update(self.content_now())
+        # Its size is the screen's affair, so nothing has to be laid out anew at each key.
+        self.update(self.content_now(), layout=False)
 
     def on_resize(self) -> None:
         """Use the room there is."""
-        self.update(self.content_now())
+        self.update(self.content_now(), layout=False)
 
     def content_now(self) -> Content:
         """The text for the room there is."""

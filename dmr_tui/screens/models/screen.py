@@ -156,7 +156,7 @@ class ModelsScreen(ModelWork):
             case "models.push":
                 return action.title if entry.model.tags else None
             case "models.mark":
-                return "Unmark" if self._shelf and entry in self._shelf.marked else "Mark"
+                return "Unmark" if self._shelf and self._shelf.is_marked(entry) else "Mark"
         return action.title
 
     def _back_hint(self) -> str | None:

@@ -83,6 +83,7 @@ class Shelf(Vertical):
         self._contexts: dict[str, int] = {}
         self._last_fit: dict[str, Fit] = {}
         self._shown: tuple[object, ...] = ()
+        self._heads: tuple[str, str | None] = ("", None)
         self._in_memory: list[tuple[str, str]] = []
         self._problem = ""
 
@@ -127,6 +128,10 @@ class Shelf(Vertical):
         table = self.table
         return [row for row in table.marked if isinstance(row, Entry)] if table.marks else []
 
+    def is_marked(self, entry: Entry) -> bool:
+        """Whether a model is marked."""
+        return self.table.identity(entry) in self.table.marks
+
     # What is shown.
 
     def show(self) -> None:
@@ -163,9 +168,11 @@ class Shelf(Vertical):
         view = f" · {choice.view}" if choice.view != VIEWS[0] else ""
         waiting = " · looking what fits …" if choice.asks_fit and self._fits.waiting else ""
         size = f"{long_size(total)} on disk" if total else ""
+        heads = (f"Models  {count}{view}{waiting}", size or None)
         box = self.query_one("#models")
-        box.border_title = f"Models  {count}{view}{waiting}"
-        box.border_subtitle = size or None
+        if heads != self._heads:  # Setting them draws all that is in the box again.
+            self._heads = heads
+            box.border_title, box.border_subtitle = heads
         arrow = "↑" if choice.reverse else "↓"
         parts = [f"{count} models{view}{waiting}", size, f"{choice.column} {arrow}"]
         self.query_one("#summary", Static).update(" · ".join(filter(None, parts)))

@@ -282,3 +282,12 @@ async def test_details_without_a_model_are_empty() -> None:
     details = Details()
     details.show(None)
     assert details.content_now().plain == ""
+
+
+async def test_one_small_model_is_told_in_units_that_say_something(tmp_path: Path) -> None:
+    tiny = model("tiny", "135M", "Q8_0", "140.00MiB", 2048)
+    async with stage(StageRunner([tiny]), tmp_path).run_test(size=SMALL) as pilot:
+        await see(pilot, "1 model ·", "MB of 12.8 GB")
+        assert "0.0" not in screen_text(pilot.app)
+        await pilot.press("ctrl+l")
+        await see(pilot, "1 model, read again")

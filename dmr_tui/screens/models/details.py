@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _TALL = 6
 _BAR = 13
-_GB = 1e9
+_GB, _MB = 1e9, 1e6
 _LABEL = 11
 
 
@@ -186,15 +186,18 @@ def _state(known: Knowledge) -> list[Content]:
 
 
 def _sum(known: Knowledge) -> Content:
-    """The memory in one line, in the unit of gigabytes that all of it shares."""
+    """The memory in one line, in a unit that all parts of it share."""
     fit = known.fit
     if fit is None:
         return Content.styled(f"{long_size(known.entry.size)} on disk", "$text-muted")
-    weights, cache, rest = (
-        f"{size / _GB:.1f}" for size in (fit.weights, fit.cache, fit.compute + fit.overhead)
-    )
-    parts = f"ctx {fit.context}: weights {weights} + KV {cache} + rest {rest} = "
-    return Content(f"{parts}{fit.total / _GB:.1f} of {_free(fit) / _GB:.1f} GB → ") + _where(fit)
+    sizes = (fit.weights, fit.cache, fit.compute + fit.overhead, fit.total)
+    if fit.total < _GB:
+        weights, cache, rest, total = (f"{size / _MB:.0f}" for size in sizes)
+        total += " MB"
+    else:
+        weights, cache, rest, total = (f"{size / _GB:.1f}" for size in sizes)
+    parts = f"ctx {fit.context}: weights {weights} + KV {cache} + rest {rest} = {total}"
+    return Content(f"{parts} of {_free(fit) / _GB:.1f} GB → ") + _where(fit)
 
 
 def _speeds(measured: Measured) -> list[str]:

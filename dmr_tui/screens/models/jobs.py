@@ -168,7 +168,9 @@ async def reload(workspace: Workspace) -> None:
     if failure is not None:
         workspace.fail(failure)
     else:
-        workspace.say(f"{len(workspace.library.entries)} models, read again just now.")
+        count = len(workspace.library.entries)
+        models = "1 model" if count == 1 else f"{count} models"
+        workspace.say(f"{models}, read again just now.")
 
 
 async def check(

@@ -174,7 +174,8 @@ class Shelf(Vertical):
             self._heads = heads
             box.border_title, box.border_subtitle = heads
         arrow = "↑" if choice.reverse else "↓"
-        parts = [f"{count} models{view}{waiting}", size, f"{choice.column} {arrow}"]
+        models = "model" if len(entries) == 1 else "models"
+        parts = [f"{count} {models}{view}{waiting}", size, f"{choice.column} {arrow}"]
         self.query_one("#summary", Static).update(" · ".join(filter(None, parts)))
 
     def _show_work(self, active: list[Pull]) -> None:

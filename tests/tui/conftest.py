@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
+from textual import events
 from textual.pilot import Pilot
 from textual.widget import Widget
 from textual.widgets import Input, TextArea
@@ -15,6 +16,7 @@ from tests.tui.stage import SEVEN, StageRunner
 
 LARGE, SMALL = (120, 36), (80, 24)
 _SECONDS = 10.0
+_LONG = 24
 
 
 @pytest.fixture(autouse=True)
@@ -61,7 +63,16 @@ async def gone(pilot: Pilot[None], text: str) -> None:
 
 
 async def type_in(pilot: Pilot[None], text: str) -> None:
-    """Type a text, key by key."""
+    """Type a text, key by key; a long one all at once but for its last letter.
+
+    A key takes a test some 50 ms, and what is long is no test of keys.
+    """
+    if len(text) > _LONG and "\n" not in text:
+        focused = pilot.app.focused
+        assert focused is not None
+        focused.post_message(events.Paste(text[:-1]))
+        await pilot.pause()
+        text = text[-1]
     await pilot.press(*("space" if character == " " else character for character in text))
 
 

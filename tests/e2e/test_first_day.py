@@ -50,6 +50,7 @@ def test_first_run_chat_pull_chat_delete(screen: Tmux, hub: Program) -> None:
     screen.wait_for(r"words to look for|All models")
     screen.keys("smollm2", "Enter")
     screen.wait_for(r"(?m)^ *▸.*smollm2")
+    screen.wait_for(r"⏎ Chat")  # the table has the keys again
     screen.keys("d")
     screen.wait_for(r"Delete smollm2|Delete .*smollm2")
     screen.keys("d")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,8 +23,8 @@ from dmr_tui.settings import Settings
 from dmr_tui.store.gguf import read_header
 from dmr_tui.store.store import Store, StoredModel
 
-_FEW = 8
-"""So many models are looked up one by one; for more the whole list is read."""
+_WRITE_SECONDS = 2.0
+"""Between two writes of what was read; what is lost by that is read again."""
 
 
 class Known(Struct, frozen=True, array_like=True):
@@ -48,6 +49,7 @@ class Shapes:
         self._store = store
         self._file = file
         self._known: dict[str, Known] | None = None
+        self._write_from = 0.0
 
     def get(self, ids: Iterable[str]) -> Mapping[str, Known]:
         """What is known of these models and maybe of others. Blocks while headers are read."""
@@ -56,19 +58,13 @@ class Shapes:
         known = self._known
         unknown = {model_id for model_id in ids if model_id not in known}
         if unknown:
-            for model in self._find(unknown):
+            for model in self._store.models(unknown):
                 known[model.id] = self._describe(model)
-            self._write(known)
+            # Thousands of models come in many small calls.
+            if time.monotonic() >= self._write_from:
+                self._write(known)
+                self._write_from = time.monotonic() + _WRITE_SECONDS
         return known
-
-    def _find(self, ids: set[str]) -> list[StoredModel]:
-        if len(ids) > _FEW:
-            return [model for model in self._store.models() if model.id in ids]
-        found = []
-        for model_id in ids:
-            with suppress(DmrError):  # gone, or damaged: there is nothing to plan
-                found.append(self._store.find(model_id))
-        return found
 
     def _describe(self, model: StoredModel) -> Known:
         try:

@@ -53,6 +53,8 @@ class Index:
         self.copy = root / ".dmr" / "models.json"
         """What this program wrote last: the tags, should the index ever be unreadable."""
         self._removals = root / ".dmr" / "removed.json"
+        self._decoded: tuple[bytes | None, list[Entry]] = (None, [])
+        """The last file that was read whole and sound, and what it holds."""
 
     @property
     def exists(self) -> bool:
@@ -135,6 +137,13 @@ class Index:
         return gojson.encode({**document, "models": models}, indent=2, sort_keys=False)
 
     def _decode(self, data: bytes) -> list[Entry]:
+        known, entries = self._decoded
+        if data != known:
+            entries = self._decode_anew(data)
+            self._decoded = (data, entries)
+        return list(entries)
+
+    def _decode_anew(self, data: bytes) -> list[Entry]:
         try:
             entries = _documents.decode(data).models or []
         except (msgspec.DecodeError, UnicodeDecodeError) as error:

@@ -12,7 +12,7 @@ opposite order. So a crash leaves at most files that nothing names, never a name
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -89,15 +89,17 @@ class Store:
         self._listing = Listing(root)
         self.default_registry = default_registry
 
-    def models(self) -> list[StoredModel]:
+    def models(self, ids: Collection[str] | None = None) -> list[StoredModel]:
         """All models, sorted by first tag without regard to case; untagged ones last.
 
-        A model whose manifest or config cannot be read is left out and logged as a warning; `find`
+        With `ids` only those of these models that are there. A model whose manifest or config cannot be read is left out and logged as a warning; `find`
         says what is wrong with it.
         """
         models: list[StoredModel] = []
         failures: dict[str, DmrError] = {}
         entries = self.index.entries()
+        if ids is not None:
+            entries = [entry for entry in entries if entry.id in ids]
         known = self._listing.known() if len(entries) >= MANY else {}
         for entry in entries:
             facts = known.get(entry.id)

@@ -15,7 +15,6 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
-from textual.visual import Visual
 
 from dmr_tui.actions import bindings
 
@@ -23,6 +22,8 @@ T = TypeVar("T")
 _GAP = 2
 _NARROWEST = 12
 _HEADER = 1
+_PAGES_KEPT = 2
+"""Pages of drawn rows that are kept at most."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ class Table(ScrollView, Generic[T], can_focus=True):
     thing when rows come, go or are sorted.
     """
 
+    ALLOW_SELECT = False
     BINDINGS = [*bindings("list"), Binding("enter", "choose", show=False)]  # noqa: RUF012
     COMPONENT_CLASSES = {"table--head", "table--cursor"}  # noqa: RUF012
 
@@ -262,13 +264,23 @@ class Table(ScrollView, Generic[T], can_focus=True):
             here = index == self.cursor
             strip = self._draw(self._row(index, here), "table--cursor" if here else "")
             self._strips[index] = strip
+            if len(self._strips) > _PAGES_KEPT * self.size.height:
+                self._forget_strips()
         return strip
 
+    def _forget_strips(self) -> None:
+        """Keep only the rows in view: a strip is heavy, and one may scroll past thousands."""
+        top = self.scroll_offset.y
+        seen = range(top, top + self.size.height)
+        self._strips = {at: strip for at, strip in self._strips.items() if at in seen}
+
     def _draw(self, content: Content, component: str) -> Strip:
+        """One line of text as it is drawn; nothing is wrapped, so this is all that it takes."""
         style = self.get_visual_style(component) if component else self.visual_style
-        width = self.size.width
-        strips = Visual.to_strips(self, content, width, 1, style, pad=True)
-        return strips[0] if strips else Strip([Segment("")])
+        parts = content.render(style, end="", parse_style=self._get_style)
+        segments = [Segment(text, (style + each).rich_style) for text, each in parts]
+        strip = Strip(segments, content.cell_length)
+        return strip.adjust_cell_length(self.size.width, style.rich_style)
 
     def _head(self) -> Content:
         cells = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import importlib
+import sys
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, cast
 
@@ -37,6 +38,7 @@ from dmr_tui.widgets.themes import THEMES
 if TYPE_CHECKING:
     from dmr_tui.screens.chat.screen import ChatScreen
 
+_TURN_SECONDS = 0.001
 _QUIT_SECONDS = 3.0
 _ALERT_SECONDS = 10.0
 _WIDTHS = [(0, "-narrow"), (NARROW, "-wide")]
@@ -136,6 +138,8 @@ class DmrApp(App[None]):
         # What is there now stays for good; without it each collection is a few milliseconds.
         gc.collect()
         gc.freeze()
+        # Threads read files and headers meanwhile: a key must not wait long for its turn.
+        sys.setswitchinterval(_TURN_SECONDS)
 
     async def _serve_again(self) -> None:
         """Let other programs in if they were let in last time."""

@@ -68,7 +68,7 @@ async def test_words_choose_models(text: str, names: list[str]) -> None:
     runner = StageRunner(SEVEN)
     filters = Filters(fit_of(runner), lambda: NOW)
     chosen = filters.parse(text)
-    found = [entry.name for entry in await entries() if chosen.accepts(entry)]
+    found = [entry.name for entry in chosen.choose(await entries())]
     assert (sorted(found), chosen.problem) == (sorted(names), "")
 
 
@@ -85,7 +85,7 @@ async def test_what_is_not_understood_is_said_and_chooses_nothing(text: str, pro
     chosen = Filters(lambda entry: None).parse(text)
     assert chosen.problem == problem
     wanted = 2 if text.startswith("qwen") else 7
-    assert sum(chosen.accepts(entry) for entry in await entries()) == wanted
+    assert len(chosen.choose(await entries())) == wanted
 
 
 async def test_only_words_about_fit_ask_for_the_fit_of_every_model() -> None:
@@ -95,7 +95,7 @@ async def test_only_words_about_fit_ask_for_the_fit_of_every_model() -> None:
     assert filters.parse("need:<8g").asks_fit
     # What is not known yet is not said to fit.
     fits = filters.parse("fits")
-    assert not any(fits.accepts(entry) for entry in await entries())
+    assert not fits.choose(await entries())
 
 
 @pytest.mark.parametrize(

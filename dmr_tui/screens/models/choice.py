@@ -37,6 +37,9 @@ class Choice:
         self.view = VIEWS[0]
         self.column = "used"
         self.reverse = False
+        self._sorted_of: Sequence[Entry] = ()
+        self._sorted: dict[str, list[Entry]] = {}
+        """What was sorted by a column, of the models that were shown last."""
 
     @property
     def asks_fit(self) -> bool:
@@ -77,17 +80,29 @@ class Choice:
 
     def rows(self, entries: Sequence[Entry], pulls: Sequence[Pull]) -> list[Row]:
         """The rows: pulls of what is not here yet, then the models."""
-        chosen = [entry for entry in entries if self.filter.accepts(entry) and self._seen(entry)]
-        chosen.sort(key=self._orders[self.column], reverse=self.reverse)
+        chosen = self._seen(self.filter.choose(self._in_order(entries)))
         stored = {entry.name for entry in entries} if pulls else set()
         return [*(pull for pull in pulls if pull.name not in stored), *chosen]
 
-    def _seen(self, entry: Entry) -> bool:
+    def fits_changed(self) -> None:
+        """More is known of what fits."""
+        self._sorted.pop("fit", None)
+
+    def _in_order(self, entries: Sequence[Entry]) -> Sequence[Entry]:
+        if entries is not self._sorted_of:
+            self._sorted_of = entries
+            self._sorted.clear()
+        if self.column not in self._sorted:
+            self._sorted[self.column] = sorted(entries, key=self._orders[self.column])
+        found = self._sorted[self.column]
+        return found[::-1] if self.reverse else found
+
+    def _seen(self, entries: Sequence[Entry]) -> Sequence[Entry]:
         match self.view:
             case "Fits":
-                return self._fits.accepts(entry)
+                return self._fits.choose(entries)
             case "Loaded":
-                return entry.running is not None
+                return [entry for entry in entries if entry.running is not None]
             case "Updates":
-                return self._updates.has(entry)
-        return True
+                return [entry for entry in entries if self._updates.has(entry)]
+        return entries

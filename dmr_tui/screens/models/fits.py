@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Set
 from typing import TYPE_CHECKING
 
 from dmr_tui.errors import DmrError
@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 Key = tuple[str, int]
 """A model's id and a context in tokens; 0: what it would be loaded with."""
 
-_BATCH = 32
+_BATCH = 8
+_PAUSE = 0.1
+"""Seconds before the first question: what one only scrolls past is not asked for."""
 
 
 class Fits:
@@ -24,12 +26,14 @@ class Fits:
     What was known stays until something newer is: free memory changes all the time.
     """
 
-    def __init__(self, runner: Callable[[], Runner], changed: Callable[[], None]) -> None:
+    def __init__(
+        self, runner: Callable[[], Runner], changed: Callable[[Set[str]], None]
+    ) -> None:
         """Know nothing yet.
 
         Args:
             runner: who is asked.
-            changed: called after each batch of answers.
+            changed: called after each batch of answers, with the ids of the models.
         """
         self._runner = runner
         self._changed = changed
@@ -60,6 +64,10 @@ class Fits:
         if self._asking is None or self._asking.done():
             self._asking = asyncio.create_task(self._ask(), name="fits")
 
+    def want_no_more(self) -> None:
+        """Leave unasked what was wanted until now."""
+        self._wanted.clear()
+
     def outdate(self) -> None:
         """Ask anew for what is wanted from now on: the memory is not what it was."""
         self._fresh.clear()
@@ -70,6 +78,7 @@ class Fits:
             self._asking.cancel()
 
     async def _ask(self) -> None:
+        await asyncio.sleep(_PAUSE)
         while self._wanted:
             first = next(iter(self._wanted))
             batch = [key for key in self._wanted if key[1] == first[1]][:_BATCH]
@@ -84,4 +93,4 @@ class Fits:
                 self._known[key] = fit
                 self._fresh.add(key)
                 self._wanted.pop(key, None)
-            self._changed()
+            self._changed({model_id for model_id, _ in batch})

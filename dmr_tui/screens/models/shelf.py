@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import TYPE_CHECKING, Any, Literal
 
 from textual import on, work
@@ -11,6 +11,7 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.message import Message
+from textual.timer import Timer
 from textual.widgets import Input, Static
 from textual.worker import Worker, WorkerState
 
@@ -44,6 +45,8 @@ _TABLE = "models"
 _PAUSE = 0.06
 """Seconds that the cursor rests on a model before its files are read."""
 _OUTDATED_SECONDS = 30.0
+_REFILL_SECONDS = 0.3
+"""Between two times that rows are put in order anew while answers come in."""
 _DEFAULT_CONTEXT = 8192
 _EXAMPLES = {
     "pull": "Get: smollm2, gemma3:4b, hf.co/org/repo",
@@ -84,8 +87,10 @@ class Shelf(Vertical):
         self._last_fit: dict[str, Fit] = {}
         self._shown: tuple[object, ...] = ()
         self._heads: tuple[str, str | None] = ("", None)
+        self._summary = ""
         self._in_memory: list[tuple[str, str]] = []
         self._problem = ""
+        self._refill: Timer | None = None
 
     def compose(self) -> ComposeResult:
         """Table and details side by side; the styles of narrow screens stack them."""
@@ -176,7 +181,10 @@ class Shelf(Vertical):
         arrow = "↑" if choice.reverse else "↓"
         models = "model" if len(entries) == 1 else "models"
         parts = [f"{count} {models}{view}{waiting}", size, f"{choice.column} {arrow}"]
-        self.query_one("#summary", Static).update(" · ".join(filter(None, parts)))
+        summary = " · ".join(filter(None, parts))
+        if summary != self._summary:
+            self._summary = summary
+            self.query_one("#summary", Static).update(summary, layout=False)
 
     def _show_work(self, active: list[Pull]) -> None:
         pulls = self.query_one("#pulls", Static)
@@ -233,7 +241,7 @@ class Shelf(Vertical):
         row = self.current
         self.query_one(Details).show(self.known(row) if isinstance(row, Entry) else row)
         if isinstance(row, Entry):
-            self._fits.want([row.model.id], self._contexts.get(row.model.id, 0))
+            self._want_current()
             if row.model.id not in self._manifests or row.model.id not in self._profiles:
                 self._read(row)
         self.post_message(self.Moved())
@@ -280,20 +288,42 @@ class Shelf(Vertical):
 
     def _want_fits(self) -> None:
         """Ask for what can be seen first, and for the rest where it decides what is shown."""
+        self._fits.want_no_more()
         if self._choice.asks_fit:
             self._fits.want(entry.model.id for entry in self._workspace.library.entries)
         self._fits.want(row.model.id for row in self.table.in_view if isinstance(row, Entry))
+        self._want_current()
 
-    def _fits_changed(self) -> None:
-        if self.is_mounted:
-            if self._choice.asks_fit:
-                self._fill()
-            else:
-                self.table.redraw()
+    def _want_current(self) -> None:
+        row = self.current
+        if isinstance(row, Entry):
+            self._fits.want([row.model.id], self._contexts.get(row.model.id, 0))
+
+    def _fits_changed(self, ids: Set[str]) -> None:
+        self._choice.fits_changed()
+        if not self.is_mounted:
+            return
+        if not self._choice.asks_fit:
+            self._draw_again(ids)
+        elif self._fits.waiting and self._refill is None:
+            self._refill = self.set_timer(_REFILL_SECONDS, self._fill_again)
+        elif not self._fits.waiting:
+            self._fill_again()
+
+    def _draw_again(self, ids: Set[str]) -> None:
+        seen = (row for row in self.table.in_view if isinstance(row, Entry))
+        self.table.redraw_things({name_of(row) for row in seen if row.model.id in ids})
+        row = self.current
+        if isinstance(row, Entry) and row.model.id in ids:
+            self.query_one(Details).show(self.known(row))
+
+    def _fill_again(self) -> None:
+        if self._refill is not None:
+            self._refill.stop()
+            self._refill = None
+        if self._choice.asks_fit:
+            self._fill()
             self._show_summary()
-            row = self.current
-            if isinstance(row, Entry):
-                self.query_one(Details).show(self.known(row))
 
     def _look_at_memory(self) -> None:
         if self.screen.is_current:

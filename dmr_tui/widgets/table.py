@@ -6,7 +6,6 @@ from collections.abc import Callable, Hashable, Sequence, Set
 from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
 
-from rich.segment import Segment
 from textual import events
 from textual.binding import Binding
 from textual.content import Content
@@ -17,6 +16,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from dmr_tui.actions import bindings
+from dmr_tui.widgets.drawing import draw_line
 
 T = TypeVar("T")
 _GAP = 2
@@ -275,12 +275,8 @@ class Table(ScrollView, Generic[T], can_focus=True):
         self._strips = {at: strip for at, strip in self._strips.items() if at in seen}
 
     def _draw(self, content: Content, component: str) -> Strip:
-        """One line of text as it is drawn; nothing is wrapped, so this is all that it takes."""
         style = self.get_visual_style(component) if component else self.visual_style
-        parts = content.render(style, end="", parse_style=self._get_style)
-        segments = [Segment(text, (style + each).rich_style) for text, each in parts]
-        strip = Strip(segments, content.cell_length)
-        return strip.adjust_cell_length(self.size.width, style.rich_style)
+        return draw_line(self, content, self.size.width, style)
 
     def _head(self) -> Content:
         cells = []

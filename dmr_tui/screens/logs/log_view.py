@@ -14,10 +14,10 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
-from textual.visual import Visual
 
 from dmr_tui.actions import bindings
 from dmr_tui.runner.activity.records import LogLine
+from dmr_tui.widgets.drawing import draw_line
 from dmr_tui.widgets.printable import printable
 
 MARK = "mark"
@@ -28,6 +28,8 @@ _LEVEL = 6
 _STYLES = {"debug": "$text-disabled", "info": "$foreground", "warn": "$text-warning"}
 _STYLES |= {"error": "$text-error"}
 _TAB = 4
+_PAGES_KEPT = 4
+"""Pages of drawn rows that are kept at most: a strip is heavy."""
 
 
 class LogView(ScrollView, can_focus=True):
@@ -224,8 +226,9 @@ class LogView(ScrollView, can_focus=True):
         if strip is None:
             index = self._line_at(row)
             content = self._row(self._lines[index], row - self._row_of(index))
-            strips = Visual.to_strips(self, content, self._width, 1, self.visual_style, pad=True)
-            strip = strips[0] if strips else Strip.blank(self._width)
+            strip = draw_line(self, content, self._width, self.visual_style)
+            if len(self._strips) > _PAGES_KEPT * self._height:
+                self._strips.clear()
             self._strips[row] = strip
         return strip
 

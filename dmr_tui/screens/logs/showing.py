@@ -50,6 +50,7 @@ class ShowingScreen(ShellScreen):
         self.paused = False
         self._filter = Filter("")
         self._problem = ""
+        self._heads = ("", "", "")
         self._waiting: list[LogLine] = []
         self._dirty = True
         self._refreshing: Timer | None = None
@@ -225,9 +226,11 @@ class ShowingScreen(ShellScreen):
             calm=following and not self.paused and feed.failure is None,
             bodies=feed.bodies,
         )
-        pane.border_title = f"Requests  {requests}"
-        logs.border_title = f"Logs  {lines}"
-        logs.border_subtitle = "▼ following" if logs.view.following else "End follows"
+        follows = "▼ following" if logs.view.following else "End follows"
+        heads = (f"Requests  {requests}", f"Logs  {lines}", follows)
+        if heads != self._heads:  # Setting them draws all that is in the boxes again.
+            self._heads = heads
+            pane.border_title, logs.border_title, logs.border_subtitle = heads
         self.refresh_hints()
 
     # The request under the cursor.

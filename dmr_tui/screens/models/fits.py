@@ -17,7 +17,7 @@ Key = tuple[str, int]
 
 _BATCH = 8
 _PAUSE = 0.1
-"""Seconds before the first question: what one only scrolls past is not asked for."""
+"""Seconds before more is asked, but for the first view: not for what one only scrolls past."""
 
 
 class Fits:
@@ -78,7 +78,8 @@ class Fits:
             self._asking.cancel()
 
     async def _ask(self) -> None:
-        await asyncio.sleep(_PAUSE)
+        if self._known:
+            await asyncio.sleep(_PAUSE)
         while self._wanted:
             first = next(iter(self._wanted))
             batch = [key for key in self._wanted if key[1] == first[1]][:_BATCH]

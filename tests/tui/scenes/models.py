@@ -20,7 +20,7 @@ STATS = Stats(busy=1, kv_used=2540, generation_speed=47.1)
 
 async def models(scene: Scene) -> None:
     """The table, as every scene begins."""
-    await see(scene.pilot, "nomic-embed-text", "qwen3:8b", "9.1/64G")
+    await see(scene.pilot, "nomic-embed-text", "qwen3:8b", "NO   −18.5G", "9.1/64G")
 
 
 async def at_work(scene: Scene) -> None:

@@ -92,8 +92,8 @@ class Store:
     def models(self, ids: Collection[str] | None = None) -> list[StoredModel]:
         """All models, sorted by first tag without regard to case; untagged ones last.
 
-        With `ids` only those of these models that are there. A model whose manifest or config cannot be read is left out and logged as a warning; `find`
-        says what is wrong with it.
+        With `ids` only those of these models that are there. A model whose manifest or config
+        cannot be read is left out and logged as a warning; `find` says what is wrong with it.
         """
         models: list[StoredModel] = []
         failures: dict[str, DmrError] = {}

@@ -53,7 +53,7 @@ class Filter:
 
     def choose(self, entries: Sequence[Entry]) -> Sequence[Entry]:
         """Those of some models that are chosen, in their order."""
-        # Words first, each over what the ones before left: thousands of models cost next to nothing.
+        # Words first, each over what the ones before left: so thousands of models cost little.
         for word in self.words:
             entries = [entry for entry in entries if word in entry.text]
         for test in self.tests:

@@ -26,9 +26,7 @@ class Fits:
     What was known stays until something newer is: free memory changes all the time.
     """
 
-    def __init__(
-        self, runner: Callable[[], Runner], changed: Callable[[Set[str]], None]
-    ) -> None:
+    def __init__(self, runner: Callable[[], Runner], changed: Callable[[Set[str]], None]) -> None:
         """Know nothing yet.
 
         Args:

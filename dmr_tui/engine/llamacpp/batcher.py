@@ -124,9 +124,8 @@ class Batcher:
         seconds = perf_counter() - started
         if flowing == tokens and not exact:
             self._crew.note(tokens, seconds, process_time() - busy)
-        if flowing:
-            read = sum(part.tokens for part in parts if part.tokens > 1)
-            self._pace.note(flowing, read, seconds)
+        read = sum(part.tokens for part in parts if part.tokens > 1)
+        self._pace.note(flowing, read, seconds)
         drawn = 0
         for part in parts:
             part.sequence.computed += part.tokens
@@ -169,12 +168,13 @@ class Batcher:
         begun = [sequence for sequence in self._running if sequence.begun]
         parts = [self._put(sequence, 1) for sequence in begun if sequence.pending == 1]
         reading = [sequence for sequence in begun if sequence.pending > 1]
+        wants = [sequence.pending for sequence in reading]
         room = batch.room
         if self._exact_one is not None:
             room = self._memory.pass_room(self._exact_one.slot)
         elif flowing:
-            room = min(room, self._pace.chunk(len(reading), flowing))
-        shares = share_out(room, [sequence.pending for sequence in reading])
+            room = min(room, self._pace.chunk(len(reading), flowing, wants))
+        shares = share_out(room, wants)
         for sequence, count in zip(reading, shares, strict=True):
             if count:
                 parts.append(self._put(sequence, count))
@@ -248,7 +248,8 @@ def share_out(room: int, wants: list[int]) -> list[int]:
     """Divide the tokens of a pass among prompts.
 
     The first one gets at least half, so that it does not wait for ever; the rest goes to those
-    that need least, so that they do not wait for long.
+    that need least, so that they do not wait for long. Nobody who is done waits for the little that
+    the next one could get: less than a quarter of a pass is left.
 
     Args:
         room: how many tokens there are.
@@ -260,7 +261,10 @@ def share_out(room: int, wants: list[int]) -> list[int]:
     shares = [min(want, (room + 1) // 2 if at == 0 else 0) for at, want in enumerate(wants)]
     left = room - sum(shares)
     for at in sorted(range(len(wants)), key=lambda at: wants[at] - shares[at]):
-        more = min(left, wants[at] - shares[at])
+        missing = wants[at] - shares[at]
+        if left < missing and left <= room // 4:
+            break
+        more = min(left, missing)
         shares[at] += more
         left -= more
     return shares

@@ -30,7 +30,10 @@ CROWDED = 0.8
 """Threads that get less of the processors' time than this are held up by others."""
 
 _HOPELESS = 1.3
-"""A trial that takes so many times as long is broken off at once."""
+"""A trial that takes so many times as long is broken off after two passes that count."""
+
+_ABSURD = 1.6
+"""And one that takes so many times as long after the first."""
 
 
 @dataclass
@@ -101,7 +104,8 @@ class Crew:
 
     def _judge(self, trial: list[float], choice: _Choice) -> None:
         usual, counted = median(self._times), trial[1:]
-        if len(counted) == 2 and min(counted) > _HOPELESS * usual:
+        limit = {1: _ABSURD, 2: _HOPELESS}.get(len(counted))
+        if limit is not None and min(counted) > limit * usual:
             self._reject(choice)
         elif len(counted) == PROBE:
             gain = MORE_GAIN if self._tried > choice.threads else FEWER_GAIN

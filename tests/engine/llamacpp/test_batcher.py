@@ -224,15 +224,20 @@ def answer(model: Model, prompt: list[int]) -> Whole:
         (64, [], []),
         (64, [10], [10]),
         (64, [500], [64]),
-        (64, [500, 20], [44, 20]),
-        (64, [500, 20, 40], [32, 20, 12]),
+        (64, [500, 20], [32, 20]),
+        (64, [500, 20, 40], [32, 20, 0]),
+        (64, [500, 12, 40], [32, 12, 20]),
+        (512, [57] * 10, [57] * 8 + [0, 0]),
         (64, [500, 400, 300], [32, 0, 32]),
         (7, [500, 400], [4, 3]),
         (100, [10, 20, 30], [10, 20, 30]),
     ],
 )
 def test_prompts_share_a_pass(room: int, wants: list[int], shares: list[int]) -> None:
-    """Half for the oldest, so that it goes on; the rest for those who need least."""
+    """Half for the oldest, so that it goes on; the rest for those who need least.
+
+    Who is done does not wait for a little of the next one.
+    """
     assert share_out(room, wants) == shares
 
 

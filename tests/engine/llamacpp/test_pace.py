@@ -58,6 +58,24 @@ def test_many_newcomers_get_their_share_of_the_time() -> None:
     assert Pace().chunk(4, 2) == 2 * FIRST_CHUNK
 
 
+def test_prompts_that_are_read_in_a_moment_are_read_at_once() -> None:
+    assert Pace().chunk(1, 1, [90]) == FIRST_CHUNK
+    pace = settled(0.010, 0.001)
+    assert pace.chunk(1, 1, [190]) == 190
+    assert pace.chunk(1, 1, [210]) == pace.chunk(1, 1)
+    assert pace.chunk(15, 1, [57] * 15) == 15 * 57
+    assert pace.chunk(3, 8, [4000, 100, 200]) == 300
+
+
+def test_a_few_tokens_do_not_tell_what_many_cost() -> None:
+    """Small parts are dear; that must not keep the parts small."""
+    pace = settled(0.010, 0.001)
+    pace.note(0, 500, 0.5)
+    for _ in range(60):
+        pace.note(1, 10, 0.110)
+    assert pace.chunk(1, 1, [190]) == 190
+
+
 def test_more_answers_take_longer_by_themselves() -> None:
     """What many answers take is no cost of the prompt beside them."""
     pace = settled(0.010, 0.0002)

@@ -167,11 +167,14 @@ class Batcher:
         batch.clear()
         begun = [sequence for sequence in self._running if sequence.begun]
         parts = [self._put(sequence, 1) for sequence in begun if sequence.pending == 1]
+        if len(parts) == len(begun):
+            return parts
         reading = [sequence for sequence in begun if sequence.pending > 1]
         wants = [sequence.pending for sequence in reading]
         room = batch.room
-        if self._exact_one is not None:
-            room = self._memory.pass_room(self._exact_one.slot)
+        exact = self._exact_one
+        if exact is not None:
+            room = self._memory.pass_room(exact.slot)
         elif flowing:
             room = min(room, self._pace.chunk(len(reading), flowing, wants))
         shares = share_out(room, wants)

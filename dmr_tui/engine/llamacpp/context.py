@@ -66,7 +66,7 @@ class Context:
             raise EngineError("this model cannot generate text: it keeps no state")
         self.size = int(llama.llama_n_ctx(self.handle))
         """Tokens that all sequences together can hold."""
-        self.threads = threads
+        self.threads = self._used_threads = threads
         self.sequences = sequences
         self.vocabulary = model.vocabulary
         self.window = model.window
@@ -88,7 +88,9 @@ class Context:
 
     def use_threads(self, count: int) -> None:
         """Have the next passes computed by so many threads, at most those that it was made with."""
-        llama.llama_set_n_threads(self.handle, count, count)
+        if count != self._used_threads:
+            llama.llama_set_n_threads(self.handle, count, count)
+            self._used_threads = count
 
     def forget(self, sequence: int) -> None:
         """Free the KV memory of a sequence."""
@@ -187,12 +189,18 @@ class Batch:
         Returns:
             The index of the last one in the batch, for sampling.
         """
-        start, count = self.native.n_tokens, len(tokens)
+        start, count = int(self.native.n_tokens), len(tokens)
         end = start + count
+        self.native.n_tokens = end
+        if count == 1:
+            self._tokens[start] = tokens[0]
+            self._positions[start] = position
+            self._owners[start] = self._addresses[sequence]
+            self._outputs[start] = wants_output
+            return start
         self._tokens[start:end] = tokens
         self._positions[start:end] = range(position, position + count)
         self._owners[start:end] = [self._addresses[sequence]] * count
         self._outputs[start:end] = [0] * count
         self._outputs[end - 1] = wants_output
-        self.native.n_tokens = end
-        return int(end - 1)
+        return end - 1

@@ -9,8 +9,9 @@ be tried.
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Collection
 from dataclasses import dataclass
-from statistics import median
 
 PROBE = 6
 """Passes that are compared; the first one after a change does not count."""
@@ -55,8 +56,8 @@ class Crew:
         self._tokens = 0
         """Of the passes that are watched."""
         self._since = 0
-        self._times: list[float] = []
-        self._shares: list[float] = []
+        self._times: deque[float] = deque(maxlen=PROBE)
+        self._shares: deque[float] = deque(maxlen=PROBE)
         """Of the processors' time that the threads got."""
         self._trial: list[float] | None = None
         self._tried = most
@@ -86,14 +87,14 @@ class Crew:
             self._trial.append(seconds)
             self._judge(self._trial, choice)
             return
-        self._times = [*self._times[1 - PROBE :], seconds]
-        self._shares = [*self._shares[1 - PROBE :], busy / seconds / choice.threads]
+        self._times.append(seconds)
+        self._shares.append(busy / seconds / choice.threads)
         self._since += 1
         if self._since >= choice.interval and len(self._times) == PROBE:
             self._begin_trial(choice)
 
     def _begin_trial(self, choice: _Choice) -> None:
-        crowded = median(self._shares) < CROWDED
+        crowded = _middle(self._shares) < CROWDED
         if not crowded and self._since < CALM * choice.interval:
             return
         fewer, more = max(choice.threads // 2, 1), min(choice.threads * 2, self._most)
@@ -103,13 +104,13 @@ class Crew:
             self._trial = []
 
     def _judge(self, trial: list[float], choice: _Choice) -> None:
-        usual, counted = median(self._times), trial[1:]
+        usual, counted = _middle(self._times), trial[1:]
         limit = {1: _ABSURD, 2: _HOPELESS}.get(len(counted))
         if limit is not None and min(counted) > limit * usual:
             self._reject(choice)
         elif len(counted) == PROBE:
             gain = MORE_GAIN if self._tried > choice.threads else FEWER_GAIN
-            if median(counted) < gain * usual:
+            if _middle(counted) < gain * usual:
                 choice.threads, choice.interval = self._tried, FIRST_INTERVAL
                 self._begin_anew()
             else:
@@ -124,3 +125,7 @@ class Crew:
         self._shares.clear()
         self._trial = None
         self._since = 0
+
+
+def _middle(values: Collection[float]) -> float:
+    return sorted(values)[len(values) // 2]

@@ -15,7 +15,7 @@ from dmr_tui.engine.checks import check_request, check_sampling
 from dmr_tui.engine.engines import Engines
 from dmr_tui.engine.files import ModelFiles
 from dmr_tui.engine.llama_server import Connect
-from dmr_tui.engine.plan import Verdict
+from dmr_tui.engine.plan import Outcome, Verdict
 from dmr_tui.engine.profile import Profile, RunningModel
 from dmr_tui.engine.questions import A, Question
 from dmr_tui.engine.request import Event, GenerateRequest, Loading, Sampling
@@ -246,7 +246,10 @@ class EngineManager:
             await self._start(slot, profile)
 
     async def _make_room(self, slot: Slot, *, force: bool) -> None:
-        """Plan a load; unload idle models, the longest unused first, while it does not fit.
+        """Plan a load; have others give memory back while it does not fit.
+
+        First what they only remember to be faster; then idle models are unloaded, the longest
+        unused first.
 
         Raises:
             InsufficientMemoryError: it does not fit, and `force` does not help.
@@ -255,12 +258,17 @@ class EngineManager:
         if planner is None:
             return
         slot.note_mode(planner.mode)
+        spare = [other for other in self._slots.values() if other.ready]
         while True:
             memory = await asyncio.to_thread(self._read_memory)
             resident = [
                 other.verdict for other in self._slots.values() if other.verdict and other.ready
             ]
             verdict = planner.plan(memory, resident)
+            if spare and verdict.outcome is not Outcome.FITS and not verdict.absurd:
+                await asyncio.gather(*(other.release() for other in spare))
+                spare = []
+                continue
             idle = None if verdict.fits or verdict.absurd else self._least_recently_used()
             if idle is None:
                 break

@@ -104,6 +104,17 @@ class PropsQuestion(Question[Props], frozen=True, tag="props"):
     """Ask for a loaded model's facts."""
 
 
+class Released(Struct, frozen=True, tag="released"):
+    """Memory that was given back."""
+
+    size: int
+    """Bytes."""
+
+
+class ReleaseQuestion(Question[Released], frozen=True, tag="release"):
+    """Give back the memory that only saves time: somebody needs it."""
+
+
 AnyQuestion: TypeAlias = (
     EmbedQuestion
     | RankQuestion
@@ -111,5 +122,6 @@ AnyQuestion: TypeAlias = (
     | DetokenizeQuestion
     | TemplateQuestion
     | PropsQuestion
+    | ReleaseQuestion
 )
-AnyReply: TypeAlias = Vectors | Scores | Tokens | Text | Props
+AnyReply: TypeAlias = Vectors | Scores | Tokens | Text | Props | Released

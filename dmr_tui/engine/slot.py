@@ -6,7 +6,7 @@ import asyncio
 import copy
 import time
 from collections.abc import AsyncGenerator, Coroutine, Iterator
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing, contextmanager, suppress
 from typing import Any
 
 import msgspec
@@ -15,7 +15,12 @@ from dmr_tui.engine.backend import Backend
 from dmr_tui.engine.files import ModelFiles
 from dmr_tui.engine.plan import Verdict
 from dmr_tui.engine.profile import Profile, RunningModel
-from dmr_tui.errors import UnavailableError
+from dmr_tui.engine.questions import ReleaseQuestion
+from dmr_tui.engine.worker import BACKEND
+from dmr_tui.errors import DmrError, UnavailableError
+
+_PATIENCE = 2.0
+"""Seconds that a worker has to give memory back."""
 
 
 class Slot:
@@ -130,6 +135,14 @@ class Slot:
         async with aclosing(self.progress()) as fractions:
             async for _ in fractions:
                 pass
+
+    async def release(self) -> None:
+        """Have the worker give back what only saves time; waits for that, but not for long."""
+        if self.worker.name != BACKEND:
+            return
+        with suppress(DmrError, TimeoutError):  # a model may have no such, or its worker hang
+            async with asyncio.timeout(_PATIENCE):
+                await self.worker.ask(ReleaseQuestion())
 
     async def stop(self) -> None:
         """Call the load off if it still runs, and end the worker."""

@@ -14,6 +14,7 @@ from dmr_tui.engine.manager import EngineManager
 from dmr_tui.engine.profile import Profile
 from dmr_tui.engine.request import CompletionRequest, Delta, Event, Finished, Sampling
 from tests.engine.asking import ENDLESS, ask, ask_until_text, complete
+from tests.support.gguf_maker import Shape, write_tiny_llama
 
 SMALL = Profile(context_size=256)
 
@@ -129,13 +130,16 @@ async def test_a_waiting_request_can_be_taken_back(
 
 
 async def test_running_answers_flow_while_a_long_prompt_is_read(
-    manager: EngineManager, tiny: ModelFiles
+    manager: EngineManager, tmp_path: Path
 ) -> None:
+    """Of a model for which it is long: what the tiny one reads in a moment, it reads at once."""
+    shape = Shape(4, 256, 8, 4, 1024, 1024, context=4096)
+    slow = ModelFiles("slow", "slow", write_tiny_llama(tmp_path / "slow.gguf", shape=shape))
     order: list[str] = []
 
     async def note(name: str, request: CompletionRequest) -> list[Event]:
         events = []
-        async with aclosing(manager.generate(tiny, request, Profile())) as stream:
+        async with aclosing(manager.generate(slow, request, Profile())) as stream:
             async for event in stream:
                 events.append(event)
                 if isinstance(event, Delta | Finished):
@@ -145,9 +149,9 @@ async def test_running_answers_flow_while_a_long_prompt_is_read(
         return events
 
     running = asyncio.create_task(note("running", ENDLESS))
-    await ask_until_text(manager, tiny)
+    await ask_until_text(manager, slow)
     before = len(order)
-    await note("long", complete([300] * 2000, max_tokens=1))
+    await note("long", complete([300] * 3000, max_tokens=1))
     await running
-    # 2000 tokens in chunks: the other answer went on between them.
+    # 3000 tokens in chunks: the other answer went on between them.
     assert order.index("long") - before >= 20

@@ -27,6 +27,8 @@ from tests.support.gguf_maker import Shape, write_tiny_bert, write_tiny_llama
 
 Copy = Callable[[str], ModelFiles]
 
+FEW = Limits(max_tokens=4)
+
 
 @dataclass
 class Machine:
@@ -147,6 +149,27 @@ async def test_neither_pinned_nor_busy_models_leave(machine: Machine, copy: Copy
         assert set(loaded(machine.manager)) == {"pinned", "busy"}
     await machine.manager.load(late, ANY)
     assert set(loaded(machine.manager)) == {"pinned", "late"}
+
+
+@pytest.mark.parametrize("short", [False, True])
+async def test_what_is_only_remembered_goes_when_memory_is_short(
+    machine: Machine, copy: Copy, short: bool
+) -> None:
+    """Finished conversations beside the planned KV memory are kept in what nobody else needs."""
+    assert machine.manager
+    a, b = copy("a"), copy("b")
+    machine.total, machine.private = 9 * need(a, 4096), private(a)
+    pinned = Profile(keep_alive=-1)
+    for token in (5, 6):
+        await ask(machine.manager, a, CompletionRequest([token] * 200, limits=FEW), pinned)
+    if short:
+        machine.total = need(a, 4096)
+        with pytest.raises(InsufficientMemoryError):
+            await machine.manager.load(b, ANY)
+    else:
+        await machine.manager.load(b, ANY)
+    answer = await ask(machine.manager, a, CompletionRequest([5] * 200, limits=FEW), pinned)
+    assert answer.finished.usage.cached_tokens == (0 if short else 199)
 
 
 async def test_nobody_leaves_for_what_can_never_fit(machine: Machine, copy: Copy) -> None:

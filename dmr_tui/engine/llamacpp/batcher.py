@@ -89,6 +89,10 @@ class Batcher:
         """Queue a sequence whose prompt fits into the context."""
         self._waiting.append(sequence)
 
+    def release(self) -> int:
+        """See `Memory.release`."""
+        return self._memory.release()
+
     def cancel(self, request: int) -> None:
         """Drop a request; one that is not here has ended already."""
         for sequence in [*self._running, *self._waiting]:

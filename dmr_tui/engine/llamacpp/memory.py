@@ -186,6 +186,10 @@ class Memory:
         while self._kept and self.used + tokens > self._context.size:
             self._evict()
 
+    def release(self) -> int:
+        """Forget what is remembered outside of KV memory; gives how many bytes that frees."""
+        return self._parking.clear()
+
     def _evict(self) -> None:
         self._park(next(iter(self._kept)))
 

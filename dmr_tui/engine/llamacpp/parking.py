@@ -97,6 +97,13 @@ class Parking:
         self._index.add(number, tokens)
         self._tokens += len(tokens)
 
+    def clear(self) -> int:
+        """Forget all of them; gives how many bytes that frees."""
+        size = sum(len(parked.state) for parked in self._parked.values())
+        for number in list(self._parked):
+            self._drop(number)
+        return size
+
     def _usable(self, parked: Parked, tokens: int) -> bool:
         """Its first tokens are of use, and worth to copy all of it."""
         if tokens * LONGEST_DETOUR < len(parked.tokens):

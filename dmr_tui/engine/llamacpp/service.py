@@ -32,7 +32,7 @@ from dmr_tui.engine.protocol import (
     Step,
     ToWorker,
 )
-from dmr_tui.engine.questions import Props
+from dmr_tui.engine.questions import AnyQuestion, AnyReply, Props, Released, ReleaseQuestion
 from dmr_tui.engine.text.answer import AnswerText
 from dmr_tui.errors import BusyError, DmrError, EngineError, InvalidRequestError
 
@@ -131,11 +131,16 @@ class Service:
                 self._fail(message.id, error)
         elif isinstance(message, Query):
             try:
-                self._pipe.send(Reply(message.id, self._clerk.answer(message.question)))
+                self._pipe.send(Reply(message.id, self._reply(message.question)))
             except DmrError as error:
                 self._fail(message.id, error)
         elif isinstance(message, Cancel):
             self._batcher.cancel(message.id)
+
+    def _reply(self, question: AnyQuestion) -> AnyReply:
+        if isinstance(question, ReleaseQuestion):
+            return Released(self._batcher.release())
+        return self._clerk.answer(question)
 
     def _check_queue(self) -> None:
         if self._batcher.waiting >= QUEUE:

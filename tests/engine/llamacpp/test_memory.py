@@ -137,6 +137,16 @@ def test_what_was_parked_is_known(batcher: Batcher, context: Context) -> None:
     assert again.tokens == first
 
 
+def test_what_was_parked_is_given_back(batcher: Batcher, context: Context) -> None:
+    answer(batcher, context, 0, SYSTEM)
+    answer(batcher, context, 1, [500] * 40)
+    size = batcher.release()
+    assert size > len(SYSTEM)
+    assert (batcher._memory.parked, batcher.release()) == (0, 0)
+    batcher.add(sequence(context, 2, SYSTEM, 12))
+    assert cached(run(batcher, context)) == {2: 0}
+
+
 def test_what_was_parked_comes_back_beside_others(batcher: Batcher, context: Context) -> None:
     first = answer(batcher, context, 0, SYSTEM)
     batcher.add(sequence(context, 1, [500] * 40, 30))

@@ -76,13 +76,16 @@ class Pace:
             self._token = _average(self._token, added)
 
     def _momentary(self, wants: Sequence[int]) -> int:
-        """Tokens of those prompts that are read in a moment, the shortest first."""
+        """Tokens for those prompts that are read in a moment, the shortest first.
+
+        Twice theirs where there are others: the oldest one gets half, and may be a long one.
+        """
         most = total = 0
         for count, want in enumerate(sorted(wants), 1):
             total += want
             if 0 < total * self._bulk <= PAUSE * count:
                 most = total
-        return most
+        return most if most == total else 2 * most
 
     def _expected(self, answering: int) -> float:
         """Seconds of a pass of so many answers: between those of more and of fewer."""

@@ -320,7 +320,17 @@ async def test_open_as_chat(busy: StageRunner, tmp_path: Path) -> None:
         await pilot.press("down", "down")
         await see(pilot, "Hello!")
         await pilot.press("o")
-        await see(pilot, "[3 Chat]", "Hello!", "Now list the regressions.")
+        await see(pilot, "[3 Chat]", "Hello!", "Now list the regressions.", "logs are not rotated")
+        await see(pilot, "A copy of that chat, with its answer")
+
+
+async def test_open_as_chat_what_got_no_answer(busy: StageRunner, tmp_path: Path) -> None:
+    async with opened(busy, tmp_path).run_test(size=LARGE) as pilot:
+        await begun(pilot)
+        await pilot.press("down")
+        await see(pilot, "1 022 tokens over")
+        await pilot.press("o")
+        await see(pilot, "[3 Chat]", "r lets the model answer it")
 
 
 async def test_export_writes_what_is_listed(

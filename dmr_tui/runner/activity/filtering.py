@@ -74,6 +74,8 @@ _NUMBERS = {"status", "in", "out", "cached", "took", "first"}
 _SPANS = {"took", "first"}
 _SWITCHES = {"stream", "running", "engine"}
 _ALIASES = {"code": "status", "req": "id", "tokens": "out", "seconds": "took", "ttft": "first"}
+_DEEPEST = 50
+"""Parentheses and negations within each other; more nobody writes by hand."""
 _MISSING = "a word or field:value is missing"
 _YES, _NO = {"yes", "true", "1", "on"}, {"no", "false", "0", "off"}
 
@@ -121,6 +123,7 @@ class _Parser:
     def __init__(self, text: str) -> None:
         self._tokens = _tokens(text)
         self._next = next(self._tokens, None)
+        self._depth = 0
 
     def parse(self) -> _Test:
         test = self._any()
@@ -154,6 +157,18 @@ class _Parser:
     def _one(self) -> _Test:
         if self._next is None:
             raise InvalidRequestError("the filter ends too early", _MISSING)
+        if self._depth == _DEEPEST:
+            raise InvalidRequestError(
+                f"the filter has more than {_DEEPEST} parentheses or negations within each other",
+                "write it with fewer",
+            )
+        self._depth += 1
+        try:
+            return self._whole_one()
+        finally:
+            self._depth -= 1
+
+    def _whole_one(self) -> _Test:
         token = self._take()
         if token["minus"] or token["word"] in ("NOT", "not", "!"):
             test = self._one()

@@ -137,6 +137,8 @@ class RevisingScreen(AskingScreen):
             self._view.transcript.focus()
             self._view.cursor.go(Spot(last))
             self.workspace.say("A copy of that request. r lets the model answer it.")
+        else:
+            self.workspace.say("A copy of that chat, with its answer: write to go on with it.")
 
     @work(group="chats-action", exit_on_error=False)
     async def continue_last(self) -> None:

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
 
 from dmr_tui.engine.profile import Profile
-from dmr_tui.engine.request import ChatRequest, Finished
+from dmr_tui.engine.request import ChatRequest, Finished, Message
 from dmr_tui.errors import DmrError, InvalidRequestError, StoreError
 from dmr_tui.runner.activity.records import Bodies, RequestRecord
 from dmr_tui.screens.logs import wording
@@ -23,6 +25,37 @@ from dmr_tui.screens.workspace import Workspace
 
 if TYPE_CHECKING:
     from dmr_tui.runner.base import Runner
+
+
+class _Choice(Struct, frozen=True):
+    message: Message | None = None
+
+
+class _Answer(Struct, frozen=True):
+    """What is read of a chat's answer."""
+
+    choices: list[_Choice]
+
+
+def chat_so_far(record: RequestRecord, bodies: Bodies | None) -> ChatRequest:
+    """A recorded chat with what was answered, as far as that came.
+
+    Raises:
+        InvalidRequestError: see `chat_request`.
+    """
+    request = chat_request(record, bodies)
+    answer = _first_answer(bodies.response) if bodies is not None else None
+    return replace(request, messages=[*request.messages, answer]) if answer else request
+
+
+def _first_answer(text: str) -> Message | None:
+    """The message of the first choice; None: there is none, or it says nothing."""
+    try:
+        choices = msgspec.json.decode(text, type=_Answer).choices
+    except msgspec.MsgspecError:
+        return None  # nothing came, or what came is no answer but an error
+    message = choices[0].message if choices else None
+    return message if message is not None and message.content else None
 
 
 def chat_request(record: RequestRecord, bodies: Bodies | None) -> ChatRequest:

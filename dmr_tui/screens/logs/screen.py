@@ -255,7 +255,7 @@ class LogsScreen(ShowingScreen):
             return
         try:
             bodies = await self.workspace.runner.bodies(record.id)
-            request = await asyncio.to_thread(jobs.chat_request, record, bodies)
+            request = await asyncio.to_thread(jobs.chat_so_far, record, bodies)
         except DmrError as error:
             self.workspace.fail(error)
             return

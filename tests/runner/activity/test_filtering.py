@@ -100,3 +100,14 @@ def test_what_makes_no_sense_is_said(expression: str, reason: str) -> None:
     with pytest.raises(InvalidRequestError) as raised:
         parse_filter(expression)
     assert reason in raised.value.message
+
+
+@pytest.mark.parametrize("deep", ["(" * 5000 + "x" + ")" * 5000, "not " * 5000 + "x"])
+def test_what_is_nested_without_end_is_refused(deep: str) -> None:
+    with pytest.raises(InvalidRequestError, match="more than 50 parentheses"):
+        parse_filter(deep)
+
+
+def test_what_a_person_nests_is_read() -> None:
+    assert parse_filter("(" * 40 + "qwen3" + ")" * 40).request(GOOD)
+    assert parse_filter(" ".join(["(qwen3)"] * 200)).request(GOOD)

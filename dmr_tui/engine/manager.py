@@ -129,16 +129,16 @@ class EngineManager:
         return slot is not None and slot.users > 0
 
     async def unload(self, ids: Collection[str] | None = None) -> int:
-        """Unload idle models.
+        """Unload idle models, and call off the loads of those that are named.
 
         Args:
-            ids: which; None for all. Those in use stay.
+            ids: which; None for all. Those that answer stay.
 
         Returns:
             How many went; their memory is free.
         """
         wanted = [slot for name, slot in self._slots.items() if ids is None or name in ids]
-        going = [slot for slot in wanted if slot.users == 0]
+        going = [slot for slot in wanted if slot.users == 0 or (ids and not slot.ready)]
         alive = sum(not slot.dead for slot in going)
         for slot in going:
             self._retire(slot, "unload", "unloaded")

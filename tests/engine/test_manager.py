@@ -142,6 +142,19 @@ async def test_a_client_that_leaves_does_not_end_the_load(
     assert log.count("print_info: file format") == 1
 
 
+async def test_a_load_that_is_named_is_called_off(manager: EngineManager, tiny: ModelFiles) -> None:
+    loading = asyncio.create_task(manager.load(tiny, Profile()))
+    while not any(model.pid for model in manager.running()):
+        await asyncio.sleep(0)
+    assert await manager.unload(None) == 0  # whoever waits for it keeps it from leaving
+    await manager.unload({tiny.id})
+    with pytest.raises(UnavailableError, match="unloaded while it was loading"):
+        await loading
+    assert manager.running() == []
+    await manager.load(tiny, Profile())
+    assert [model.state for model in manager.running()] == ["ready"]
+
+
 async def test_keep_alive_zero_unloads_at_once(manager: EngineManager, tiny: ModelFiles) -> None:
     profile = Profile(keep_alive=0)
     async with aclosing(manager.generate(tiny, complete("Hello"), profile)) as events:

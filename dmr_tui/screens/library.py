@@ -160,6 +160,18 @@ def familiar_name(name: str) -> str:
     return reference.familiar() if reference else name
 
 
+def short_name(name: str, width: int = 0) -> str:
+    """A name as it fits into a column: without the middle of a long path.
+
+    Args:
+        name: the whole name.
+        width: cells; where they are too few, the last part is told before the first. 0: enough.
+    """
+    parts = name.replace("huggingface.co/", "hf.co/").split("/")
+    short = "/".join([parts[0], "…", parts[-1]] if len(parts) > 2 else parts)
+    return f"…/{parts[-1]}" if 0 < width < len(short) and len(parts) > 1 else short
+
+
 def _entry(model: Model) -> Entry:
     config = model.config
     name = familiar(model)

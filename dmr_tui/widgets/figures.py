@@ -89,8 +89,11 @@ def clock(seconds: float) -> str:
 
 
 def tokens(count: int) -> str:
-    """A context size: `2K`, `128K`, `500`."""
-    return f"{count // 1024}K" if count >= 1024 else str(count)
+    """A context size: `2K`, `1.5K`, `128K`, `500`."""
+    if count < 1024:
+        return str(count)
+    size = count / 1024
+    return f"{size:.1f}".removesuffix(".0") + "K" if size < 10 else f"{size:.0f}K"
 
 
 def grouped(count: int) -> str:

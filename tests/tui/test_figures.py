@@ -63,6 +63,7 @@ def test_spans_counts_and_contexts() -> None:
     assert (clock(45), clock(61.4), clock(3723)) == ("0:45", "1:01", "1:02:03")
     assert (grouped(999), grouped(1234567)) == ("999", "1 234 567")
     assert (tokens(500), tokens(8192), tokens(131072)) == ("500", "8K", "128K")
+    assert (tokens(1536), tokens(40_960), tokens(2000)) == ("1.5K", "40K", "2K")
 
 
 @pytest.mark.parametrize(

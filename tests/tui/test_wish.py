@@ -22,6 +22,7 @@ HF = "https://huggingface.co/Org/Repo-GGUF"
         ("  docker model pull ai/gemma3:4b ", "ai/gemma3:4b"),
         ("ollama run hf.co/Org/Repo:Q8_0", "hf.co/Org/Repo:Q8_0"),
         ("dmr run qwen3:8b --verbose", "qwen3:8b"),
+        ("pull qwen3:8b", "qwen3:8b"),
         (HF, "hf.co/Org/Repo-GGUF"),
         (f"{HF}/tree/main", "hf.co/Org/Repo-GGUF"),
         (f"{HF}/tree/v2?not=1", "hf.co/Org/Repo-GGUF@v2"),

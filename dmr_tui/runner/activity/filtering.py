@@ -159,8 +159,7 @@ class _Parser:
             raise InvalidRequestError("the filter ends too early", _MISSING)
         if self._depth == _DEEPEST:
             raise InvalidRequestError(
-                f"the filter has more than {_DEEPEST} parentheses or negations within each other",
-                "write it with fewer",
+                f"the filter is nested more than {_DEEPEST} deep", "write it with fewer parentheses"
             )
         self._depth += 1
         try:

@@ -9,7 +9,7 @@ from textual.content import Content
 
 from dmr_tui.runner.offers import Offer
 from dmr_tui.screens.get.hunt import Family, Hunt
-from dmr_tui.screens.models.columns import short_name
+from dmr_tui.screens.library import short_name
 from dmr_tui.widgets.figures import grouped, long_size, short_size, tokens
 from dmr_tui.widgets.printable import printable
 

@@ -10,7 +10,7 @@ from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
 from dmr_tui.actions import bindings
-from dmr_tui.screens.models.columns import short_name
+from dmr_tui.screens.library import short_name
 from dmr_tui.screens.pulls import Pull
 from dmr_tui.widgets.figures import clock, long_size, part_of
 from dmr_tui.widgets.gauge import bar
@@ -146,7 +146,7 @@ def outlook(pulls: Sequence[Pull], now: float, disk_free: int | None) -> str:
 def _front(pull: Pull, width: int) -> Content:
     """State and name."""
     name = 24 if width >= _WIDE else 16
-    shown = Content(printable(short_name(pull.name))).truncate(name, ellipsis=True)
+    shown = Content(printable(short_name(pull.name, name))).truncate(name, ellipsis=True)
     glyph = Content.styled(*_GLYPHS[pull.state])
     return glyph + Content(" ") + shown.pad_right(name - shown.cell_length + 1)
 
@@ -156,7 +156,9 @@ def _rest(pull: Pull, before: str, width: int) -> Content:
         case "running":
             return _running(pull, width)
         case "paused":
-            kept = f"  paused · {long_size(pull.done)} kept" if pull.done else "  paused"
+            # A small screen has the kept bytes in front of it.
+            told = pull.done and width >= _WIDE
+            kept = f"  paused · {long_size(pull.done)} kept" if told else "  paused"
             return _progress(pull, width) + Content.styled(kept, "$text-warning")
         case "queued":
             after = f" · starts after {before}" if before else ""

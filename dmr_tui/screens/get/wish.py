@@ -10,7 +10,9 @@ from urllib.parse import unquote, urlsplit
 from dmr_tui.errors import DmrError
 from dmr_tui.store.transfer.hub.name import parse_source
 
-_COMMAND = re.compile(r"^(?:docker\s+model|dmr|ollama)\s+(?:run|pull)\s+(\S+)")
+_COMMAND = re.compile(
+    r"^(?:(?:docker\s+model|dmr|ollama)\s+(?:run|pull)\s+(\S+)|(?:run|pull|get)\s+(\S+)$)"
+)
 _HUGGING_FACE = ("huggingface.co", "hf.co", "www.huggingface.co")
 _DOCKER_HUB = ("hub.docker.com", "docker.io", "index.docker.io")
 _PATH = re.compile(r"^(?:~|\.{0,2}/)")
@@ -44,7 +46,7 @@ def parse_wish(text: str) -> Wish:
     """Understand what was typed or pasted: also a web page's address, or another tool's command."""
     clean = " ".join(text.split())
     if command := _COMMAND.match(clean):
-        clean = command[1]
+        clean = command[1] or command[2]
     if clean.startswith(("http://", "https://")):
         return _of_page(clean)
     if _PATH.match(clean) or (clean.lower().endswith(".gguf") and Path(clean).is_file()):

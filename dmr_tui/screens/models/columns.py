@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from textual.content import Content
 
-from dmr_tui.screens.library import Entry
+from dmr_tui.screens.library import Entry, short_name
 from dmr_tui.screens.models.filter import FitOf, parameters
 from dmr_tui.screens.pulls import Pull
 from dmr_tui.widgets.figures import age, clock, short_count, short_size, tokens
@@ -31,12 +31,6 @@ GLYPHS = {
 }
 _NOTHING = Content.styled("–", "$text-disabled")
 _UNKNOWN = Content.styled("…", "$text-disabled")
-
-
-def short_name(name: str) -> str:
-    """A name as it fits into a column: without the middle of a long path."""
-    parts = name.replace("huggingface.co/", "hf.co/").split("/")
-    return "/".join([parts[0], "…", parts[-1]] if len(parts) > 2 else parts)
 
 
 def name_of(row: Row) -> str:

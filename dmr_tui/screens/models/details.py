@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from textual.content import Content
 from textual.widgets import Static
 
+from dmr_tui.screens.library import short_name
 from dmr_tui.screens.models.capabilities import CAPABILITIES, capabilities
-from dmr_tui.screens.models.columns import short_name
 from dmr_tui.screens.models.knowledge import Knowledge
 from dmr_tui.screens.pull_view import pull_content
 from dmr_tui.screens.pulls import Pull

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from textual.content import Content
 from textual.widgets import Static
 
-from dmr_tui.screens.library import Entry
-from dmr_tui.screens.models.columns import GLYPHS, short_name
+from dmr_tui.screens.library import Entry, short_name
+from dmr_tui.screens.models.columns import GLYPHS
 from dmr_tui.widgets.figures import clock, grouped, short_size, speed
 from dmr_tui.widgets.gauge import bar, load_style
 from dmr_tui.widgets.printable import printable

@@ -175,8 +175,10 @@ class DmrApp(App[None]):
 
     def _tell_screens(self) -> None:
         self._told = True
-        for screen in self._shells.values():
-            if screen.is_mounted:
+        over = self.screen  # a screen may lie over that of its mode
+        shells = dict.fromkeys([*self._shells.values(), over])
+        for screen in shells:
+            if isinstance(screen, ShellScreen) and screen.is_mounted:
                 screen.workspace_changed()
                 screen.refresh_all()
 
@@ -193,6 +195,7 @@ class DmrApp(App[None]):
     async def _show(self, mode: str) -> None:
         if mode != self.current_mode:
             self._previous = self.current_mode
+            self.workspace.forget_old_notice()
             await self.switch_mode(mode)
             self.workspace.memory.update(screen=mode)
 

@@ -10,6 +10,7 @@ from textual.binding import Binding, BindingType
 
 from dmr_tui.actions.action import Action, display_key, is_typed
 from dmr_tui.actions.chat import CHAT
+from dmr_tui.actions.compare import COMPARE
 from dmr_tui.actions.endpoint import ENDPOINT
 from dmr_tui.actions.everywhere import EVERYWHERE
 from dmr_tui.actions.get import GET
@@ -35,6 +36,7 @@ ACTIONS: tuple[Action, ...] = (
     *EVERYWHERE,
     *ENDPOINT,
     *MODELS,
+    *COMPARE,
     *WELCOME,
     *GET,
     *CHAT,
@@ -44,7 +46,7 @@ ACTIONS: tuple[Action, ...] = (
 )
 
 MODES = {
-    "models": ("models", "list", "welcome"),
+    "models": ("models", "list", "welcome", "compare"),
     "get": ("get", "list"),
     "chat": ("prompt", "chat", "message", "transcript", "chats"),
     "monitor": ("monitor", "list"),

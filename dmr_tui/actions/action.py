@@ -7,6 +7,7 @@ from dataclasses import dataclass
 _WIDGET_SCOPES = ("list", "welcome", "transcript", "message", "chats", "prompt")
 _CHARACTERS = (
     "slash",
+    "colon",
     "question_mark",
     "minus",
     "less_than_sign",
@@ -30,6 +31,7 @@ _GLYPHS = {
     "less_than_sign": "<",
     "greater_than_sign": ">",
     "slash": "/",
+    "colon": ":",
     "question_mark": "?",
     "minus": "-",
     "asterisk": "*",

@@ -56,6 +56,8 @@ CHAT: tuple[Action, ...] = (
     Action("transcript.scroll_up", ("up", "k"), "Up", "One line back."),
     Action("transcript.scroll_down", ("down", "j"), "Down", "One line on."),
     Action("transcript.top", ("home", "g"), "Top", "The beginning."),
+    Action("transcript.zoom", ("z",), "Zoom",
+           "Give the conversation the whole screen, or show the prompt again.", rank=21),
     Action("transcript.follow", ("end", "G"), "End", "The end, and stay there."),
     # The message or the block of code under the block cursor.
     Action("message.copy", ("y",), "Copy", "Copy the code, or the text of the message.", rank=11),

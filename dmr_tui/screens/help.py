@@ -20,6 +20,7 @@ TITLES = {
     "logs": "Logs and requests",
     "list": "Lists",
     "welcome": "Without a model yet",
+    "compare": "Two models side by side",
     "prompt": "Writing",
     "message": "Messages and code (block cursor)",
     "transcript": "Looking back",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from functools import partial
 
@@ -11,6 +12,8 @@ from dmr_tui.actions import ACTIONS, MODES, Action
 from dmr_tui.screens.messages import FindModels, GetModel, OpenChat
 from dmr_tui.screens.shell import ShellScreen
 
+_GET = re.compile(r"^(?:get|pull)\s+(?=\S)", re.IGNORECASE)
+"""What a person writes who says what is to be done."""
 _LAST = 0.001
 """The score of what stands below all that matches."""
 
@@ -65,14 +68,16 @@ class Wishes(Provider):
         """At most one, below everything that matches."""
         from dmr_tui.screens.get.wish import Named, parse_wish  # not before the first frame
 
-        wish, words = parse_wish(query), query.strip()
+        words = _GET.sub("", query.strip())
+        ordered = words != query.strip()
+        wish, score = parse_wish(words), 1.0 if ordered else _LAST
         if isinstance(wish, Named):
             run = partial(self.screen.post_message, GetModel(wish.name))
-            yield Hit(_LAST, f"Get {wish.name}", run, help="Fetch this model.")
-        elif words and not self._is_known(query):
+            yield Hit(score, f"Get {wish.name}", run, help="Fetch this model.")
+        elif words and (ordered or not self._is_known(query)):
             run = partial(self.screen.post_message, FindModels(words))
             text = f"Look for “{words}” on Get"
-            yield Hit(_LAST, text, run, help="Search Docker Hub and Hugging Face.")
+            yield Hit(score, text, run, help="Search Docker Hub and Hugging Face.")
 
     def _is_known(self, query: str) -> bool:
         matcher = self.matcher(query)

@@ -15,6 +15,7 @@ from textual.worker import Worker, WorkerState
 
 from dmr_tui.actions import Action, actions, display_key, is_typed
 from dmr_tui.errors import DmrError
+from dmr_tui.screens.library import short_name
 from dmr_tui.screens.workspace import Workspace
 from dmr_tui.widgets.figures import short_size, span
 from dmr_tui.widgets.header import Header
@@ -24,6 +25,8 @@ from dmr_tui.widgets.statusbar import StatusBar
 
 _SAMPLING_SECONDS = 1.0
 _LOOK_SECONDS = 2.0
+_PULL_NAME = 24
+"""Cells for the name of a pull in the header."""
 NARROW = 100
 """Columns below which a screen is narrow: the header is terse, panes are stacked."""
 _SEVERITY = {"information": "$text-muted", "warning": "$text-warning", "error": "$text-error"}
@@ -173,7 +176,8 @@ class ShellScreen(Screen[None]):
             return []
         more = f" +{len(active) - 1}" if len(active) > 1 else ""
         pull = active[0]
-        return [Content.styled(f"↓ {pull.name} {pull.fraction:.0%}{more}", "$text-primary")]
+        name = printable(short_name(pull.name, _PULL_NAME))
+        return [Content.styled(f"↓ {name} {pull.fraction:.0%}{more}", "$text-primary")]
 
     def _runner(self) -> Content:
         workspace = self.workspace

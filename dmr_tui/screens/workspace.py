@@ -18,6 +18,7 @@ from dmr_tui.screens.history import History
 from dmr_tui.screens.library import Library, familiar_name
 from dmr_tui.screens.pulls import Pull, Pulls
 from dmr_tui.screens.remembered import Memory
+from dmr_tui.screens.tasks import Tasks
 from dmr_tui.settings import Settings
 from dmr_tui.widgets.figures import long_size
 from dmr_tui.widgets.printable import printable
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from dmr_tui.chat.sessions import Sessions
     from dmr_tui.runner.base import Runner, RunnerStatus
     from dmr_tui.system.sampler import Machine, Reading
+
+_NOTICE_SECONDS = 5.0
+"""So long a result is said on every screen; later only where it was said."""
 
 Severity = Literal["information", "warning", "error"]
 OpenRunner = Callable[[], Awaitable["Runner"]]
@@ -71,6 +75,8 @@ class Notice:
 
     text: str = ""
     severity: Severity = "information"
+    since: float = 0.0
+    """By the clock that measures spans."""
 
 
 class Workspace:
@@ -111,6 +117,7 @@ class Workspace:
             ended=self._pull_ended,
             troubled=self.fail,
         )
+        self.tasks = Tasks(changed)
         self.endpoint = EndpointSwitch(settings, paths, self.memory)
         self.feed = Feed()
         self.history = History()
@@ -161,8 +168,14 @@ class Workspace:
 
     def say(self, text: str, severity: Severity = "information") -> None:
         """Put a result, a question or a failure into the status bar."""
-        self.notice = Notice(printable(text), severity)
+        self.notice = Notice(printable(text), severity, self.clocks.monotonic())
         self._changed()
+
+    def forget_old_notice(self) -> None:
+        """Say no more what was said a while ago: another screen is shown, which it is not about."""
+        if self.clocks.monotonic() - self.notice.since > _NOTICE_SECONDS:
+            self.notice = Notice()
+            self._changed()
 
     def fail(self, error: DmrError) -> None:
         """Put a failure and its remedy into the status bar."""

@@ -27,6 +27,9 @@ class Transcript(VerticalScroll, can_focus=True, inherit_bindings=False):
     class WritingWanted(Message):
         """The focus should go back to the prompt."""
 
+    class ZoomWanted(Message):
+        """The conversation should have the whole screen, or not any more."""
+
     @dataclass
     class EdgeNear(Message):
         """A person has scrolled to where the turns that are here end."""
@@ -55,6 +58,9 @@ class Transcript(VerticalScroll, can_focus=True, inherit_bindings=False):
         """
         self.paused = False
         self.anchor(self.virtual_size.height > self.container_size.height)
+        if not self.is_anchored and self.scroll_y < 0:
+            # It was anchored while it was laid out, and so at the bottom of its place.
+            self.scroll_to(y=0, animate=False, immediate=True, force=True)
 
     def release_anchor(self) -> None:
         """Stop following; Textual calls this when a person scrolls."""
@@ -93,8 +99,8 @@ class Transcript(VerticalScroll, can_focus=True, inherit_bindings=False):
     def watch_virtual_size(self, before: Size, now: Size) -> None:
         """Begin to follow when the conversation has become longer than its place."""
         fits = now.height <= self.container_size.height
-        if not self.ends_here:
-            return
+        if not self.ends_here or not self.container_size.height:
+            return  # What has no place yet is too long for it whatever it holds.
         if fits == self.is_anchored and (fits or before.height <= self.container_size.height):
             self.follow()
 
@@ -107,6 +113,10 @@ class Transcript(VerticalScroll, can_focus=True, inherit_bindings=False):
     def action_write(self) -> None:
         """Back to the prompt."""
         self.post_message(self.WritingWanted())
+
+    def action_zoom(self) -> None:
+        """The conversation alone, or what is around it too."""
+        self.post_message(self.ZoomWanted())
 
     def action_top(self) -> None:
         """The beginning."""

@@ -13,6 +13,7 @@ from dmr_tui.screens.chat.screen import ChatScreen
 from dmr_tui.screens.endpoint_panel import EndpointPanel
 from dmr_tui.screens.get.screen import GetScreen
 from dmr_tui.screens.logs.screen import LogsScreen
+from dmr_tui.screens.models.compare import CompareScreen
 from dmr_tui.screens.models.screen import ModelsScreen
 from dmr_tui.screens.models.welcome import Welcome
 from dmr_tui.screens.monitor.screen import MonitorScreen
@@ -22,6 +23,7 @@ from dmr_tui.widgets.transcript import Transcript
 from tests.tui.stage import StageRunner, stage
 
 NODES = {
+    "compare": CompareScreen,
     "endpoint": EndpointPanel,
     "welcome": Welcome,
     "models": ModelsScreen,
@@ -46,7 +48,7 @@ def test_ids_are_unique_and_in_a_known_scope() -> None:
 @pytest.mark.parametrize("action", ACTIONS, ids=lambda action: action.id)
 def test_every_action_exists_and_says_what_it_does(action, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
     where, _, name = action.target.rpartition(".")
-    on_screen = action.scope in MODES or action.scope == "endpoint"
+    on_screen = action.scope in (*MODES, "endpoint", "compare")
     assert where == ("app" if action.scope == "app" else "screen" if on_screen else "")
     node = stage(StageRunner(), tmp_path) if action.scope == "app" else NODES[action.scope]
     assert callable(getattr(node, f"action_{name}"))
@@ -61,6 +63,7 @@ def test_every_action_exists_and_says_what_it_does(action, tmp_path: Path) -> No
         *(("app", *MODES[mode]) for mode in ("get", "monitor", "logs")),
         ("app", "models", "list"),
         ("app", "models", "welcome"),
+        ("app", "compare", "prompt"),
         ("app", "chat", "prompt"),
         ("app", "chat", "message", "transcript"),
         ("app", "chat", "chats"),

@@ -58,6 +58,27 @@ async def test_the_cursor_stops_at_messages_and_code(runner: StageRunner, tmp_pa
         assert prompt(pilot).has_focus
 
 
+async def test_z_gives_the_conversation_the_whole_screen(
+    runner: StageRunner, tmp_path: Path
+) -> None:
+    async with stage(runner, tmp_path).run_test(size=SMALL) as pilot:
+        await converse(pilot, runner, ("one", "plain"))
+        await ask_for_code(pilot, runner)
+        await see(pilot, "⏎ send")
+        await pilot.press("alt+up", "z")
+        await gone(pilot, "⏎ send")
+        await see(pilot, "Two ways:", "⏎ Write")
+        await pilot.press("e")  # needs the prompt
+        await see(pilot, "⏎ Send anew")
+        await pilot.press("escape")
+        await see(pilot, "⏎ send")
+        await pilot.press("alt+up", "z")
+        await gone(pilot, "⏎ send")
+        await pilot.press("enter")
+        await see(pilot, "⏎ send")
+        assert prompt(pilot).has_focus
+
+
 async def test_y_copies_what_the_cursor_is_on(runner: StageRunner, tmp_path: Path) -> None:
     async with stage(runner, tmp_path).run_test(size=LARGE) as pilot:
         await converse(pilot, runner)

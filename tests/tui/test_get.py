@@ -418,6 +418,14 @@ async def test_the_palette_gets_what_is_typed(runner: StageRunner, tmp_path: Pat
         await see(pilot, "[2 Get]", "↓ gemma3:12b")
         assert ("pull", "gemma3:12b") in runner.calls
         await pilot.press("ctrl+p")
+        pilot.app.screen.query_one(Input).value = "get tiny coder"
+        await see(pilot, "Look for “tiny coder” on Get")
+        await pilot.press("escape", "alt+1")
+        await see(pilot, "[1 Models]")
+        await pilot.press("colon")
+        pilot.app.screen.query_one(Input).value = "pull qwen3:8b"
+        await see(pilot, "Get qwen3:8b")
+        await pilot.press("escape", "ctrl+p")
         pilot.app.screen.query_one(Input).value = "zebra coder"
         await see(pilot, "Look for “zebra coder” on Get")
         await pilot.press("enter")

@@ -63,6 +63,19 @@ async def test_a_small_screen_has_the_details_in_three_lines(
         await see(pilot, "Memory at ctx 8 192")
 
 
+@pytest.mark.parametrize("size", [LARGE, SMALL])
+async def test_z_gives_the_table_the_whole_screen(
+    size: tuple[int, int], runner: StageRunner, tmp_path: Path
+) -> None:
+    async with stage(runner, tmp_path).run_test(size=size) as pilot:
+        await see(pilot, "weights", "hf.co/…/qwen3-30b")
+        await pilot.press("z")
+        await gone(pilot, "weights")
+        await see(pilot, "▸ ● qwen3:8b")
+        await pilot.press("z")
+        await see(pilot, "weights")
+
+
 async def test_filter_and_back(runner: StageRunner, tmp_path: Path) -> None:
     async with stage(runner, tmp_path).run_test(size=LARGE) as pilot:
         await see(pilot, "nomic-embed-text")

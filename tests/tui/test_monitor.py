@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from dmr_tui.screens.logs.screen import LogsScreen
 from dmr_tui.screens.monitor.clients import clients
 from dmr_tui.screens.monitor.screen import INTERVALS, WINDOWS, MonitorScreen
 from dmr_tui.screens.monitor.throughput import totals
-from tests.tui.conftest import LARGE, SMALL, row_with, screen_text, see, until
+from tests.tui.conftest import LARGE, SMALL, gone, row_with, screen_text, see, until
 from tests.tui.scenes.monitor import ask
 from tests.tui.stage import NOW, SEVEN, StageClock, StageMeter, StageRunner, stage
 
@@ -109,6 +110,87 @@ async def test_unload(runner: StageRunner, tmp_path: Path) -> None:
         await see(pilot, "qwen3:8b is unloaded.", "No model is in memory")
         assert ("unload", ["docker.io/ai/qwen3:8b"]) in runner.calls
         assert "l Unload" not in screen_text(pilot.app)
+
+
+async def test_a_load_is_called_off(runner: StageRunner, tmp_path: Path) -> None:
+    runner.run(NOMIC, state="loading", progress=0.3)
+    async with stage(runner, tmp_path).run_test(size=LARGE) as pilot:
+        await opened(pilot)
+        await pilot.press("g")
+        await see(pilot, "▸ ◐ nomic-embed-text", "x Stop")
+        await pilot.press("x")
+        await see(pilot, "nomic-embed-text is unloaded.")
+        assert ("unload", ["docker.io/ai/nomic-embed-text:latest"]) in runner.calls
+        await gone(pilot, "x Stop")
+
+
+async def test_settings_of_the_selected_model(runner: StageRunner, tmp_path: Path) -> None:
+    async with stage(runner, tmp_path).run_test(size=LARGE) as pilot:
+        await opened(pilot)
+        await see(pilot, "e Settings")
+        await pilot.press("e")
+        await see(pilot, "Settings of qwen3:8b")
+        await pilot.press(*"4096", "enter")
+        await see(pilot, "The settings of qwen3:8b hold from its next load on.")
+        assert runner.profiles[QWEN.id].context_size == 4096
+
+
+async def test_an_event_with_a_remedy_is_mended_from_here(
+    runner: StageRunner, tmp_path: Path
+) -> None:
+    ask(runner.journal, "python-openai 2.8", 9214, 0, 400)
+    async with stage(runner, tmp_path).run_test(size=LARGE) as pilot:
+        await opened(pilot)
+        pilot.app.screen.query_one("#monitor-events").focus()
+        await see(pilot, "e Load it again")
+        await pilot.press("e")
+        await see(pilot, "qwen3:8b is loaded.  ⏎ shows the request.")
+
+
+async def test_the_speed_is_measured_and_that_can_be_stopped(
+    runner: StageRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = asyncio.Event()
+
+    async def endless(*args: object, **options: object) -> None:
+        started.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr("dmr_tui.screens.models.benchmark.measure_speeds", endless)
+    async with stage(runner, tmp_path).run_test(size=LARGE) as pilot:
+        await opened(pilot)
+        await pilot.press("b")
+        await started.wait()
+        await see(pilot, "Measuring qwen3:8b, x stops it", "x Stop")
+        await pilot.press("x")
+        await see(pilot, "The measurement of qwen3:8b was stopped.")
+
+
+async def test_zoom_shows_one_table_alone(runner: StageRunner, tmp_path: Path) -> None:
+    runner.journal.tell("load", "ai/qwen3:8b", "loaded in 2.4 s")
+    async with stage(runner, tmp_path).run_test(size=SMALL) as pilot:
+        await opened(pilot)
+        await see(pilot, "loaded in 2.4 s", "cpu")
+        await pilot.press("z")
+        await gone(pilot, "loaded in 2.4 s")
+        await see(pilot, "● qwen3:8b", "esc All panes")
+        await pilot.press("escape")
+        await see(pilot, "loaded in 2.4 s")
+        pilot.app.screen.query_one("#monitor-events").focus()
+        await pilot.press("z")
+        await gone(pilot, "Models in memory")
+        await see(pilot, "loaded in 2.4 s")
+
+
+async def test_sort_by_memory_and_by_speed_at_once(runner: StageRunner, tmp_path: Path) -> None:
+    runner.run(NOMIC, memory=8_000_000_000)
+    async with stage(runner, tmp_path).run_test(size=LARGE) as pilot:
+        screen = await opened(pilot)
+        await pilot.press("m")
+        await see(pilot, "MEM ↓", "Sorted by memory")
+        await pilot.press("t")
+        await see(pilot, "Sorted by tokens per second")
+        assert screen.workspace.memory.order("monitor", "name") == ("generated", False)
 
 
 async def test_what_cannot_be_unloaded_says_why(
@@ -254,7 +336,9 @@ async def test_every_key_does_something(runner: StageRunner, tmp_path: Path) -> 
     runner.journal.tell("load", "ai/qwen3:8b", "loaded in 2.4 s")
     for action in actions("monitor"):
         async with stage(runner, tmp_path / action.name).run_test(size=LARGE) as pilot:
-            await opened(pilot)
+            screen = await opened(pilot)
+            if screen.hint(action) is None:
+                continue
             before, calls = screen_text(pilot.app), len(runner.calls)
             await pilot.press(*action.keys[:1])
             await until(

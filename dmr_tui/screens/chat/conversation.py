@@ -28,8 +28,8 @@ from dmr_tui.widgets.turn import TurnView
 class ConversationView(Vertical):
     """The transcript in its box."""
 
-    def __init__(self) -> None:
-        super().__init__(id="conversation")
+    def __init__(self, id: str = "conversation") -> None:  # noqa: A002  # Textual's own name
+        super().__init__(id=id)
         self._unfolded = False
 
     def compose(self) -> ComposeResult:

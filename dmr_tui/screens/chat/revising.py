@@ -171,6 +171,7 @@ class RevisingScreen(AskingScreen):
     @on(ReadingView.Wished)
     def _message_wished(self, event: ReadingView.Wished) -> None:
         node = event.spot.node
+        self.remove_class("-zoomed")  # Most wishes need the prompt.
         match event.wish:
             case "edit":
                 self._edit(node)
@@ -209,6 +210,7 @@ class RevisingScreen(AskingScreen):
 
     def _edit(self, node: Node) -> None:
         self._editing = node
+        self.remove_class("-zoomed")
         what = "your message" if node.role == "user" else "the answer"
         self._composer.begin_edit(node.text, what)
         self.refresh_all()

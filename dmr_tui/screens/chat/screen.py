@@ -108,6 +108,8 @@ class ChatScreen(RevisingScreen):
                 return action.title if spoken else None
             case "chat.follow":
                 return action.title if self._view.transcript.paused else None
+            case "transcript.zoom" if self.has_class("-zoomed"):
+                return "All"
             case "prompt.submit" if self._composer.editing:
                 return "Send anew"
             case "prompt.search":
@@ -166,6 +168,7 @@ class ChatScreen(RevisingScreen):
 
     def _toggle(self, pane: Widget) -> bool:
         """Show a pane, or hide it and go back to the prompt; whether it is shown now."""
+        self.remove_class("-zoomed")
         shown = not pane.display
         for each in self._panes:
             # Two of them would leave no room for what they are about.
@@ -298,11 +301,18 @@ class ChatScreen(RevisingScreen):
             self._escaped = self.workspace.clocks.monotonic()
             transcript.focus()
         else:
+            self.remove_class("-zoomed")
             self._view.leave()
             prompt.focus()
 
+    @on(Transcript.ZoomWanted)
+    def _zoom(self) -> None:
+        self.toggle_class("-zoomed")
+        self.refresh_hints()
+
     @on(Transcript.WritingWanted)
     def _write(self) -> None:
+        self.remove_class("-zoomed")
         self._view.leave()
         self._composer.prompt.focus()
 

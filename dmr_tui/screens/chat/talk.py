@@ -75,6 +75,8 @@ def _under_way(turn: Turn) -> str:
     if stats.completion_tokens:
         speed = f"{stats.generation_rate:.1f} tok/s · " if stats.generation_rate else ""
         return f"{speed}{_tokens(stats.completion_tokens)} so far · esc stops"
+    if turn.question is None:
+        return "waiting …"
     if turn.loading is not None and turn.loading < 1:
         return f"loading {turn.loading:.0%} · esc stops"
     return "reading … · esc stops"

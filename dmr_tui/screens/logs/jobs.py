@@ -103,8 +103,16 @@ async def _answered(runner: Runner, model: str, request: ChatRequest) -> Finishe
     return finished
 
 
-async def repair(workspace: Workspace, record: RequestRecord) -> None:
-    """Do what helps against a failure; see `remedies`."""
+async def repair(
+    workspace: Workspace, record: RequestRecord, *, then: str = "R asks again."
+) -> None:
+    """Do what helps against a failure; see `remedies`.
+
+    Args:
+        workspace: whose runner it is done to.
+        record: the request that failed.
+        then: what one can do next, for the status bar.
+    """
     found, name = remedy(record), wording.model(record)
     try:
         match found.fix:
@@ -112,17 +120,17 @@ async def repair(workspace: Workspace, record: RequestRecord) -> None:
                 await workspace.runner.configure(record.model, Profile(context_size=found.context))
                 workspace.say(
                     f"{name} is loaded with a context of {found.context} tokens from now on, "
-                    "if that fits.  R asks again."
+                    f"if that fits.  {then}"
                 )
             case "pull":
                 workspace.pull(record.model)
             case "unload":
                 gone = await workspace.runner.unload(None)
-                workspace.say(f"Unloaded {gone} idle models.  R asks again.")
+                workspace.say(f"Unloaded {gone} idle models.  {then}")
             case "load":
                 workspace.say(f"Loading {name} …")
                 await workspace.runner.load(record.model)
-                workspace.say(f"{name} is loaded.  R asks again.")
+                workspace.say(f"{name} is loaded.  {then}")
             case _:
                 return
     except DmrError as error:

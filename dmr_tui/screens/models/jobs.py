@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from dmr_tui.errors import DmrError
 from dmr_tui.screens.library import Entry
-from dmr_tui.screens.models.tasks import Task, Tasks
 from dmr_tui.screens.models.updates import Updates
+from dmr_tui.screens.tasks import Task
 from dmr_tui.screens.workspace import Workspace
 from dmr_tui.widgets.figures import long_size, speed
 
@@ -74,15 +74,15 @@ async def tag(workspace: Workspace, name: str, target: str) -> None:
     workspace.say(f"{name} is also called {target} now.")
 
 
-async def push(workspace: Workspace, tasks: Tasks, name: str) -> None:
+async def push(workspace: Workspace, name: str) -> None:
     """Upload a model to the registry in its name."""
-    task = tasks.begin(f"↑ {name}")
+    task = workspace.tasks.begin(f"↑ {name}")
     sent: dict[str, int] = {}
     workspace.say(f"Pushing {name} …")
     try:
         async with aclosing(workspace.runner.push(name)) as lines:
             async for line in lines:
-                _note(tasks, task, line, sent)
+                _note(workspace, task, line, sent)
     except DmrError as error:
         workspace.fail(error)
     except asyncio.CancelledError:
@@ -90,29 +90,29 @@ async def push(workspace: Workspace, tasks: Tasks, name: str) -> None:
     else:
         workspace.say(f"Pushed {name}.")
     finally:
-        tasks.end(task)
+        workspace.tasks.end(task)
 
 
-def _note(tasks: Tasks, task: Task, line: TransferProgress, sent: dict[str, int]) -> None:
+def _note(workspace: Workspace, task: Task, line: TransferProgress, sent: dict[str, int]) -> None:
     if line.layer.id:
         sent[line.layer.id] = line.layer.current
     done = sum(sent.values())
     if line.total:
         figures = f"{long_size(done)} of {long_size(line.total)}"
-        tasks.move(task, min(done / line.total, 1.0), figures)
+        workspace.tasks.move(task, min(done / line.total, 1.0), figures)
 
 
-async def benchmark(workspace: Workspace, tasks: Tasks, entry: Entry) -> None:
+async def benchmark(workspace: Workspace, entry: Entry) -> None:
     """Measure how fast a model is; the runner keeps what it learns of each answer."""
     from dmr_tui.screens.models.benchmark import measure_speeds
 
     name = entry.name
-    task = tasks.begin(f"Measuring {name}")
+    task = workspace.tasks.begin(f"Measuring {name}")
     try:
         speeds = await measure_speeds(
             workspace.runner,
             name,
-            lambda fraction, words: tasks.move(task, fraction, words),
+            lambda fraction, words: workspace.tasks.move(task, fraction, words),
             context=entry.context or 8192,
         )
     except DmrError as error:
@@ -124,7 +124,7 @@ async def benchmark(workspace: Workspace, tasks: Tasks, entry: Entry) -> None:
             f"{name} here: prompt {speed(speeds.prompt)} · gen {speed(speeds.generation)}."
         )
     finally:
-        tasks.end(task)
+        workspace.tasks.end(task)
     await workspace.library.refresh(workspace.runner)
 
 
@@ -173,15 +173,13 @@ async def reload(workspace: Workspace) -> None:
         workspace.say(f"{models}, read again just now.")
 
 
-async def check(
-    workspace: Workspace, tasks: Tasks, updates: Updates, entries: Sequence[Entry]
-) -> None:
+async def check(workspace: Workspace, updates: Updates, entries: Sequence[Entry]) -> None:
     """Ask the registries whether they have something newer."""
-    task = tasks.begin("Looking for updates")
+    task = workspace.tasks.begin("Looking for updates")
     total = len(entries)
     try:
         newer, failure = await updates.check(
-            workspace.runner, entries, lambda done: tasks.move(task, done / total)
+            workspace.runner, entries, lambda done: workspace.tasks.move(task, done / total)
         )
     except DmrError as error:
         workspace.fail(error)
@@ -190,7 +188,7 @@ async def check(
         workspace.say("Stopped looking for updates.")
         return
     finally:
-        tasks.end(task)
+        workspace.tasks.end(task)
     if failure is not None and total == 1:
         workspace.fail(failure)
     elif newer:

@@ -25,9 +25,10 @@ if TYPE_CHECKING:
     from dmr_tui.screens.models.welcome import Welcome
 
 _OPENING = "◐  Opening the model store …"
+_COMPARED = 2
 State = Literal["loading", "failed", "empty", "filled"]
 
-_OF_THE_LIST = ("filter", "view", "sort", "reverse", "mark_all", "check_all", "pull")
+_OF_THE_LIST = ("filter", "view", "sort", "reverse", "mark_all", "check_all", "pull", "zoom")
 """Names of actions that need models, and none of them in particular."""
 
 
@@ -85,7 +86,7 @@ class ModelsScreen(ModelWork):
         if state == "filled":
             from dmr_tui.screens.models.shelf import Shelf
 
-            self._shelf = Shelf(self.workspace, self._tasks, self._updates)
+            self._shelf = Shelf(self.workspace, self._updates)
             return self._shelf
         if state == "empty":
             from dmr_tui.screens.models.welcome import Welcome
@@ -112,6 +113,8 @@ class ModelsScreen(ModelWork):
 
     def _tell_marks(self) -> None:
         """Say how much is marked; what has been said since is left alone when nothing is."""
+        if self.app.screen is not self:
+            return  # The status bar tells of the screen that lies over this one.
         marked = self._shelf.marked if self._shelf else []
         size = long_size(sum(entry.size for entry in marked))
         words = f"{len(marked)} marked: {size}.  d deletes (asks once), l loads, \\ unmarks."
@@ -133,7 +136,7 @@ class ModelsScreen(ModelWork):
             case "models.reload":
                 return "Try again" if self._shown == "failed" else None
             case "models.cancel":
-                busy = self.workspace.pulls.active or self._tasks.all
+                busy = self.workspace.pulls.active or self.workspace.tasks.all
                 return action.title if self._shelf and busy else None
             case "models.chat":
                 return self._enter_hint() or (action.title if self._row else None)
@@ -155,6 +158,8 @@ class ModelsScreen(ModelWork):
                 return "Get update" if self._updates.has(entry) else "Update"
             case "models.push":
                 return action.title if entry.model.tags else None
+            case "models.compare":
+                return action.title if len(self._targets) == _COMPARED else None
             case "models.mark":
                 return "Unmark" if self._shelf and self._shelf.is_marked(entry) else "Mark"
         return action.title
@@ -190,6 +195,12 @@ class ModelsScreen(ModelWork):
         """Show all, what fits, what is loaded."""
         if shelf := self._shelf:
             shelf.next_view()
+
+    def action_zoom(self) -> None:
+        """Give the table the whole screen, or show the details again."""
+        if shelf := self._shelf:
+            shelf.toggle_class("-zoomed")
+            self.refresh_hints()
 
     def action_sort(self) -> None:
         """Sort by the next column."""
@@ -246,6 +257,18 @@ class ModelsScreen(ModelWork):
             shelf.table.mark_none()
         else:
             shelf.show_all()
+
+    def action_compare(self) -> None:
+        """Let the two marked models answer side by side."""
+        names = [entry.name for entry in self._targets]
+        if len(names) == _COMPARED:
+            from dmr_tui.screens.models.compare import CompareScreen
+
+            self.workspace.say("")
+            self._told_marks = ""
+            self.app.push_screen(CompareScreen(self.workspace, names), lambda _: self._tell_marks())
+        else:
+            self.workspace.say("Mark two models with space; c then compares them.", "warning")
 
     def action_inspect(self) -> None:
         """Show everything about the model under the cursor."""

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import ClassVar
 
 from textual import work
-from textual.app import ComposeResult
+from textual.app import App, ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
@@ -16,6 +16,7 @@ from textual.widgets import Input, Static
 from dmr_tui.engine.profile import Profile
 from dmr_tui.errors import DmrError, InvalidRequestError
 from dmr_tui.screens.models.settings_fields import FIELDS, read_settings, write_settings
+from dmr_tui.screens.workspace import Workspace
 from dmr_tui.widgets.printable import printable
 
 Save = Callable[[Profile], Awaitable[None]]
@@ -92,3 +93,31 @@ class SettingsScreen(ModalScreen[bool]):
             self._field(field.key).set_class(field.key == fault, "-wrong")
             if field.key == fault:
                 self._field(field.key).focus()
+
+
+async def edit_settings(
+    app: App[None], workspace: Workspace, name: str, *, context: int = 0
+) -> bool:
+    """Open the form for a model and wait until it is left; whether something was saved.
+
+    Args:
+        app: shows the form.
+        workspace: whose runner has the model.
+        name: the model's.
+        context: tokens to propose where no context is set; 0: none.
+    """
+    runner = workspace.runner
+    try:
+        profile = await runner.profile(name)
+    except DmrError as error:
+        workspace.fail(error)
+        return False
+
+    async def save(changed: Profile) -> None:
+        await runner.configure(name, changed, replace=True)
+
+    saved = await app.push_screen_wait(SettingsScreen(name, profile, save, context=context))
+    if saved:
+        await workspace.library.refresh_running(runner)
+        workspace.say(f"The settings of {name} hold from its next load on.")
+    return bool(saved)

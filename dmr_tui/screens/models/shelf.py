@@ -24,11 +24,11 @@ from dmr_tui.screens.models.filter import Filters
 from dmr_tui.screens.models.fits import Fits
 from dmr_tui.screens.models.knowledge import Knowledge, next_context
 from dmr_tui.screens.models.running import Running
-from dmr_tui.screens.models.tasks import Tasks, task_content
 from dmr_tui.screens.models.updates import Updates
 from dmr_tui.screens.pull_view import pull_content
 from dmr_tui.screens.pulls import Pull
 from dmr_tui.screens.shell import report
+from dmr_tui.screens.tasks import task_content
 from dmr_tui.screens.workspace import Workspace
 from dmr_tui.widgets.figures import long_size
 from dmr_tui.widgets.marking import MarkingTable
@@ -68,11 +68,10 @@ class Shelf(Vertical):
     class Moved(Message):
         """Another model is under the cursor, or none, or others are marked."""
 
-    def __init__(self, workspace: Workspace, tasks: Tasks, updates: Updates) -> None:
-        """The models of a workspace, what is being done to them, and which are out of date."""
+    def __init__(self, workspace: Workspace, updates: Updates) -> None:
+        """The models of a workspace, and which of them are out of date."""
         super().__init__(id="shelf")
         self._workspace = workspace
-        self._tasks = tasks
         self._updates = updates
         self._fits = Fits(lambda: workspace.runner, self._fits_changed)
         now = workspace.clocks.now
@@ -188,13 +187,14 @@ class Shelf(Vertical):
 
     def _show_work(self, active: list[Pull]) -> None:
         pulls = self.query_one("#pulls", Static)
-        lines = [task_content(task) for task in self._tasks.all]
+        tasks = self._workspace.tasks.all
+        lines = [task_content(task) for task in tasks]
         for pull in active:
             lines.append(Content.styled(f"↓ {pull.name}", "bold"))
             lines.append(pull_content(pull, self.table.size.width))
         pulls.display = bool(lines)
         if lines:
-            pulls.border_title = f"Under way {len(active) + len(self._tasks.all)} · x cancels"
+            pulls.border_title = f"Under way {len(active) + len(tasks)} · x cancels"
             pulls.update(Content("\n").join(lines))
 
     # What is known of a model.

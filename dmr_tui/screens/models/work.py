@@ -10,7 +10,6 @@ from dmr_tui.screens import memory
 from dmr_tui.screens.library import Entry
 from dmr_tui.screens.messages import OpenChat
 from dmr_tui.screens.models import jobs
-from dmr_tui.screens.models.tasks import Tasks
 from dmr_tui.screens.models.updates import Updates
 from dmr_tui.screens.pulls import Pull
 from dmr_tui.screens.shell import ShellScreen
@@ -18,7 +17,6 @@ from dmr_tui.screens.workspace import Workspace
 from dmr_tui.widgets.figures import long_size
 
 if TYPE_CHECKING:
-    from dmr_tui.engine.profile import Profile
     from dmr_tui.screens.models.columns import Row
     from dmr_tui.screens.models.shelf import Shelf
 
@@ -35,7 +33,6 @@ class ModelWork(ShellScreen):
         """Nothing is under way."""
         super().__init__(workspace)
         self._shelf: Shelf | None = None
-        self._tasks = Tasks(self._tasks_changed)
         self._updates = Updates()
         self._asked: tuple[str, tuple[str, ...]] = ("", ())
 
@@ -55,10 +52,6 @@ class ModelWork(ShellScreen):
         """What is meant: the marked models, else the one under the cursor."""
         marked = self._shelf.marked if self._shelf is not None and self._shelf.is_mounted else []
         return marked or ([self._entry] if self._entry else [])
-
-    def _tasks_changed(self) -> None:
-        if self.is_mounted:
-            self.refresh_all()
 
     # Questions in the status bar.
 
@@ -165,7 +158,7 @@ class ModelWork(ShellScreen):
 
     @work(group="push", exit_on_error=False)
     async def _push(self, name: str) -> None:
-        await jobs.push(self.workspace, self._tasks, name)
+        await jobs.push(self.workspace, name)
 
     def action_update(self) -> None:
         """Look for something newer; where that is known, get it."""
@@ -182,7 +175,7 @@ class ModelWork(ShellScreen):
 
     @work(group="updates", exclusive=True, exit_on_error=False)
     async def _check(self, entries: list[Entry]) -> None:
-        await jobs.check(self.workspace, self._tasks, self._updates, entries)
+        await jobs.check(self.workspace, self._updates, entries)
 
     # Speed and settings.
 
@@ -190,33 +183,18 @@ class ModelWork(ShellScreen):
     async def action_benchmark(self) -> None:
         """Measure the model under the cursor."""
         if entry := self._entry:
-            await jobs.benchmark(self.workspace, self._tasks, entry)
+            await jobs.benchmark(self.workspace, entry)
 
     @work(group="settings", exclusive=True, exit_on_error=False)
     async def action_settings(self) -> None:
         """Open the form with the settings of the model under the cursor."""
-        from dmr_tui.errors import DmrError
-        from dmr_tui.screens.models.settings import SettingsScreen
+        from dmr_tui.screens.models.settings import edit_settings
 
         entry, shelf = self._entry, self._shelf
-        if entry is None or shelf is None:
-            return
-        runner = self.workspace.runner
-        try:
-            profile = await runner.profile(entry.name)
-        except DmrError as error:
-            self.workspace.fail(error)
-            return
-
-        async def save(changed: Profile) -> None:
-            await runner.configure(entry.name, changed, replace=True)
-
-        context = shelf.known(entry).context
-        form = SettingsScreen(entry.name, profile, save, context=context)
-        if await self.app.push_screen_wait(form):
-            shelf.forget_settings(entry)
-            await self.workspace.library.refresh_running(runner)
-            self.workspace.say(f"The settings of {entry.name} hold from its next load on.")
+        if entry is not None and shelf is not None:
+            context = shelf.known(entry).context
+            if await edit_settings(self.app, self.workspace, entry.name, context=context):
+                shelf.forget_settings(entry)
 
     # What is under way.
 
@@ -225,8 +203,8 @@ class ModelWork(ShellScreen):
         pulls, row = self.workspace.pulls, self._row
         if isinstance(row, Pull):
             pulls.cancel(row)
-        elif self._tasks.all:
-            self._tasks.all[-1].cancel()
+        elif self.workspace.tasks.all:
+            self.workspace.tasks.all[-1].cancel()
         elif pulls.active:
             pulls.cancel(pulls.active[-1])
 

@@ -9,7 +9,7 @@ from textual.content import Content
 
 from dmr_tui.engine.profile import RunningModel
 from dmr_tui.engine.stats import Stats
-from dmr_tui.screens.library import familiar_name
+from dmr_tui.screens.library import familiar_name, short_name
 from dmr_tui.screens.monitor.readout import Readout
 from dmr_tui.screens.monitor.view import View
 from dmr_tui.widgets.figures import clock, grouped, part_of, short_size
@@ -79,7 +79,8 @@ class ModelsTable(Table[RunningModel]):
         )  # fmt: skip
 
     def _called(self, model: RunningModel) -> Content:
-        name = model.name if self._view is None else self._view.name(model)
+        whole = model.name if self._view is None else self._view.name(model)
+        name = short_name(whole, self._widths()[0][1] - 2)
         return Content.styled(*_GLYPHS.get(model.state, _COMING)) + f" {printable(name)}"
 
     def _memory(self, model: RunningModel) -> Content:

@@ -150,6 +150,26 @@ async def endpoint(scene: Scene) -> None:
     await see(scene.pilot, "○ off")
 
 
+async def comparing(scene: Scene) -> None:
+    await models(scene)
+    await scene.pilot.press("g", "space", "down", "space")
+    await see(scene.pilot, "2 marked")
+    await scene.pilot.press("c")
+    await see(scene.pilot, "What you write below goes")
+    await scene.pilot.press(*"Name a river.", "enter")
+    for answer in ("The **Rhine**, 1 230 km long.", "The Danube:\n\n- from the Black Forest"):
+        await see(scene.pilot, "reading …")
+        scene.runner.say(answer)
+        scene.runner.finish()
+    await see(scene.pilot, "Both are among your chats.")
+
+
+async def zoomed(scene: Scene) -> None:
+    await at_work(scene)
+    await scene.pilot.press("z")
+    await gone(scene.pilot, "Speed here")
+
+
 async def no_runner(scene: Scene) -> None:
     await see(scene.pilot, "does not answer")
     await see(scene.pilot, "9.1/64G")
@@ -161,6 +181,8 @@ PICTURES = {
     "models-contrast": Picture(at_work, "contrast"),
     "models-empty": Picture(welcome, stored=()),
     "models-marked": Picture(marked),
+    "models-compare": Picture(comparing),
+    "models-zoomed": Picture(zoomed),
     "models-no-fit": Picture(context),
     "models-loading": Picture(loading),
     "models-pushing": Picture(working),

@@ -25,7 +25,7 @@ class Paths:
 
     @classmethod
     def default(cls) -> Paths:
-        """The user's own folders: XDG on Linux, Library on macOS, AppData on Windows."""
+        """The user's own folders: XDG on Linux, Library on macOS."""
         return cls(
             data=platformdirs.user_data_path(APP, appauthor=False),
             config=platformdirs.user_config_path(APP, appauthor=False),

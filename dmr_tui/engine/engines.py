@@ -11,8 +11,9 @@ import psutil
 
 from dmr_tui.engine.backend import Backend
 from dmr_tui.engine.files import ModelFiles
-from dmr_tui.engine.llama_server import NAME, Connect, LlamaServer, find_server
+from dmr_tui.engine.llama_server import Connect, LlamaServer
 from dmr_tui.engine.profile import Profile
+from dmr_tui.engine.programs import NAME, find_server
 from dmr_tui.engine.protocol import Load
 from dmr_tui.engine.worker import BACKEND, Worker
 from dmr_tui.errors import EngineError, InvalidRequestError

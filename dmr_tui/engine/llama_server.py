@@ -6,38 +6,36 @@ It is the program `llama-server`, or the same code in the xllamacpp wheel where 
 from __future__ import annotations
 
 import asyncio
-import importlib.metadata
-import importlib.util
-import os
 import shutil
-import sys
 import tempfile
 from asyncio.subprocess import Process
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import aclosing, contextmanager
 from pathlib import Path
 from typing import Protocol
 
 from dmr_tui.engine.context import DEFAULT_CONTEXT, choose_context_size
 from dmr_tui.engine.files import ModelFiles
 from dmr_tui.engine.last_words import Death, Postmortem
+from dmr_tui.engine.programs import NAME, Program
 from dmr_tui.engine.protocol import Load, Loaded
 from dmr_tui.engine.questions import A, PropsQuestion, Question
 from dmr_tui.engine.request import Event, GenerateRequest
 from dmr_tui.engine.spawn import log_file, resident_memory, spawn_server
 from dmr_tui.engine.stats import Stats
-from dmr_tui.engine.watchdog import rotate
-from dmr_tui.engine.xllamacpp_server import MODULE, PACKAGE
+from dmr_tui.engine.watchdog import Watchdog, responds, rotate
 from dmr_tui.errors import DmrError, EngineError, UnavailableError
 
-NAME = "llama-server"
 PREFIX = "/engines"
 """Below which the server puts its routes: where a runner's are."""
 
 _ALL_LAYERS = 999
 _SLOTS = 4
 """Requests at a time; as llama-server chooses by itself."""
+
+_CONNECTIONS = 32
+"""Threads for HTTP. Each request keeps one until its end, also while it stands in line: by itself
+llama-server has few more than slots, and then nobody answers when its health is asked for."""
 
 _POLL = 0.05
 """Seconds between two looks at whether the model is there."""
@@ -65,56 +63,14 @@ class Client(Protocol):
 Connect = Callable[[str], Client]
 
 
-@dataclass(frozen=True)
-class Program:
-    """How to start a llama-server.
-
-    Attributes:
-        command: its words, in front of the options.
-        shown: where it comes from, for people.
-    """
-
-    command: tuple[str, ...]
-    shown: str
-
-
-def find_server(configured: str) -> Program | None:
-    """The server to use.
-
-    Args:
-        configured: a program, the folder it is in, or `xllamacpp`; empty: the program on PATH, or
-            else xllamacpp.
-    """
-    if configured == PACKAGE:
-        return _wheel()
-    program = _find_program(configured)
-    if program is not None:
-        return Program((str(program),), str(program))
-    return None if configured else _wheel()
-
-
-def _wheel() -> Program | None:
-    """The server in the xllamacpp wheel; finding out imports nothing of it."""
-    if importlib.util.find_spec(PACKAGE) is None:
-        return None
-    version = importlib.metadata.version(PACKAGE)
-    return Program((sys.executable, "-P", "-m", MODULE), f"{PACKAGE} {version}")
-
-
-def _find_program(configured: str) -> Path | None:
-    if not configured:
-        found = shutil.which(NAME)
-        return Path(found) if found else None
-    path = Path(configured).expanduser()
-    program = path / NAME if path.is_dir() else path
-    return program if os.access(program, os.X_OK) and program.is_file() else None
-
-
 class LlamaServer:
     """One llama-server with one model, on a socket in a folder that only this user can open.
 
     Each request has a connection of its own: llama-server closes one after a stream without saying
     so, and who reuses it gets an empty answer now and then.
+
+    While it reads a prompt it says nothing, however long that takes. It is taken for stuck when it
+    has been silent for long and does not tell its health either, which another thread of it does.
     """
 
     def __init__(
@@ -141,8 +97,12 @@ class LlamaServer:
         self._connect = connect
         self._process: Process | None = None
         self._client: Client | None = None
+        self._requests = 0
+        """What is being answered."""
         self._stopping = False
+        self._stuck = False
         self._death = Death("")
+        self._watchdog = Watchdog(self._log, busy=lambda: self.facts is None or self._requests > 0)
 
     @property
     def cause(self) -> str:
@@ -175,6 +135,8 @@ class LlamaServer:
         except OSError as error:
             shutil.rmtree(folder)
             raise self._load_error(f"{self._program.shown} cannot be started: {error}") from error
+        self._watchdog.hear()
+        self._guard = asyncio.create_task(self._watch(self._process, socket))
         self._burial = asyncio.create_task(self._bury(self._process, postmortem, folder))
         self._client = self._connect(f"unix://{socket}")
         try:
@@ -185,21 +147,24 @@ class LlamaServer:
 
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[Event, None]:
         """See `Backend.generate`."""
-        client = self._living()
-        try:
-            async with aclosing(client.generate(self._files.name, request)) as events:
-                async for event in events:
-                    yield event
-        except UnavailableError as error:
-            raise await self._explained(error) from error
+        with self._asked() as client:
+            try:
+                async with aclosing(client.generate(self._files.name, request)) as events:
+                    async for event in events:
+                        self._watchdog.hear()
+                        yield event
+            except UnavailableError as error:
+                raise await self._explained(error) from error
 
     async def ask(self, question: Question[A]) -> A:
         """See `Backend.ask`."""
-        client = self._living()
-        try:
-            return await client.ask(self._files.name, question)
-        except UnavailableError as error:
-            raise await self._explained(error) from error
+        with self._asked() as client:
+            try:
+                reply = await client.ask(self._files.name, question)
+            except UnavailableError as error:
+                raise await self._explained(error) from error
+            self._watchdog.hear()
+            return reply
 
     async def stop(self) -> None:
         """See `Backend.stop`."""
@@ -230,7 +195,7 @@ class LlamaServer:
             *("--model", load.gguf, "--host", str(socket), "--api-prefix", PREFIX),
             *("--ctx-size", str(tokens), "--threads", str(load.threads)),
             *("--n-gpu-layers", str(layers), "--jinja", "--no-webui"),
-            *("--parallel", str(_SLOTS), "--kv-unified"),
+            *("--parallel", str(_SLOTS), "--kv-unified", "--threads-http", str(_CONNECTIONS)),
         ]
         if load.mode != "completion":
             options.append("--reranking" if load.mode == "reranking" else "--embeddings")
@@ -262,17 +227,35 @@ class LlamaServer:
             )
         raise self._load_error(self._death.cause)
 
+    async def _watch(self, process: Process, socket: Path) -> None:
+        """End the process when it is stuck."""
+        await self._watchdog.watch()
+        while await responds(socket, f"{PREFIX}/health"):
+            self._watchdog.hear()
+            await self._watchdog.watch()
+        self._stuck = True
+        process.kill()
+
     async def _bury(self, process: Process, postmortem: Postmortem, folder: Path) -> None:
         status = await process.wait()
+        self._guard.cancel()
         self.crashed = not self._stopping
-        self._death = postmortem.examine(status, stuck=False)
+        self._death = postmortem.examine(status, stuck=self._stuck)
         shutil.rmtree(folder, ignore_errors=True)
         self.ended.set()
 
-    def _living(self) -> Client:
+    @contextmanager
+    def _asked(self) -> Iterator[Client]:
+        """Who speaks to the server, for one request; it counts while it lasts."""
         if self._client is None or self.ended.is_set():
             raise self._death_notice()
-        return self._client
+        if not self._requests:
+            self._watchdog.hear()
+        self._requests += 1
+        try:
+            yield self._client
+        finally:
+            self._requests -= 1
 
     async def _explained(self, error: DmrError) -> DmrError:
         """Why the server does not answer: it is dead, or the client's own error."""

@@ -14,6 +14,9 @@ SILENCE = 300.0
 A worker says something after every pass of its batch; the longest pass is 512 tokens of a prompt.
 """
 
+HEALTH_SILENCE = 10.0
+"""Seconds in which a server that is asked for its health has to say something."""
+
 LOG_LIMIT = 1_000_000
 """Bytes above which a log is begun anew; what it held is kept beside it once, as `….log.1`."""
 
@@ -50,6 +53,31 @@ class Watchdog:
         while not self.stuck:
             rotate(self._log)
             await asyncio.sleep(min(SILENCE / 4, 10.0))
+
+
+async def responds(socket: Path, path: str) -> bool:
+    """Whether an HTTP server says anything at all when it is asked for `path`.
+
+    One that does not listen yet, or hangs up, is not stuck.
+
+    Args:
+        socket: where it listens, a Unix domain socket.
+        path: a route that costs it nothing.
+    """
+    request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    try:
+        async with asyncio.timeout(HEALTH_SILENCE):
+            reader, writer = await asyncio.open_unix_connection(socket)
+            try:
+                writer.write(request.encode())
+                await reader.read(1)
+            finally:
+                writer.close()
+    except (FileNotFoundError, ConnectionError):
+        return True
+    except OSError:  # it took too long, or as many as may wait for it wait already
+        return False
+    return True
 
 
 def rotate(log: Path) -> None:

@@ -36,7 +36,7 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     for name in ("--model", "--host", "--api-prefix"):
         parser.add_argument(name, required=True)
-    for name in ("--ctx-size", "--threads", "--n-gpu-layers", "--parallel"):
+    for name in ("--ctx-size", "--threads", "--threads-http", "--n-gpu-layers", "--parallel"):
         parser.add_argument(name, type=int, required=True)
     for name in ("--jinja", "--no-webui", "--kv-unified", "--embeddings", "--reranking"):
         parser.add_argument(name, action="store_true")
@@ -53,6 +53,7 @@ def _parameters(xllamacpp: Any, asked: argparse.Namespace) -> Any:
     parameters.api_prefix = asked.api_prefix
     parameters.n_ctx = asked.ctx_size
     parameters.n_parallel = asked.parallel
+    parameters.n_threads_http = asked.threads_http
     parameters.n_gpu_layers = asked.n_gpu_layers
     parameters.kv_unified = asked.kv_unified
     parameters.use_jinja = asked.jinja

@@ -6,9 +6,10 @@ import asyncio
 import itertools
 import os
 import signal
+import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
@@ -16,10 +17,13 @@ from pathlib import Path
 import psutil
 import pytest
 
+from dmr_tui.engine import watchdog
+from dmr_tui.engine.backoff import FREE_TRIES
 from dmr_tui.engine.files import ModelFiles
-from dmr_tui.engine.llama_server import Program, find_server
+from dmr_tui.engine.llama_server import LlamaServer
 from dmr_tui.engine.manager import EngineManager
 from dmr_tui.engine.profile import Profile
+from dmr_tui.engine.programs import Program, find_server
 from dmr_tui.engine.questions import PropsQuestion
 from dmr_tui.engine.request import Delta
 from dmr_tui.errors import ConflictError, EngineError, InvalidRequestError, UnavailableError
@@ -123,6 +127,89 @@ async def test_its_death_is_told_and_it_is_replaced(
         await ask(manager, tiny, chat("die"), CHOSEN)
     assert manager.running() == []
     assert (await ask(manager, tiny, chat("Hello"), CHOSEN)).text == "You said: Hello"
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """Servers that start from now on are looked after all the time; undo it for a normal life."""
+    monkeypatch.setattr(watchdog, "SILENCE", 0.05)
+    return monkeypatch
+
+
+async def test_one_that_hangs_is_ended_and_replaced(
+    manager: EngineManager, tiny: ModelFiles, tmp_path: Path, impatient: pytest.MonkeyPatch
+) -> None:
+    async with aclosing(manager.generate(tiny, chat("endless"), CHOSEN)) as events:
+        async for event in events:
+            if isinstance(event, Delta):
+                break
+        process = worker_of(manager, tiny)
+        process.suspend()
+        impatient.setattr(watchdog, "HEALTH_SILENCE", 0.2)
+
+        async def listen() -> None:
+            async for _ in events:
+                pass
+
+        failures = await asyncio.gather(
+            listen(),
+            ask(manager, tiny, chat("Hello")),
+            manager.ask(tiny, PropsQuestion(), ANY),
+            return_exceptions=True,
+        )
+    for error in failures:
+        assert isinstance(error, EngineError)
+        assert "was stuck: it said nothing for 0.05 s and was ended" in error.message
+        assert error.hint == f"its log: {tmp_path / 'logs' / 'tiny.log'}"
+    assert not process.is_running()
+    assert manager.running() == []
+    impatient.undo()
+    assert (await ask(manager, tiny, chat("Hello"), CHOSEN)).text == "You said: Hello"
+
+
+async def test_one_that_hangs_while_it_loads_has_to_wait(
+    manager: EngineManager, copy: Callable[[str], ModelFiles], impatient: pytest.MonkeyPatch
+) -> None:
+    impatient.setattr(watchdog, "HEALTH_SILENCE", 0.5)
+    frozen = copy(llama_server.FROZEN)
+    for _ in range(FREE_TRIES):
+        with pytest.raises(EngineError, match=r"cannot load .*frozen\.gguf: the worker was stuck"):
+            await manager.load(frozen, CHOSEN)
+    with pytest.raises(EngineError, match="frozen died 2 times while it was loaded"):
+        await manager.load(frozen, CHOSEN)
+
+
+async def test_a_long_prompt_is_no_hang(
+    manager: EngineManager, tiny: ModelFiles, impatient: pytest.MonkeyPatch
+) -> None:
+    await manager.load(tiny, CHOSEN)
+    process = worker_of(manager, tiny)
+    # It answers after a few looks at its health, and nothing else makes it.
+    assert (await ask(manager, tiny, chat("long"), CHOSEN)).text == "You said: long"
+    assert worker_of(manager, tiny) == process
+
+
+async def test_one_that_is_idle_is_not_asked(
+    manager: EngineManager, tiny: ModelFiles, impatient: pytest.MonkeyPatch
+) -> None:
+    await manager.load(tiny, CHOSEN)
+    worker = manager._slots[tiny.id].worker
+    assert isinstance(worker, LlamaServer)
+    impatient.setattr(watchdog, "SILENCE", 0.0)
+    assert not worker._watchdog.stuck
+    assert not worker._guard.done()
+
+
+async def test_a_server_responds_or_does_not(tmp_path: Path, impatient: pytest.MonkeyPatch) -> None:
+    address = tmp_path / "x.sock"
+    assert await watchdog.responds(address, "/health")  # there is nothing yet
+    with socket.socket(socket.AF_UNIX) as deaf:
+        deaf.bind(str(address))
+        assert await watchdog.responds(address, "/health")  # it does not listen yet
+        deaf.listen(0)
+        impatient.setattr(watchdog, "HEALTH_SILENCE", 0.05)
+        for _ in range(3):  # the line of those who wait for it is full after the first
+            assert not await watchdog.responds(address, "/health")
 
 
 async def test_a_load_that_fails_gives_its_reason(manager: EngineManager, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ import pytest
 import pytest_asyncio
 from gguf import PoolingType
 
+from dmr_tui.engine import llama_server, watchdog
 from dmr_tui.engine.files import ModelFiles
 from dmr_tui.engine.manager import EngineManager
 from dmr_tui.engine.profile import Profile
@@ -263,6 +264,35 @@ async def test_its_death_in_the_middle_is_told(both: EngineManager, tiny: ModelF
 
     with pytest.raises(EngineError, match="killed by signal 11"):
         await listen()
+    assert (await ask(both, files, chat("Hello", max_tokens=3), OTHER)).text
+
+
+async def test_it_reads_a_long_prompt_in_peace_and_is_ended_when_it_hangs(
+    both: EngineManager, tiny: ModelFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = replace(tiny, id="sha256:hanging", name="hanging")
+    monkeypatch.setattr(watchdog, "SILENCE", 0.02)
+    healthy = []
+
+    async def responds(socket: Path, path: str) -> bool:
+        answer = await watchdog.responds(socket, path)
+        healthy.append(answer)
+        return answer
+
+    monkeypatch.setattr(llama_server, "responds", responds)
+    await both.load(files, OTHER)
+    process = worker_of(both, files)
+    healthy.clear()
+    answer = await ask(both, files, chat("word " * 1000, max_tokens=3), OTHER)
+    assert answer.finished.usage.prompt_tokens > 1000
+    assert healthy
+    assert all(healthy)
+    assert worker_of(both, files) == process
+    process.suspend()
+    monkeypatch.setattr(watchdog, "HEALTH_SILENCE", 0.2)
+    with pytest.raises(EngineError, match="the worker was stuck"):
+        await ask(both, files, chat("Hello", max_tokens=3), OTHER)
+    monkeypatch.undo()
     assert (await ask(both, files, chat("Hello", max_tokens=3), OTHER)).text
 
 

@@ -1,7 +1,7 @@
 """A stand-in for llama-server: the same options, routes and streams, over a real socket.
 
-It has its habits, too: 503 while it loads, and a connection that it closes after each stream
-without a word about it. `write` makes an executable of it.
+It has its habits, too: 503 while it loads, a connection that it closes after each stream without a
+word about it, and not a byte while it reads a long prompt. `write` makes an executable of it.
 """
 
 from __future__ import annotations
@@ -9,14 +9,20 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import socketserver
 import sys
+import threading
 import time
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 CONTEXT_SIZE = 4242
+LOOKS = 3
+"""How often its health is asked for while it reads the prompt "long"."""
+FROZEN = "frozen"
+"""A model of this name stops it in the middle of the load."""
 
 
 def write(folder: Path) -> Path:
@@ -40,7 +46,12 @@ class Handler(BaseHTTPRequestHandler):
         return "socket"
 
     def do_GET(self) -> None:
-        if self.server.loading > 0:
+        if self.path == "/engines/health":
+            self.server.looks.release()
+            self._json(200, {"status": "ok"})
+        elif FROZEN in self.server.model:
+            os.kill(os.getpid(), signal.SIGSTOP)
+        elif self.server.loading > 0:
             self.server.loading -= 1
             self._json(503, {"error": {"code": 503, "message": "Loading model"}})
         elif self.path.startswith("/engines/props"):
@@ -60,6 +71,9 @@ class Handler(BaseHTTPRequestHandler):
         asked = body["messages"][-1]["content"]
         if asked == "die":
             os.abort()
+        if asked == "long":
+            for _ in range(LOOKS):
+                self.server.looks.acquire()
         words = ["endless "] * 10**6 if asked == "endless" else ["You ", "said: ", asked]
         try:
             for word in words:
@@ -89,6 +103,11 @@ class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
 
     daemon_threads = True
     loading = 3
+    model = ""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.looks = threading.Semaphore(0)
 
 
 def main() -> None:
@@ -96,7 +115,8 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     for name in ("--model", "--host", "--api-prefix", "--ctx-size", "--threads", "--n-gpu-layers"):
         parser.add_argument(name, required=True)
-    parser.add_argument("--parallel", required=True)
+    for name in ("--parallel", "--threads-http"):
+        parser.add_argument(name, required=True)
     for name in ("--jinja", "--no-webui", "--kv-unified"):
         parser.add_argument(name, action="store_true", required=True)
     for name in ("--mmproj", "--chat-template-file", "--lora"):
@@ -108,6 +128,7 @@ def main() -> None:
         sys.exit(1)
     time.sleep(0.05)
     with Server(asked.host, Handler) as server:
+        server.model = Path(asked.model).name
         server.serve_forever()
 
 

@@ -150,6 +150,14 @@ def test_a_missing_model_is_answered_with_near_names(store: Store) -> None:
         store.find("sha256:" + "0" * 64)
 
 
+def test_only_the_models_of_some_ids_are_read(store: Store) -> None:
+    wanted, other = (add_model(store, name, weights=name.encode()) for name in "ab")
+    found = store.models({wanted.id, "sha256:" + "0" * 64})
+    assert [model.id for model in found] == [wanted.id]
+    store.manifest_path(other.id).write_bytes(b"damaged")
+    assert store.models({wanted.id}) == found
+
+
 def test_models_are_sorted_by_first_tag_without_regard_to_case(store: Store) -> None:
     for number, name in enumerate(["b:V2", "a", "b:v1", None, "hf.co/x/y"]):
         add_model(store, name, weights=b"%d" % number)

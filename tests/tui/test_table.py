@@ -84,6 +84,15 @@ async def test_keys_move_the_cursor_and_it_stays_in_view(keys: list[str], index:
         assert any(row.startswith(f"▸ thing {index} ") for row in app.rows())
 
 
+async def test_rows_that_one_has_scrolled_past_are_not_kept() -> None:
+    app = Host(500)
+    async with app.run_test(size=(40, 8)) as pilot:
+        for _ in range(20):
+            await pilot.press("pagedown")
+            assert app.rows()
+        assert len(app.table._strips) <= 3 * app.table.size.height
+
+
 async def test_the_cursor_stays_on_its_thing() -> None:
     app = Host()
     async with app.run_test(size=(40, 8)) as pilot:

@@ -30,17 +30,25 @@ class Batch:
 
     Attributes:
         tokens: ids; rows are filled up with zeros.
-        targets: ids, each the token after the one in its place.
-        weights: how much each target counts; 0 for what fills up.
+        places: indices of what is learned from, rows laid one after the other.
+        targets: for each place the id of the token after it.
+        weights: how much each target counts.
     """
 
     tokens: Tensor
+    places: Tensor
     targets: Tensor
     weights: Tensor
 
 
-def encode(dialogue: Dialogue, tokenizer: Tokenizer) -> tuple[list[int], list[float]]:
-    """The tokens of a dialogue and the weight of each as a target."""
+def encode(
+    dialogue: Dialogue, tokenizer: Tokenizer, rng: random.Random
+) -> tuple[list[int], list[float]]:
+    """The tokens of a dialogue and the weight of each as a target.
+
+    Some words of the questions are cut into more tokens than need be, so that the network learns
+    what their letters are: it reads words with slips, and spells, by that.
+    """
     start, end = tokenizer.control(TURN_START), tokenizer.control(TURN_END)
     newline = tokenizer.encode("\n")
     ids: list[int] = []
@@ -48,7 +56,8 @@ def encode(dialogue: Dialogue, tokenizer: Tokenizer) -> tuple[list[int], list[fl
     for role, text in [*dialogue.messages, ("assistant", dialogue.answer)]:
         # The header and the text are encoded apart, as the template puts a line break between.
         head = [start, *tokenizer.encode(turn(role, ""))]
-        body = [*tokenizer.encode(text), end]
+        cut = rng if role == "user" else None
+        body = [*tokenizer.encode(text, cut), end]
         ids += head + body + newline
         if role == "assistant":
             weights += [0.0] * len(head) + [1.0] * len(body) + [0.0] * len(newline)
@@ -63,7 +72,7 @@ def batches(tokenizer: Tokenizer, seed: int, tokens: int) -> Iterator[list[Batch
     rng = random.Random(seed)
     source = dialogues(seed)
     while True:
-        pool = [encode(dialogue, tokenizer) for dialogue in islice(source, _POOL)]
+        pool = [encode(dialogue, tokenizer, rng) for dialogue in islice(source, _POOL)]
         pool.sort(key=lambda pair: len(pair[0]))
         small = list(_rows(pool, tokens // PARTS))
         rng.shuffle(small)
@@ -91,4 +100,6 @@ def _batch(rows: list[tuple[list[int], list[float]]]) -> Batch:
     for row, (ids, counts) in enumerate(rows):
         tokens[row, : len(ids)] = torch.tensor(ids)
         weights[row, : len(ids)] = torch.tensor(counts)
-    return Batch(tokens[:, :-1], tokens[:, 1:], weights[:, 1:])
+    targets, weights = tokens[:, 1:].flatten(), weights[:, 1:].flatten()
+    places = weights.nonzero().squeeze(1)
+    return Batch(tokens[:, :-1].contiguous(), places, targets[places], weights[places])

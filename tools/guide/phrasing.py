@@ -108,6 +108,52 @@ def type_like_a_person(
     return text
 
 
+def say_otherwise(text: str, rng: random.Random, *, exact: str = "") -> str:
+    """Another way to say a sentence: words of like meaning, a telegram's style, a word left out.
+
+    It keeps the network from leaning on any one word.
+
+    Args:
+        text: the sentence, in lower case.
+        rng: source of chance.
+        exact: words that must stay as they are.
+    """
+    keep = set(exact.split(" "))
+    words = text.split(" ")
+    if rng.random() < _OTHER_WORDS:
+        words = [
+            rng.choice(_SYNONYMS[word])
+            if word in _SYNONYMS
+            and word not in keep
+            and words[at - 1 : at] != ["dmr"]
+            and rng.random() < 0.5
+            else word
+            for at, word in enumerate(words)
+        ]
+    if rng.random() < _TELEGRAM:
+        short = [word for word in words if word not in _SMALL_WORDS or rng.random() < 0.4]
+        words = short or words
+    if len(words) > 3 and rng.random() < _LOST_WORD:
+        lost = rng.randrange(len(words))
+        if words[lost] not in keep:
+            del words[lost]
+    return " ".join(words)
+
+
+_OTHER_WORDS = 0.35
+_TELEGRAM = 0.12
+_LOST_WORD = 0.12
+_SMALL_WORDS = {
+    "the", "a", "an", "my", "some", "this", "that", "to", "of", "is", "are", "do", "does", "i",
+    "please", "can", "me", "it", "for", "with", "on", "in", "you", "from",
+}  # fmt: skip
+_SYNONYMS = {
+    word: tuple(other for other in line.split() if other != word)
+    for line in Path(__file__).with_name("synonyms.txt").read_text().splitlines()
+    for word in line.split()
+}
+
+
 def _slip(text: str, rng: random.Random, exact: str) -> str:
     """One or two wrong letters in words that may have them."""
     words = text.split(" ")

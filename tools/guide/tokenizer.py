@@ -8,6 +8,7 @@ from __future__ import annotations
 import collections
 import heapq
 import itertools
+import random
 import re
 from collections.abc import Iterable
 from functools import cache
@@ -16,6 +17,10 @@ from guide.dialogue import CONTROL
 
 # GPT-2's pre-tokenizer in the terms of `re`: a letter is what is neither digit nor symbol.
 _PIECE = re.compile(r"'s|'t|'re|'ve|'m|'ll|'d| ?[^\W\d_]+| ?\d+| ?(?:[^\s\w]|_)+|\s+(?!\S)|\s+")
+
+_CUT_WORDS = 0.08
+_CUT_MERGES = 0.3
+"""Shares of words, and of the merges in them, that are left out while learning (BPE dropout)."""
 
 
 @cache
@@ -50,10 +55,18 @@ class Tokenizer:
         """The id of a control token."""
         return CONTROL.index(name)
 
-    def encode(self, text: str) -> list[int]:
-        """Token ids of a text; control tokens in it are plain text."""
+    def encode(self, text: str, cut: random.Random | None = None) -> list[int]:
+        """Token ids of a text; control tokens in it are plain text.
+
+        Args:
+            text: what to encode.
+            cut: chance by which now and then a word is left in smaller tokens.
+        """
         ids: list[int] = []
         for piece in pieces(text):
+            if cut and cut.random() < _CUT_WORDS:
+                ids += self._merge(piece, cut)
+                continue
             known = self._known.get(piece)
             if known is None:
                 known = self._known[piece] = self._merge(piece)
@@ -66,15 +79,16 @@ class Tokenizer:
         symbols = "".join(self.tokens[i] for i in ids if i >= len(CONTROL))
         return bytes(byte[symbol] for symbol in symbols).decode("utf-8", "replace")
 
-    def _merge(self, piece: str) -> list[int]:
+    def _merge(self, piece: str, cut: random.Random | None = None) -> list[int]:
         alphabet = byte_alphabet()
         parts = [alphabet[byte] for byte in piece.encode()]
+        none = len(self._ranks)
         while len(parts) > 1:
             rank, at = min(
-                (self._ranks.get(pair, len(self._ranks)), at)
+                (none if cut and cut.random() < _CUT_MERGES else self._ranks.get(pair, none), at)
                 for at, pair in enumerate(itertools.pairwise(parts))
             )
-            if rank == len(self._ranks):
+            if rank == none:
                 break
             parts[at : at + 2] = [parts[at] + parts[at + 1]]
         return [self._ids[part] for part in parts]

@@ -28,11 +28,13 @@ from dmr_tui.chat.commands import COMMANDS
 from dmr_tui.paths import Paths
 from dmr_tui.settings import Settings
 from guide import commands
-from guide.phrasing import HOW_TO, Wordings, type_like_a_person
+from guide.phrasing import HOW_TO, Wordings, read_sections, say_otherwise, type_like_a_person
 from guide.pools import MODEL_NAMES, model_name
 
 _PATHS = Paths(Path("~/.local/share/dmr"), Path("~/.config/dmr"), Path("~/.local/state/dmr"))
 _SIZES = (1, 2, 3, 4, 7, 8, 9, 12, 13, 14, 20, 24, 27, 30, 32, 34, 70, 72)
+_ASKS_FOR_A_COMMAND = dict(read_sections(Path(__file__).parents[1] / "help.txt"))
+_COMMANDS = tuple(summary.name for summary in commands.summaries())
 _KEY_NAMES = {
     "question_mark": "?", "slash": "/", "escape": "Esc", "enter": "Enter", "minus": "-",
     "space": "Space", "tab": "Tab", "up": "Up", "down": "Down",
@@ -48,12 +50,14 @@ class Intent:
         answer: with `<slots>`, everything else filled in.
         asks: full questions.
         acts: what follows "how do I …".
+        free: whether words of like meaning may be said; not where a word is a command's name.
     """
 
     name: str
     answer: str
     asks: Wordings
     acts: Wordings
+    free: bool = True
 
     def draw(self, rng: random.Random, *, exam: bool) -> tuple[str, str]:
         """A question and its answer."""
@@ -69,6 +73,8 @@ class Intent:
         else:
             question = self.asks.draw(rng, exam=exam)
         question, answer, exact = self._fill(question, rng)
+        if self.free and not exam:
+            question = say_otherwise(question, rng, exact=exact)
         return type_like_a_person(question, rng, exact=exact), answer
 
     def _fill(self, question: str, rng: random.Random) -> tuple[str, str, str]:
@@ -80,6 +86,9 @@ class Intent:
             answer = self.answer.replace("<size>", str(size))
             answer = answer.replace("<need>", str(memory_need(size)))
             return question.replace("<size>", str(size)), answer, f"{size}b"
+        if "<command>" in question:
+            name = rng.choice(_COMMANDS)
+            return question.replace("<command>", name), self.answer.replace("<command>", name), name
         return question, self.answer, ""
 
 
@@ -146,80 +155,34 @@ def key_name(key: str) -> str:
 
 
 def _from_help() -> list[Intent]:
-    """What `dmr COMMAND` does and which options it takes, in the words of its own help."""
+    """What `dmr COMMAND` does, in the words of its own help, and where its options are told."""
     found = []
     for command in commands.summaries():
-        name = command.name
         answer = command.help + (f" For example: `{command.example}`" if command.example else "")
-        found.append(
-            Intent(
-                f"help.{name}",
-                answer,
-                Wordings(
-                    f"help.{name}",
-                    [
-                        pattern.replace("NAME", name)
-                        for pattern in (
-                            "what does dmr NAME do", "what is dmr NAME [for|good for]",
-                            "{explain|describe} dmr NAME", "dmr NAME",
-                            "what does the [command] NAME [command] do",
-                            "what happens when i {type|enter|run} dmr NAME",
-                            "{when|why} {do|would|should} i use dmr NAME",
-                            "{usage|meaning|purpose} of dmr NAME",
-                            "{give me|show me|is there} an example of dmr NAME",
-                            "how {do i use|does one use|is} dmr NAME [used]",
-                            "tell me about dmr NAME", "what is the use of dmr NAME",
-                        )
-                    ],
-                ),
-                Wordings("", []),
-            )
-        )  # fmt: skip
-        if command.flags:
-            found.append(_flags_intent(command))
-    return found
+        found.append(_named(f"help.{command.name}", answer, "command", command.name))
+    options = "`dmr <command> --help` lists its options, with examples."
+    return [*found, _named("flags", options, "flags", "<command>")]
 
 
 def _from_chat(written: list[Intent]) -> list[Intent]:
     """What the slash commands do that no written answer names, in the words of the chat's help."""
     told = {name for intent in written for name in re.findall(r"`(/[a-z?]+)", intent.answer)}
-    found = []
-    for command in COMMANDS:
-        if command.name in told:
-            continue
-        asks = [
-            pattern.replace("NAME", command.name)
-            for pattern in (
-                "what does NAME do", "what is NAME [for|good for]", "NAME", "explain NAME",
-                "{when|why} {do|would|should} i use NAME", "how do i use NAME",
-                "what happens when i type NAME", "tell me about NAME", "the command NAME",
-            )
-        ]  # fmt: skip
-        answer = (
-            f"`{command.name} {command.arguments}`".replace(" `", "`") + f": {command.summary}."
+    return [
+        _named(
+            f"slash.{command.name.strip('/')}",
+            f"`{' '.join(filter(None, (command.name, command.arguments)))}`: {command.summary}.",
+            "slash",
+            command.name,
         )
-        name = f"slash.{command.name.strip('/')}"
-        found.append(Intent(name, answer, Wordings(name, asks), Wordings("", [])))
-    return found
+        for command in COMMANDS
+        if command.name not in told
+    ]
 
 
-def _flags_intent(command: commands.Summary) -> Intent:
-    name = command.name
-    flags = ", ".join(f"`{flag}`" for flag in command.flags)
-    patterns = (
-        "{what|which} {options|flags} does dmr NAME {have|take|know}",
-        "{what|which} {options|flags} {are there for|can i give|has} dmr NAME",
-        "[list] [the] {options|flags} of dmr NAME", "{options|flags} for dmr NAME",
-        "dmr NAME {options|flags}", "what can i {pass|give} to dmr NAME",
-        "does dmr NAME {have|take} {options|flags}", "all {options|flags} of dmr NAME",
-        "which switches does dmr NAME have", "{what|which} arguments does dmr NAME take",
-    )  # fmt: skip
-    return Intent(
-        f"flags.{name}",
-        f"{flags}. `dmr {name} --help` explains them.",
-        Wordings(f"flags.{name}", [pattern.replace("NAME", name) for pattern in patterns]),
-        Wordings("", []),
-    )
+def _named(name: str, answer: str, section: str, command: str) -> Intent:
+    """An intent about one command, asked for in the words that serve for all of them."""
+    asks = [pattern.replace("NAME", command) for pattern in _ASKS_FOR_A_COMMAND[section]]
+    return Intent(name, answer, Wordings(name, asks), Wordings("", []), free=False)
 
 
 __all__ = ["Intent", "intents", "key_name", "memory_need"]

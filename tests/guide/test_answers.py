@@ -13,7 +13,10 @@ from guide.skills import beyond, code, facts, objects, stories, sums, words
 from dmr_tui.actions import ACTIONS
 from dmr_tui.chat import commands as slash
 
-ANSWERS = {intent.name: intent.answer.replace("<model>", "smollm2") for intent in intents()}
+ANSWERS = {
+    intent.name: intent.answer.replace("<model>", "smollm2").replace("<command>", "pull")
+    for intent in intents()
+}
 ANSWERS |= {
     "beyond": beyond.ANSWER,
     "code": code.CANNOT,

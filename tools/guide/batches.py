@@ -75,9 +75,11 @@ def batches(tokenizer: Tokenizer, seed: int, tokens: int) -> Iterator[list[Batch
         pool = [encode(dialogue, tokenizer, rng) for dialogue in islice(source, _POOL)]
         pool.sort(key=lambda pair: len(pair[0]))
         small = list(_rows(pool, tokens // PARTS))
-        rng.shuffle(small)
-        for at in range(0, len(small) - PARTS + 1, PARTS):
-            yield [_batch(rows) for rows in small[at : at + PARTS]]
+        # Batches of one step are neighbours: of like length, they take the same time.
+        steps = [small[at : at + PARTS] for at in range(0, len(small) - PARTS + 1, PARTS)]
+        rng.shuffle(steps)
+        for step in steps:
+            yield [_batch(rows) for rows in step]
 
 
 def _rows(

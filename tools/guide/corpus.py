@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from guide.dialogue import Dialogue, Exchange
-from guide.intents import intents
+from guide.intents import intents, with_value
+from guide.phrasing import read_sections
 from guide.skills import beyond, code, facts, memory, objects, stories, sums, words
 
 PARTS = {
     "intents": "dmr questions, unseen wordings",
+    "others": "questions by another writer",
     "beyond": "outside its field: the honest fallback",
     "memory": "memory over 3 to 6 turns",
     "tasks": "copying, sums, facts",
@@ -74,6 +77,19 @@ def dialogues(seed: int) -> Iterator[Dialogue]:
         yield Dialogue("", tuple(said), system)
 
 
+def by_another_writer() -> Iterator[Dialogue]:
+    """Questions of `exam.txt`, whose writer knew the answers but none of the patterns.
+
+    What no pattern of ours foresees is in them, so they tell best how people will fare.
+    """
+    known = {intent.name: intent.answer for intent in intents()}
+    for name, lines in read_sections(Path(__file__).with_name("exam.txt")):
+        answer = beyond.ANSWER if name == "beyond" else known[name]
+        for line in filter(None, lines):
+            question, _, value = line.partition(" => ")
+            yield Dialogue("others", (Exchange(question, with_value(answer, value)),))
+
+
 def exam(seed: int, count: int) -> list[Dialogue]:
     """Dialogues with wordings that are never learned, `count` for each row but the last."""
     rng = random.Random(seed)
@@ -94,4 +110,5 @@ def exam(seed: int, count: int) -> list[Dialogue]:
     for number in range(count // 4):
         draw = (stories.draw, code.draw, objects.draw)[number % 3]
         questions.append(Dialogue("rest", (Exchange(*draw(rng, exam=True)),)))
+    questions += by_another_writer()
     return questions

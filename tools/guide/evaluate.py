@@ -109,8 +109,9 @@ def table(results: list[Result]) -> tuple[str, bool]:
     good = True
     for part, title in PARTS.items():
         rows = [result for result in results if result.dialogue.part == part]
-        lines.append(_row(title, sum(row.right for row in rows), len(rows), REQUIRED[part]))
-        good &= sum(row.right for row in rows) >= REQUIRED[part] * len(rows)
+        required = REQUIRED.get(part, 0.0)
+        lines.append(_row(title, sum(row.right for row in rows), len(rows), required))
+        good &= sum(row.right for row in rows) >= required * len(rows)
     words = known_words()
     clean = sum(is_clean(result, words) for result in results)
     lines.append(_row("ends by itself, no broken words", clean, len(results), REQUIRED_CLEAN))

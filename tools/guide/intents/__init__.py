@@ -78,18 +78,26 @@ class Intent:
         return type_like_a_person(question, rng, exact=exact), answer
 
     def _fill(self, question: str, rng: random.Random) -> tuple[str, str, str]:
+        """The question and the answer with a value in their slots, and what must stay of it."""
         if "<model>" in question:
-            name = rng.choice(MODEL_NAMES) if rng.random() < 0.5 else model_name(rng)
-            return question.replace("<model>", name), self.answer.replace("<model>", name), name
-        if "<size>" in question:
-            size = rng.choice(_SIZES)
-            answer = self.answer.replace("<size>", str(size))
-            answer = answer.replace("<need>", str(memory_need(size)))
-            return question.replace("<size>", str(size)), answer, f"{size}b"
-        if "<command>" in question:
-            name = rng.choice(_COMMANDS)
-            return question.replace("<command>", name), self.answer.replace("<command>", name), name
-        return question, self.answer, ""
+            value = rng.choice(MODEL_NAMES) if rng.random() < 0.5 else model_name(rng)
+        elif "<size>" in question:
+            value = str(rng.choice(_SIZES))
+        elif "<command>" in question:
+            value = rng.choice(_COMMANDS)
+        else:
+            return question, self.answer, ""
+        exact = f"{value}b" if "<size>" in question else value
+        return with_value(question, value), with_value(self.answer, value), exact
+
+
+def with_value(text: str, value: str) -> str:
+    """A text with its slot filled, if it has one: a model, a size in billions, a command."""
+    if "<need>" in text:
+        text = text.replace("<need>", str(memory_need(int(value))))
+    for slot in ("<model>", "<size>", "<command>"):
+        text = text.replace(slot, value)
+    return text
 
 
 def memory_need(billions: int) -> int:
@@ -185,4 +193,4 @@ def _named(name: str, answer: str, section: str, command: str) -> Intent:
     return Intent(name, answer, Wordings(name, asks), Wordings("", []), free=False)
 
 
-__all__ = ["Intent", "intents", "key_name", "memory_need"]
+__all__ = ["Intent", "intents", "key_name", "memory_need", "with_value"]

@@ -94,7 +94,7 @@ def exam(seed: int, count: int) -> list[Dialogue]:
     """Dialogues with wordings that are never learned, `count` for each row but the last."""
     rng = random.Random(seed)
     questions: list[Dialogue] = []
-    known = [intent for intent in intents() if intent.asks.held_out or intent.acts.held_out]
+    known = [intent for intent in intents() if intent.asks.examined or intent.acts.examined]
     rng.shuffle(known)
     for number in range(count):
         question = known[number % len(known)].draw(rng, exam=True)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 class Shape:
     """The dimensions of the model; rows are multiples of 32, as Q8_0 wants them."""
 
-    vocabulary: int = 1536
+    vocabulary: int = 2048
     width: int = 192
     layers: int = 6
     heads: int = 6

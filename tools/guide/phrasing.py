@@ -11,11 +11,14 @@ import hashlib
 import random
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 
 _GROUP = re.compile(r"\{([^{}\[\]]*)\}|\[([^{}\[\]]*)\]")
 _HELD_OUT_SHARE = 0.2
 _FEWEST_TO_SPLIT = 4
+_SENTENCES = 20
+"""How many sentences of a pattern are compared with those of others."""
 _NEIGHBOURS = {
     letter: near
     for row in ("qwertyuiop", "asdfghjkl", "zxcvbnm")
@@ -46,7 +49,18 @@ class Wordings:
 
     def draw(self, rng: random.Random, *, exam: bool) -> str:
         """A sentence of one pattern; lists too short to split serve both."""
-        return expand(rng.choice((exam and self.held_out) or self.learned), rng)
+        return expand(rng.choice((exam and self.examined) or self.learned), rng)
+
+    @cached_property
+    def examined(self) -> Sequence[str]:
+        """The held-out patterns that do not stand for a sentence of a learned one, too."""
+        rng = random.Random(0)
+
+        def some(pattern: str) -> set[str]:
+            return {expand(pattern, rng) for _ in range(_SENTENCES)}
+
+        learned = {sentence for pattern in self.learned for sentence in some(pattern)}
+        return [pattern for pattern in self.held_out if not some(pattern) & learned]
 
 
 def expand(pattern: str, rng: random.Random) -> str:

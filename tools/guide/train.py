@@ -26,7 +26,7 @@ from guide.network import Llama, Shape
 from guide.tokenizer import Tokenizer, learn
 
 SEED = 20
-STEPS = 10_000
+STEPS = 14_000
 TOKENS_PER_STEP = 4096
 WARM_UP = 40
 COOL_DOWN = 0.4

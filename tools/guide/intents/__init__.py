@@ -62,9 +62,9 @@ class Intent:
     def draw(self, rng: random.Random, *, exam: bool) -> tuple[str, str]:
         """A question and its answer."""
         acts, asks = len(self.acts.learned), len(self.asks.learned)
-        if exam and not self.asks.held_out:
+        if exam and not self.asks.examined:
             asks = 0
-        if exam and asks and not self.acts.held_out:
+        if exam and asks and not self.acts.examined:
             acts = 0
         if rng.random() * (acts + asks) < acts:
             act = self.acts.draw(rng, exam=exam)

@@ -31,20 +31,21 @@ async def theirs(tiny_gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> A
     socket = tmp_path_factory.mktemp("socket") / "s.sock"
     options = [
         *("--model", str(tiny_gguf), "--host", str(socket), "--api-prefix", ""),
-        *("--ctx-size", "1024", "--threads", "1", "--n-gpu-layers", "0", "--parallel", "1"),
-        "--jinja",
+        *("--ctx-size", "1024", "--threads", "1", "--threads-http", "2"),
+        *("--n-gpu-layers", "0", "--parallel", "1", "--jinja"),
     ]
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", MODULE, *options), stderr=asyncio.subprocess.DEVNULL
     )
     transport = httpx.AsyncHTTPTransport(uds=str(socket))
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
-        while True:
+        while process.returncode is None:
             try:
                 if (await client.get("/health")).status_code == 200:
                     break
             except httpx.ConnectError:
                 await asyncio.sleep(0.05)
+        assert process.returncode is None, "it does not know one of these options"
         yield client
     process.kill()
     await process.wait()

@@ -162,6 +162,7 @@ async def comparing(scene: Scene) -> None:
         scene.runner.say(answer)
         scene.runner.finish()
     await see(scene.pilot, "Both are among your chats.")
+    await see(scene.pilot, "+1")  # the header has looked at what is loaded
 
 
 async def zoomed(scene: Scene) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Set
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Set
+from typing import TYPE_CHECKING, Literal
 
 from textual import on, work
 from textual.app import ComposeResult
@@ -15,14 +15,14 @@ from textual.timer import Timer
 from textual.widgets import Input, Static
 from textual.worker import Worker, WorkerState
 
-from dmr_tui.errors import DmrError
 from dmr_tui.screens.library import Entry
 from dmr_tui.screens.models.choice import VIEWS, Choice
 from dmr_tui.screens.models.columns import Columns, Row, name_of
 from dmr_tui.screens.models.details import Details
 from dmr_tui.screens.models.filter import Filters
 from dmr_tui.screens.models.fits import Fits
-from dmr_tui.screens.models.knowledge import Knowledge, next_context
+from dmr_tui.screens.models.knowledge import Knowledge
+from dmr_tui.screens.models.notes import Notes
 from dmr_tui.screens.models.running import Running
 from dmr_tui.screens.models.updates import Updates
 from dmr_tui.screens.pull_view import pull_content
@@ -36,7 +36,6 @@ from dmr_tui.widgets.table import Table
 
 if TYPE_CHECKING:
     from dmr_tui.engine.fit import Fit
-    from dmr_tui.engine.profile import Profile
 
 Line = Literal["pull", "tag"]
 """What a name is typed for."""
@@ -47,7 +46,6 @@ _PAUSE = 0.06
 _OUTDATED_SECONDS = 30.0
 _REFILL_SECONDS = 0.3
 """Between two times that rows are put in order anew while answers come in."""
-_DEFAULT_CONTEXT = 8192
 _EXAMPLES = {
     "pull": "Get: smollm2, gemma3:4b, hf.co/org/repo",
     "tag": "One more name for it: myorg/assistant:v1",
@@ -80,10 +78,7 @@ class Shelf(Vertical):
         column, reverse = workspace.memory.order(_TABLE, "used")
         self._choice.set_order(column, reverse=reverse)
         self._choice.view = _view(workspace)
-        self._manifests: dict[str, Mapping[str, Any]] = {}
-        self._profiles: dict[str, Profile] = {}
-        self._contexts: dict[str, int] = {}
-        self._last_fit: dict[str, Fit] = {}
+        self._notes = Notes(workspace, self._fits, updates)
         self._shown: tuple[object, ...] = ()
         self._heads: tuple[str, str | None] = ("", None)
         self._summary = ""
@@ -201,25 +196,11 @@ class Shelf(Vertical):
 
     def known(self, entry: Entry) -> Knowledge:
         """Everything that is known of a model by now."""
-        model_id = entry.model.id
-        context = self._contexts.get(model_id, 0)
-        fit = self._fits.get(model_id, context)
-        if fit is not None:
-            self._last_fit[model_id] = fit
-        return Knowledge(
-            entry,
-            fit or self._last_fit.get(model_id),
-            context,
-            self._manifests.get(model_id, {}),
-            self._profiles.get(model_id),
-            self._updates.has(entry),
-            self._workspace.clocks.now(),
-        )
+        return self._notes.of(entry)
 
     def forget_settings(self, entry: Entry) -> None:
         """What is set for a model has become different."""
-        self._profiles.pop(entry.model.id, None)
-        self._contexts.pop(entry.model.id, None)
+        self._notes.forget_settings(entry)
         self._fits.outdate()
         self._want_fits()
         self._moved()
@@ -228,12 +209,8 @@ class Shelf(Vertical):
         """Show the memory of the model under the cursor at the next larger or smaller context."""
         entry = self.current
         if isinstance(entry, Entry):
-            known = self.known(entry)
-            trained = known.fit.trained_context if known.fit else entry.context or 0
-            planned = known.fit.context if known.fit else _DEFAULT_CONTEXT
-            context = next_context(known.context or planned, trained, step)
-            self._contexts[entry.model.id] = context
-            self._fits.want([entry.model.id], context)
+            self._notes.change_context(entry, step)
+            self._want_current()
             self._moved()
 
     @on(Table.Moved)
@@ -242,7 +219,7 @@ class Shelf(Vertical):
         self.query_one(Details).show(self.known(row) if isinstance(row, Entry) else row)
         if isinstance(row, Entry):
             self._want_current()
-            if row.model.id not in self._manifests or row.model.id not in self._profiles:
+            if not self._notes.has_read(row):
                 self._read(row)
         self.post_message(self.Moved())
 
@@ -256,21 +233,10 @@ class Shelf(Vertical):
 
     @work(group="details", exclusive=True, exit_on_error=False)
     async def _read(self, entry: Entry) -> None:
-        from dmr_tui.engine.profile import Profile
-
         await asyncio.sleep(_PAUSE)
-        runner, model_id = self._workspace.runner, entry.model.id
-        try:
-            self._manifests[model_id] = await runner.manifest(model_id)
-        except DmrError:
-            # Not every runner gives manifests away; the pane then does without file sizes.
-            self._manifests[model_id] = {}
-        try:
-            self._profiles[model_id] = await runner.profile(model_id)
-        except DmrError:
-            self._profiles[model_id] = Profile()
+        await self._notes.read(entry)
         row = self.current
-        if isinstance(row, Entry) and row.model.id == model_id:
+        if isinstance(row, Entry) and row.model.id == entry.model.id:
             self.query_one(Details).show(self.known(row))
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
@@ -297,7 +263,7 @@ class Shelf(Vertical):
     def _want_current(self) -> None:
         row = self.current
         if isinstance(row, Entry):
-            self._fits.want([row.model.id], self._contexts.get(row.model.id, 0))
+            self._fits.want([row.model.id], self._notes.context(row))
 
     def _fits_changed(self, ids: Set[str]) -> None:
         self._choice.fits_changed()

@@ -8,7 +8,7 @@ from typing import Literal
 from textual.containers import VerticalScroll
 from textual.geometry import Size
 from textual.message import Message
-from textual.reactive import reactive
+from textual.reactive import Reactive, reactive
 
 from dmr_tui.actions import bindings
 
@@ -44,6 +44,9 @@ class Transcript(VerticalScroll, can_focus=True, inherit_bindings=False):
 
     paused: reactive[bool] = reactive(False)
     """A person has scrolled away from the end."""
+
+    virtual_size = Reactive(Size(0, 0), repaint=False)
+    """See `TurnView.virtual_size`; that a scrollbar comes or goes is another matter."""
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002  # Textual's own name
         """Nothing to scroll yet."""

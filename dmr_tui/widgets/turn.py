@@ -8,6 +8,7 @@ from textual import events
 from textual.content import Content
 from textual.geometry import Size
 from textual.message import Message
+from textual.reactive import Reactive
 from textual.selection import Selection
 from textual.strip import Strip
 from textual.style import Style
@@ -45,6 +46,10 @@ class TurnView(Widget):
 
         view: TurnView
         step: int
+
+    virtual_size = Reactive(Size(0, 0), repaint=False)
+    """Textual's own. Any other widget has all laid out and drawn once more when this changes, so
+    each row that an answer grows by would cost twice; but what it follows from is a layout."""
 
     def __init__(
         self, who: str, when: str, *, style: str = "$text-primary", node: Node | None = None

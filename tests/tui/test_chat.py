@@ -1,13 +1,18 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from pathlib import Path
 
 import pytest
 from textual.pilot import Pilot
 
 from dmr_tui.chat.commands import Suggestion
-from dmr_tui.engine.request import Loading, ReasoningDelta
+from dmr_tui.engine.profile import Profile
+from dmr_tui.engine.request import Event, GenerateRequest, Loading, ReasoningDelta
 from dmr_tui.errors import EngineError, UnavailableError
 from dmr_tui.widgets.prompt import PromptArea
 from dmr_tui.widgets.transcript import Transcript
@@ -325,6 +330,55 @@ async def test_the_view_follows_until_one_scrolls_away(runner: StageRunner, tmp_
         await gone(pilot, "‖ paused")
         runner.say("\n\nthe very end")
         await see(pilot, "the very end")
+
+
+async def test_a_row_more_is_laid_out_once(runner: StageRunner, tmp_path: Path) -> None:
+    async with stage(runner, tmp_path).run_test(size=SMALL) as pilot:
+        await open_chat(pilot)
+        await ask(pilot, "one")
+        runner.say(ANSWER)
+        await see(pilot, "so more slots cost")
+        await pilot.pause()
+        layouts: list[object] = []
+        screen = pilot.app.screen
+        screen.screen_layout_refresh_signal.subscribe(screen, layouts.append)
+        for word in ("first", "second", "third"):
+            runner.say(f"\n\n{word} row")
+            await see(pilot, f"{word} row")
+            await pilot.pause()
+        assert len(layouts) == 3
+
+
+class _Timing(StageRunner):
+    """Lets something wait long after each answer, as an engine does that will unload the model."""
+
+    async def generate(
+        self, model: str, request: GenerateRequest, *, profile: Profile | None = None
+    ) -> AsyncGenerator[Event, None]:
+        timer = asyncio.get_running_loop().call_later(300, print)
+        async with aclosing(super().generate(model, request, profile=profile)) as events:
+            async for event in events:
+                yield event
+        timer.cancel()
+
+
+async def test_of_a_chat_that_was_left_nothing_is_kept(tmp_path: Path) -> None:
+    runner = _Timing(SEVEN)
+    runner.run(SEVEN[0])
+    async with stage(runner, tmp_path).run_test(size=SMALL) as pilot:
+        await open_chat(pilot)
+        left: list[weakref.ref[TurnView]] = []
+        for number in range(3):
+            await ask(pilot, f"question {number}")
+            runner.say(f"answer {number}")
+            runner.finish()
+            await see(pilot, f"answer {number}", "46.9 tok/s")
+            left += map(weakref.ref, pilot.app.screen.query(TurnView))
+            await pilot.press("ctrl+n")
+            await gone(pilot, f"answer {number}")
+        await pilot.pause()
+        gc.collect()
+        assert [view() for view in left[:4]] == [None] * 4
 
 
 async def test_a_short_conversation_begins_at_the_top(runner: StageRunner, tmp_path: Path) -> None:

@@ -189,12 +189,18 @@ class AskingScreen(ShellScreen):
         self._pace.begin()
         self._talk = self._view.begin(turn, self.model, now, again=again)
         self._flushing.resume()
-        self._answering = self._answer(self._talk)
+        self._answering = self._answer()
         self.refresh_all()
 
     @work(group="answer", exit_on_error=False)
-    async def _answer(self, talk: Talk) -> None:
-        """Let the answer come; the timer shows it."""
+    async def _answer(self) -> None:
+        """Let the answer come; the timer shows it.
+
+        The talk is no argument: a worker keeps its arguments, and whatever it has scheduled keeps
+        the worker, as the time after which an idle model leaves: minutes of widgets.
+        """
+        talk = self._talk
+        assert talk is not None
         failure: DmrError | None = None
         try:
             async with aclosing(talk.turn.stream()) as stream:

@@ -33,9 +33,12 @@ from dmr_tui.screens.workspace import Alert, Clocks, Meter, OpenRunner, Workspac
 from dmr_tui.settings import Settings, load_settings
 from dmr_tui.widgets.alt_digits import read_alt_digits
 from dmr_tui.widgets.printable import printable
+from dmr_tui.widgets.terminal import attentive
 from dmr_tui.widgets.themes import THEMES
 
 if TYPE_CHECKING:
+    from textual.driver import Driver
+
     from dmr_tui.screens.chat.screen import ChatScreen
 
 _TURN_SECONDS = 0.001
@@ -114,6 +117,10 @@ class DmrApp(App[None]):
         known = remembered in [theme.name for theme in THEMES]
         self.set_reactive(DmrApp.theme, remembered if known else THEMES[0].name)
         self.stylesheet.set_variables(self.get_css_variables())
+
+    def get_driver_class(self) -> type[Driver]:
+        """What draws, and notices that the terminal is gone."""
+        return attentive(super().get_driver_class())
 
     def on_mount(self) -> None:
         """Show the first frame, then look for the runner."""

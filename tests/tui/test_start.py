@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+import pty
+import select
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -74,3 +78,54 @@ def test_a_running_server_is_used(tiny_gguf: Path) -> None:
             terminal.wait_for(rf"{port} · ○ no model")
             terminal.keys("C-q")
             assert terminal.wait_exit() == 0
+
+
+def test_it_leaves_when_its_terminal_is_gone_and_hangups_are_ignored() -> None:
+    pid, terminal = pty.fork()
+    if pid == 0:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does it
+        os.execve(sys.executable, PROGRAM, {**os.environ, "TERM": "xterm", "LC_ALL": "C.UTF-8"})
+    _read_until(terminal, "free on disk")
+    os.write(terminal, b"\x1b3")
+    _read_until(terminal, "[3 Chat]")
+    os.write(terminal, "half a question, Ω".encode())
+    _read_until(terminal, "Ω")
+    os.close(terminal)
+    end = time.monotonic() + 20
+    status = (0, 0)
+    while not status[0]:
+        assert time.monotonic() < end, "it goes on without a terminal"
+        time.sleep(0.05)
+        status = os.waitpid(pid, os.WNOHANG)
+    assert os.waitstatus_to_exitcode(status[1]) == 128 + signal.SIGHUP
+    with Terminal(PROGRAM) as again:
+        again.wait_for("half a question, Ω")
+        again.keys("C-q")
+        assert again.wait_exit() == 0
+
+
+def test_a_signal_lets_it_leave_and_gives_the_terminal_back() -> None:
+    with Terminal(PROGRAM) as terminal:
+        terminal.wait_for("free on disk")
+        terminal.type("\x1b3")
+        terminal.wait_for(r"\[3 Chat\]")
+        terminal.type("half a question")
+        terminal.wait_for("half a question")
+        terminal.signal(signal.SIGTERM)
+        assert terminal.wait_exit() == 128 + signal.SIGTERM
+        assert terminal.echoes()
+        assert b"\x1b[?1049l" in terminal.raw
+    with Terminal(PROGRAM) as again:
+        again.wait_for("half a question")
+        again.keys("C-q")
+        assert again.wait_exit() == 0
+
+
+def _read_until(terminal: int, text: str) -> None:
+    """Read what is drawn until it has a text."""
+    seen = b""
+    end = time.monotonic() + 60
+    while text.encode() not in seen:
+        assert time.monotonic() < end, f"{text!r} was not drawn"
+        if select.select([terminal], [], [], 0.2)[0]:
+            seen += os.read(terminal, 65536)

@@ -24,8 +24,7 @@ from flavours import Flavour, Machine, choose_flavours
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
-SCRIPTS = VENV / ("Scripts" if os.name == "nt" else "bin")
-PYTHON = SCRIPTS / "python"
+PYTHON = VENV / "bin" / "python"
 STAMP = VENV / ".dmr-ready"
 INPUTS = ("requirements.lock", "engine.lock", "pyproject.toml", "tools/bootstrap.py")
 

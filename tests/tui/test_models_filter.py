@@ -12,10 +12,11 @@ from dmr_tui.runner.base import Model
 from dmr_tui.screens.library import Entry, Library
 from dmr_tui.screens.models.capabilities import capabilities
 from dmr_tui.screens.models.choice import Choice
-from dmr_tui.screens.models.columns import Columns, verdict
+from dmr_tui.screens.models.columns import Columns
 from dmr_tui.screens.models.filter import Filters
 from dmr_tui.screens.models.knowledge import next_context
 from dmr_tui.screens.models.updates import Updates
+from dmr_tui.screens.verdict import verdict
 from tests.tui.stage import GB, NOW, SEVEN, StageRunner, model
 
 HUGE = "huggingface.co/unsloth/qwen3-30b-a3b-gguf:Q3_K_M"

@@ -10,6 +10,7 @@ from textual.content import Content
 from dmr_tui.runner.offers import Offer
 from dmr_tui.screens.get.hunt import Family
 from dmr_tui.screens.library import short_name
+from dmr_tui.screens.verdict import verdict
 from dmr_tui.widgets.figures import short_size, tokens
 from dmr_tui.widgets.printable import printable
 from dmr_tui.widgets.table import Column
@@ -32,7 +33,7 @@ def family_columns(mark: Mark) -> Sequence[Column[Family]]:
         Column("name", "  NAME", name),
         Column("best", "BEST HERE", _best, 14),
         Column("size", "SIZE", _of_chosen(_size), 6, "right"),
-        Column("fit", "FIT", _of_chosen(verdict), 12),
+        Column("fit", "FIT", _of_chosen(offer_verdict), 12),
         Column("pulls", "PULLS", _pulls, 7, "right", from_width=62),
     )
 
@@ -68,8 +69,8 @@ SORTS: dict[str, Callable[[Family], Any]] = {
 """How what was found is sorted by each column; by pulls it comes already."""
 
 
-def verdict(offer: Offer) -> Content:
-    """Where a variant would run, and with how much memory: `GPU 6.9G`, `NO −19.6G`."""
+def offer_verdict(offer: Offer) -> Content:
+    """Where a variant would run, and with how much memory."""
     return _told(offer, with_memory=True)
 
 
@@ -85,19 +86,11 @@ def parameters_text(count: int) -> str:
 
 
 def _told(offer: Offer, *, with_memory: bool) -> Content:
-    fit = offer.fit
-    if fit is None:
+    if offer.fit is None:
         return _NOTHING
-    about = "" if offer.sure else "~"
-    if not offer.placed:
-        return Content(about + short_size(fit.total)) if with_memory else _NOTHING
-    if not fit.fits:
-        return Content.styled(f"NO  {about}−{short_size(fit.missing)}", "$text-error")
-    if 0 < fit.gpu_layers < fit.layers:
-        return Content.styled(f"SPLIT {about}{fit.gpu_layers}/{fit.layers}", "$text-warning")
-    where = "GPU" if fit.gpu_layers else "CPU"
-    memory = f" {about + short_size(fit.total):>6}" if with_memory else ""
-    return Content.styled(where + memory, "$text-success")
+    if offer.placed:
+        return verdict(offer.fit, sure=offer.sure, with_memory=with_memory)
+    return _memory(offer) if with_memory else _NOTHING
 
 
 def _memory(offer: Offer) -> Content:

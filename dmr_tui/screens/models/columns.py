@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from textual.content import Content
 
 from dmr_tui.screens.library import Entry, short_name
 from dmr_tui.screens.models.filter import FitOf, parameters
 from dmr_tui.screens.pulls import Pull
+from dmr_tui.screens.verdict import verdict
 from dmr_tui.widgets.figures import age, clock, short_count, short_size, tokens
 from dmr_tui.widgets.printable import printable
 from dmr_tui.widgets.table import Column
-
-if TYPE_CHECKING:
-    from dmr_tui.engine.fit import Fit
 
 Row = Entry | Pull
 """A stored model, or one that is on its way."""
@@ -116,16 +114,6 @@ class Columns:
         if fit is None:
             return (2, 0, entry.name)
         return (0 if fit.fits else 1, -fit.total if fit.fits else fit.missing, entry.name)
-
-
-def verdict(fit: Fit) -> Content:
-    """Where a model would run, and with how much memory: `GPU 6.9G`, `NO −19.6G`."""
-    if not fit.fits:
-        return Content.styled(f"NO   −{short_size(fit.missing)}", "$text-error")
-    if 0 < fit.gpu_layers < fit.layers:
-        return Content.styled(f"SPLIT {fit.gpu_layers}/{fit.layers}", "$text-warning")
-    where = "GPU" if fit.gpu_layers else "CPU"
-    return Content.styled(f"{where} {short_size(fit.total):>6}", "$text-success")
 
 
 def _loaded(entry: Entry) -> Content:

@@ -60,11 +60,15 @@ class Message(Struct, frozen=True, omit_defaults=True):
     tool_call_id: str | None = None
 
 
+TEMPERATURE, TOP_K, TOP_P, MIN_P = 0.8, 40, 0.95, 0.05
+"""How a token is drawn where neither a request nor the model's profile says."""
+
+
 class Sampling(Struct, frozen=True, omit_defaults=True):
     """How the next token is drawn; None leaves the choice to the model's profile.
 
-    The defaults behind None are llama-server's: temperature 0.8, top_k 40, top_p 0.95,
-    min_p 0.05, no penalties. `seed` None or negative draws a fresh one.
+    The defaults behind None are llama-server's: see `TEMPERATURE` and those beside it, and no
+    penalties. `seed` None or negative draws a fresh one.
     """
 
     temperature: float | None = None

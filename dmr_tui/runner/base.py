@@ -123,6 +123,13 @@ class Runner(Protocol):
         """The OCI manifest of a model, as JSON."""
         ...
 
+    async def files(self) -> dict[str, dict[str, int]]:
+        """What each model consists of: bytes by digest, by the model's id.
+
+        Empty where nobody tells: a runner over HTTP does not.
+        """
+        ...
+
     async def tag(self, source: str, target: str) -> str:
         """Give a model one more name; returns the canonical target."""
         ...

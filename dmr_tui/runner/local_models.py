@@ -65,6 +65,11 @@ class LocalModels(JournalKeeper, Searcher):
         raw = await asyncio.to_thread(self._store.manifest_bytes, found.id)
         return msgspec.json.decode(raw, type=dict[str, Any])
 
+    async def files(self) -> dict[str, dict[str, int]]:
+        """See `Runner.files`."""
+        found = await asyncio.to_thread(self._store.models)
+        return {model.id: model.manifest.files for model in found}
+
     async def tag(self, source: str, target: str) -> str:
         """See `Runner.tag`."""
         return str(await asyncio.to_thread(self._store.tag, source, target))

@@ -101,6 +101,10 @@ class RemoteModels(Listener, Searcher):
             await self.model(name)
             raise UnavailableError(f"the runner at {self.url} does not show manifests") from None
 
+    async def files(self) -> dict[str, dict[str, int]]:
+        """See `Runner.files`: not told."""
+        return {}
+
     async def tag(self, source: str, target: str) -> str:
         """See `Runner.tag`."""
         wanted = parse_reference(target)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from dmr_tui.errors import DmrError
+from dmr_tui.screens.disk import Disk
 from dmr_tui.widgets.figures import parse_size
 
 if TYPE_CHECKING:
@@ -77,6 +78,10 @@ class Library:
         self._stored: list[Entry] = []
         self._entries: list[Entry] = []
         self._places: dict[str, int] = {}
+        self.disk = Disk()
+        """What the models take of it."""
+        self.taken = 0
+        """Bytes that all of them take."""
         self.failure: DmrError | None = None
         """Why the last reading failed; what was read before it is kept."""
 
@@ -115,6 +120,7 @@ class Library:
         try:
             if models:
                 self._models = await runner.models()
+                self.disk = Disk(await runner.files())
             self._running = await runner.running()
             if models or self._running != before[1]:
                 self._measured = await runner.measured()
@@ -127,6 +133,7 @@ class Library:
         if self._models != before[0]:
             self._stored = [_entry(model) for model in self._models or []]
             self._places = _places(self._stored)
+            self.taken = self.disk.taken_by(self._stored)
         if (self._models, self._running, self._measured, self.failure) != before:
             self._join()
             self._changed()

@@ -72,6 +72,11 @@ class Manifest(Struct, frozen=True, gc=False, omit_defaults=True, rename="camel"
         return self.config.size + sum(layer.size for layer in self.layers)
 
     @property
+    def files(self) -> dict[str, int]:
+        """Bytes of the layers and of the config, by digest."""
+        return {each.digest: each.size for each in (*self.layers, self.config)}
+
+    @property
     def digests(self) -> list[str]:
         """What the artifact consists of, as the store's index lists it: layers, then config."""
         return [layer.digest for layer in self.layers] + [self.config.digest]

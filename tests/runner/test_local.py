@@ -213,7 +213,13 @@ async def test_an_archive_that_breaks_off_or_is_waited_for_no_more_ends_the_load
 
 async def test_repackaging_shares_the_files(runner: LocalRunner) -> None:
     assert await runner.repackage("my/m", "small", context_size=64) == "docker.io/ai/small:latest"
-    assert (await runner.model("small")).config.context_size == 64
+    small, whole = await runner.model("small"), await runner.model("my/m")
+    assert small.config.context_size == 64
+    files = await runner.files()
+    assert len(files[small.id]) == len(files[whole.id]) == 2
+    ((weights, size),) = files[small.id].items() & files[whole.id].items()
+    assert weights.startswith("sha256:")
+    assert size > 100_000
     with pytest.raises(InvalidRequestError):
         await runner.repackage("my/m", "small", context_size=0)
 

@@ -176,6 +176,9 @@ class FakeRunner:
         self._known(name)
         return MANIFEST
 
+    async def files(self) -> dict[str, dict[str, int]]:
+        return {MODEL.id: {"sha256:" + "cd" * 32: 7}}
+
     async def tag(self, source: str, target: str) -> str:
         self._known(source)
         self.calls.append(("tag", source, target))

@@ -121,6 +121,8 @@ class StageRunner(Market):
     def __init__(self, models: Sequence[Model] = ()) -> None:
         super().__init__()
         self.stored = list(models)
+        self.contents: dict[str, dict[str, int]] = {}
+        """Bytes of files by digest, by the ids of models."""
         self.foreign: list[Importable] = []
         """Models of other programs on the machine."""
         self.workers: dict[str, RunningModel] = {}
@@ -248,6 +250,9 @@ class StageRunner(Market):
         layers = [("application/vnd.docker.ai.gguf.v3", 268_804_096)]
         layers += [("application/vnd.docker.ai.license", 11_358)]
         return {"layers": [{"mediaType": kind, "size": size} for kind, size in layers]}
+
+    async def files(self) -> dict[str, dict[str, int]]:
+        return self.contents
 
     async def importable(self) -> list[Importable]:
         return self.foreign

@@ -15,10 +15,17 @@ from dmr_tui.engine.request import Sampling
 from dmr_tui.engine.stats import Stats
 from dmr_tui.errors import ConflictError, RegistryError
 from dmr_tui.runner.measured import Measured
+from dmr_tui.screens.models.settings_fields import inherited
+from dmr_tui.settings import Settings
+from dmr_tui.store.manifest import ModelConfig
 from dmr_tui.store.transfer.progress import TransferProgress
 from tests.tui.conftest import LARGE, SMALL, gone, row_with, screen_text, see, until
 from tests.tui.stage import NOW, SEVEN, StageRunner, stage
 from tests.tui.test_models import names
+
+
+def _trained(context: int) -> ModelConfig:
+    return ModelConfig(architecture="llama", gguf={"llama.context_length": str(context)})
 
 
 def calls(runner: StageRunner, *kinds: str) -> list[tuple[object, ...]]:
@@ -66,6 +73,22 @@ async def test_marks_are_deleted_together_and_asked_about_once(
         await see(pilot, "Deleted 2 models.")
         assert calls(runner, "remove") == [("remove", "nomic-embed-text"), ("remove", "smollm2")]
         assert len(names(pilot)) == 5
+
+
+async def test_a_file_that_two_models_share_is_there_once(
+    runner: StageRunner, tmp_path: Path
+) -> None:
+    whole, twin = SEVEN[0], SEVEN[4]
+    runner.contents = {each.id: {each.id: 1_000_000} for each in SEVEN}
+    runner.contents[whole.id] = {"weights": 5_000_000_000, "config": 10_000}
+    runner.contents[twin.id] = {"weights": 5_000_000_000, "another config": 20_000}
+    async with stage(runner, tmp_path).run_test(size=LARGE) as pilot:
+        await ready(pilot)
+        await see(pilot, "5.0 GB on disk", "5 GB shared: deleting frees 10 KB")
+        await pilot.press("G", "d")
+        await see(pilot, "Delete smollm2, 20 KB?")
+        await pilot.press("escape", "asterisk")
+        await see(pilot, "7 marked: 5.0 GB.")
 
 
 async def test_ranges_all_and_none(runner: StageRunner, tmp_path: Path) -> None:
@@ -203,6 +226,43 @@ async def test_a_context_that_was_looked_at_is_proposed(
         await pilot.press("]", "e")
         await see(pilot, "Settings of qwen3:8b")
         assert pilot.app.screen.query_one("#setting-context_size", Input).value == "16384"
+
+
+async def test_an_empty_field_shows_what_holds_then(runner: StageRunner, tmp_path: Path) -> None:
+    app = stage(runner, tmp_path)
+    app.workspace.settings = Settings(context_size=16_384, keep_alive=60.0, threads=6)
+    async with app.run_test(size=SMALL) as pilot:
+        await ready(pilot)
+        await pilot.press("e")
+        await see(
+            pilot,
+            "context        16384 (settings)",
+            "keep-alive     1m (settings)",
+            "engine         llama.cpp (default)",
+            "threads        6 (settings)",
+            "GPU layers     as many as fit",
+            "temperature    0.8 (default)",
+            "seed           random (default)",
+        )
+
+
+@pytest.mark.parametrize(
+    ("config", "settings", "pools", "context"),
+    [
+        (ModelConfig(), Settings(), False, "8192 (default)"),
+        (_trained(4096), Settings(), False, "4096 (default)"),
+        (_trained(4096), Settings(context_size=2048), False, "2048 (settings)"),
+        (ModelConfig(context_size=-1), Settings(context_size=2048), False, "trained (package)"),
+        (_trained(512), Settings(), True, "512 (default)"),
+        (ModelConfig(), Settings(), True, "2048 (default)"),
+        (_trained(4096), None, False, "its server's"),
+        (ModelConfig(context_size=1024), None, False, "1024 (package)"),
+    ],
+)
+def test_the_context_where_none_is_set(
+    config: ModelConfig, settings: Settings | None, pools: bool, context: str
+) -> None:
+    assert inherited(config, settings, pools=pools)["context_size"] == context
 
 
 async def test_one_more_name(runner: StageRunner, tmp_path: Path) -> None:

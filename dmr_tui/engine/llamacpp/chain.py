@@ -8,14 +8,10 @@ from typing import Any
 
 from dmr_tui.engine.llamacpp.model import Vocabulary
 from dmr_tui.engine.llamacpp.native import llama
-from dmr_tui.engine.request import Sampling
+from dmr_tui.engine.request import MIN_P, TEMPERATURE, TOP_K, TOP_P, Sampling
 from dmr_tui.errors import InvalidRequestError
 
 # llama-server's defaults.
-TEMPERATURE = 0.8
-TOP_K = 40
-TOP_P = 0.95
-MIN_P = 0.05
 REPEAT_LAST_N = 64
 XTC_THRESHOLD = 0.1
 DRY_BASE = 1.75

@@ -243,6 +243,9 @@ def _file(known: Knowledge) -> list[str]:
             if part
         ),
     ]
+    if known.shared:
+        freed = long_size(known.freed)
+        rows.append(f"{long_size(known.shared)} shared: deleting frees {freed}")
     if known.now and model.created:
         ago = age(known.now - model.created)
         rows.append("packaged just now" if ago == "now" else f"packaged {ago} ago")

@@ -32,6 +32,8 @@ class Knowledge:
         profile: what was set for it; None until it has been read.
         outdated: whether a registry has something newer under its name.
         now: Unix time.
+        shared: bytes of its files that other models need, too.
+        freed: bytes that are free once it is deleted.
     """
 
     entry: Entry
@@ -41,6 +43,8 @@ class Knowledge:
     profile: Profile | None = None
     outdated: bool = False
     now: float = 0.0
+    shared: int = 0
+    freed: int = 0
 
     @property
     def layers(self) -> Sequence[Mapping[str, Any]]:

@@ -39,6 +39,8 @@ class Notes:
         fit = self._fits.get(model_id, context)
         if fit is not None:
             self._last_fit[model_id] = fit
+        disk = self._workspace.library.disk
+        freed = disk.freed_by([entry])
         return Knowledge(
             entry,
             fit or self._last_fit.get(model_id),
@@ -47,6 +49,8 @@ class Notes:
             self._profiles.get(model_id),
             self._updates.has(entry),
             self._workspace.clocks.now(),
+            shared=disk.taken_by([entry]) - freed,
+            freed=freed,
         )
 
     def context(self, entry: Entry) -> int:

@@ -116,7 +116,7 @@ class ModelsScreen(ModelWork):
         if self.app.screen is not self:
             return  # The status bar tells of the screen that lies over this one.
         marked = self._shelf.marked if self._shelf else []
-        size = long_size(sum(entry.size for entry in marked))
+        size = long_size(self.workspace.library.disk.freed_by(marked))
         words = f"{len(marked)} marked: {size}.  d deletes (asks once), l loads, \\ unmarks."
         said = words if marked else ""
         if said != self._told_marks:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import ClassVar
 
 from textual import work
@@ -15,12 +15,18 @@ from textual.widgets import Input, Static
 
 from dmr_tui.engine.profile import Profile
 from dmr_tui.errors import DmrError, InvalidRequestError
-from dmr_tui.screens.models.settings_fields import FIELDS, read_settings, write_settings
+from dmr_tui.screens.models.capabilities import capabilities
+from dmr_tui.screens.models.settings_fields import (
+    FIELDS,
+    inherited,
+    read_settings,
+    write_settings,
+)
 from dmr_tui.screens.workspace import Workspace
 from dmr_tui.widgets.printable import printable
 
 Save = Callable[[Profile], Awaitable[None]]
-_NOTE = "An empty field leaves the choice to the model and to your settings."
+_NOTE = "An empty field takes what it shows; the brackets say from where."
 
 
 class SettingsScreen(ModalScreen[bool]):
@@ -34,17 +40,27 @@ class SettingsScreen(ModalScreen[bool]):
         Binding("enter,ctrl+s", "save", "Save", priority=True),
     ]
 
-    def __init__(self, name: str, profile: Profile, save: Save, *, context: int = 0) -> None:
+    def __init__(
+        self,
+        name: str,
+        profile: Profile,
+        save: Save,
+        *,
+        inherited: Mapping[str, str],
+        context: int = 0,
+    ) -> None:
         """Show settings.
 
         Args:
             name: the model's.
             profile: what is set.
             save: keeps what was written; what it raises is shown in the form.
+            inherited: what holds where nothing is set, by the fields' keys.
             context: tokens to propose where no context is set; 0: none.
         """
         super().__init__()
         self._model = name
+        self._inherited = inherited
         self._profile = profile
         self._save = save
         self._texts = write_settings(profile)
@@ -60,8 +76,12 @@ class SettingsScreen(ModalScreen[bool]):
                 for field in FIELDS:
                     with Horizontal(classes="setting"):
                         yield Static(field.label, classes="setting-label")
-                        text = self._texts[field.key]
-                        yield Input(text, id=f"setting-{field.key}", compact=True)
+                        yield Input(
+                            self._texts[field.key],
+                            placeholder=self._inherited[field.key],
+                            id=f"setting-{field.key}",
+                            compact=True,
+                        )
                         yield Static(field.explanation, classes="setting-help")
             yield Static(Content.styled(_NOTE, "$text-muted"), id="settings-note")
 
@@ -106,9 +126,10 @@ async def edit_settings(
         name: the model's.
         context: tokens to propose where no context is set; 0: none.
     """
-    runner = workspace.runner
+    runner, status = workspace.runner, workspace.status
     try:
         profile = await runner.profile(name)
+        model = await runner.model(name)
     except DmrError as error:
         workspace.fail(error)
         return False
@@ -116,7 +137,16 @@ async def edit_settings(
     async def save(changed: Profile) -> None:
         await runner.configure(name, changed, replace=True)
 
-    saved = await app.push_screen_wait(SettingsScreen(name, profile, save, context=context))
+    known = workspace.settings if status is not None and status.kind == "embedded" else None
+    pools = "embedding" in capabilities(model)
+    form = SettingsScreen(
+        name,
+        profile,
+        save,
+        inherited=inherited(model.config, known, pools=pools),
+        context=context,
+    )
+    saved = await app.push_screen_wait(form)
     if saved:
         await workspace.library.refresh_running(runner)
         workspace.say(f"The settings of {name} hold from its next load on.")

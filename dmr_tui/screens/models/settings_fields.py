@@ -9,13 +9,24 @@ from typing import Any
 import msgspec
 
 from dmr_tui.engine.checks import check_sampling
+from dmr_tui.engine.context import DEFAULT_CONTEXT, POOLED_CONTEXT, TRAINING, choose_context_size
 from dmr_tui.engine.profile import Profile
-from dmr_tui.engine.request import Sampling
+from dmr_tui.engine.request import MIN_P, TEMPERATURE, TOP_K, TOP_P, Sampling
 from dmr_tui.errors import InvalidRequestError
-from dmr_tui.settings import parse_duration
+from dmr_tui.settings import Settings, parse_duration
+from dmr_tui.store.manifest import ModelConfig
 
 _ENGINES = ("llama.cpp", "llama-server")
-_TRAINED = -1
+_SAMPLING = {
+    "temperature": f"{TEMPERATURE:g}",
+    "top_p": f"{TOP_P:g}",
+    "top_k": str(TOP_K),
+    "min_p": f"{MIN_P:g}",
+    "repeat_penalty": "1",
+    "seed": "random",
+}
+_ELSEWHERE = "its server's"
+"""What a server that runs elsewhere is set to is not known."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +65,7 @@ def _whole(least: int) -> Callable[[str], int]:
 
 def _context(text: str) -> int:
     if text.lower() in ("trained", "max", "-1"):
-        return _TRAINED
+        return TRAINING
     scaled = text.lower().removesuffix("k")
     return _whole(1)(scaled) * (1024 if scaled != text.lower() else 1)
 
@@ -117,10 +128,10 @@ FIELDS: tuple[SettingField, ...] = (
     SettingField("gpu_layers", "GPU layers", "-1: as many as fit", _whole(-1), _plain),
     SettingField("context_shift", "context shift", "on: go on when it is full", _switch,
                  lambda value: "on" if value else "off"),
-    _sampling("temperature", "temperature", "usually 0.8; 0: the likeliest"),
-    _sampling("top_p", "top_p", "0 to 1; usually 0.95"),
-    _sampling("top_k", "top_k", "0: no limit; usually 40", whole=True),
-    _sampling("min_p", "min_p", "0 to 1; usually 0.05"),
+    _sampling("temperature", "temperature", "0: always the likeliest"),
+    _sampling("top_p", "top_p", "0 to 1"),
+    _sampling("top_k", "top_k", "0: no limit", whole=True),
+    _sampling("min_p", "min_p", "0 to 1"),
     _sampling("repeat_penalty", "repeat penalty", "1: none"),
     _sampling("seed", "seed", "-1: another one each time", whole=True),
 )  # fmt: skip
@@ -159,3 +170,44 @@ def read_settings(texts: Mapping[str, str], before: Profile) -> Profile:
     drawn: Sampling = msgspec.structs.replace(before.sampling, **sampling)
     check_sampling(drawn)
     return msgspec.structs.replace(before, sampling=drawn, **values)
+
+
+def inherited(model: ModelConfig, settings: Settings | None, *, pools: bool) -> dict[str, str]:
+    """What holds where a field is empty, and from where it is.
+
+    Args:
+        model: what its package says.
+        settings: of the runner; None where they are not known.
+        pools: it is an embedding model.
+    """
+    found = {key: f"{value} (default)" for key, value in _SAMPLING.items()}
+    found |= {"backend": f"{_ENGINES[0]} (default)", "context_shift": "off (default)"}
+    for key in ("context_size", "keep_alive", "threads", "gpu_layers"):
+        found[key] = _ELSEWHERE
+    if model.context_size:
+        found["context_size"] = f"{_write_context(model.context_size)} (package)"
+    elif settings is not None:
+        found["context_size"] = _context_of(model, settings, pools=pools)
+    if settings is not None:
+        common, usual = settings, Settings()
+        found["keep_alive"] = _with_source(
+            _write_duration(common.keep_alive), common.keep_alive != usual.keep_alive
+        )
+        found["threads"] = f"{common.threads} (settings)" if common.threads else "one per core"
+        found["gpu_layers"] = (
+            f"{common.gpu_layers} (settings)" if common.gpu_layers >= 0 else "as many as fit"
+        )
+    return found
+
+
+def _context_of(model: ModelConfig, settings: Settings, *, pools: bool) -> str:
+    most = POOLED_CONTEXT if pools else DEFAULT_CONTEXT
+    trained = model.trained_context or most
+    size = choose_context_size(
+        profile=None, package=None, settings=settings.context_size, trained=trained, default=most
+    )
+    return _with_source(str(min(size, trained) if pools else size), settings.context_size > 0)
+
+
+def _with_source(value: str, is_set: bool) -> str:
+    return f"{value} ({'settings' if is_set else 'default'})"

@@ -162,7 +162,7 @@ class Shelf(Vertical):
     def _show_summary(self) -> None:
         entries, choice = self._workspace.library.entries, self._choice
         shown = sum(isinstance(row, Entry) for row in self.table.rows)
-        total = sum(entry.size for entry in entries)
+        total = self._workspace.library.taken
         count = f"{shown} of {len(entries)}" if shown != len(entries) else str(len(entries))
         view = f" · {choice.view}" if choice.view != VIEWS[0] else ""
         waiting = " · looking what fits …" if choice.asks_fit and self._fits.waiting else ""

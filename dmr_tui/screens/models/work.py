@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 from textual import work
 
 from dmr_tui.screens import memory
+from dmr_tui.screens.disk import Disk
 from dmr_tui.screens.library import Entry
 from dmr_tui.screens.messages import OpenChat
 from dmr_tui.screens.models import jobs
@@ -106,7 +107,8 @@ class ModelWork(ShellScreen):
         """Ask once, then delete."""
         targets = self._targets
         names = [entry.name for entry in targets]
-        if targets and self._confirmed("delete", names, _deletion(targets)):
+        question = _deletion(targets, self.workspace.library.disk)
+        if targets and self._confirmed("delete", names, question):
             self._delete(targets)
 
     @work(group="delete", exit_on_error=False)
@@ -215,10 +217,10 @@ class ModelWork(ShellScreen):
         self.post_message(OpenChat(name))
 
 
-def _deletion(targets: list[Entry]) -> str:
+def _deletion(targets: list[Entry], disk: Disk) -> str:
     """The question before a deletion: what goes, and how much room that makes."""
     whole = [entry for entry in targets if len(entry.model.tags) <= 1]
-    size = long_size(sum(entry.size for entry in whole))
+    size = long_size(disk.freed_by(whole))
     if len(targets) == 1:
         name, others = targets[0].name, len(targets[0].model.tags) - 1
         if others > 0:

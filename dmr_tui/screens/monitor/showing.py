@@ -123,7 +123,7 @@ class MonitorShow(ShellScreen):
             reading=workspace.reading,
             machine=self._machine,
             here=is_here(workspace.status),
-            stored=sum(entry.size for entry in library.entries),
+            stored=library.taken,
             models=library.running,
             names={entry.model.id: entry.name for entry in library.entries},
             requests=list(workspace.feed.requests.values()),

@@ -164,10 +164,10 @@ class Worker:
             raise self._death_notice()
         number = next(self._numbers)
         answer: _Answer = asyncio.Queue()
+        self._send(message(number))  # first: to what cannot be sent no answer is owed
         if not self._answers:
             self._watchdog.hear()
         self._answers[number] = answer
-        self._send(message(number))
         try:
             yield answer
         finally:

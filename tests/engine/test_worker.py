@@ -8,8 +8,9 @@ import pytest
 
 from dmr_tui.engine.files import ModelFiles
 from dmr_tui.engine.protocol import Load
+from dmr_tui.engine.questions import DetokenizeQuestion
 from dmr_tui.engine.worker import Worker
-from dmr_tui.errors import EngineError, UnavailableError
+from dmr_tui.errors import EngineError, InvalidRequestError, UnavailableError
 from tests.engine.asking import ENDLESS, complete
 
 
@@ -36,6 +37,18 @@ async def test_a_worker_ends_by_itself_when_its_input_ends(
         [event async for event in events]
     with pytest.raises(UnavailableError):
         await anext(one.generate(complete("Hello")))
+    await one.stop()
+
+
+async def test_what_cannot_be_sent_is_refused_and_owed_no_answer(
+    tiny: ModelFiles, tmp_path: Path
+) -> None:
+    one = worker(tiny, tmp_path)
+    await one.start(lambda fraction: None)
+    with pytest.raises(InvalidRequestError, match="64 bits"):
+        await one.ask(DetokenizeQuestion([2**70]))
+    assert not one._answers, "the watchdog would wait for them"
+    assert (await one.ask(DetokenizeQuestion([65]))).text
     await one.stop()
 
 

@@ -226,6 +226,8 @@ WRONG = (
         ({"type": "string", "minLength": 99999}, "minLength", "#"),
         ({"minimum": "a"}, "minimum", "#"),
         ({"minimum": 1e30}, "minimum", "#"),
+        ({"minimum": 5e-324}, "minimum", "#"),
+        ({"minimum": True}, "minimum", "#"),
         ({"properties": []}, "properties", "#"),
         ({"required": [1]}, "required", "#"),
         ({"enum": 1}, "enum", "#"),

@@ -98,7 +98,8 @@ def _check_tools(request: ChatRequest) -> None:
         kind = (tool.function.parameters or {}).get("type", "object")
         if "object" not in (kind if isinstance(kind, list) else [kind]):
             raise InvalidRequestError(
-                f"tools: the parameters of {tool.function.name!r} have to be an object, not {kind!r}",
+                f"tools: the parameters of {tool.function.name!r} have to be an object,"
+                f" not {kind!r}",
                 param="tools",
             )
     for name in names:

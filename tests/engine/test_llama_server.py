@@ -320,6 +320,8 @@ async def test_one_that_cannot_be_killed_is_let_be(
                 break
         process = worker_of(manager, tiny)
         process.suspend()
+        while process.status() != psutil.STATUS_STOPPED:
+            await asyncio.sleep(0.01)
         monkeypatch.setattr(Process, "terminate", lambda self: None)
         monkeypatch.setattr(Process, "kill", lambda self: None)
         monkeypatch.setattr("dmr_tui.engine.llama_server._PATIENCE", 0.05)

@@ -124,6 +124,8 @@ async def test_one_that_cannot_be_killed_is_let_be(
     asked = asyncio.create_task(anext(one.generate(ENDLESS)))
     await asyncio.sleep(0)
     process.suspend()  # it does not see that its input ends
+    while process.status() != psutil.STATUS_STOPPED:
+        await asyncio.sleep(0.01)
     monkeypatch.setattr(Process, "terminate", lambda self: None)
     monkeypatch.setattr(Process, "kill", lambda self: None)
     monkeypatch.setattr("dmr_tui.engine.worker._PATIENCE", 0.05)

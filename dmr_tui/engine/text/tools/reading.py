@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from dmr_tui.engine.text.pieces import Call
 
 _QUIET = re.compile(r'[^"{}\[\]]*')
-_STRING = re.compile(r'[^"\\]*')
+_STRING = re.compile(r'(?:[^"\\]++|\\.)*+"', re.DOTALL)
 _FOREIGN = re.compile(r"[^\s\d+\-.,:eEtrufalsn]")
 """What no JSON has outside of its strings and brackets."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -114,14 +114,8 @@ def json_end(text: str, start: int) -> int | None:
 
 
 def _string_end(text: str, at: int) -> int | None:
-    while True:
-        plain = _STRING.match(text, at)
-        at = plain.end() if plain else at
-        if at >= len(text):
-            return None
-        if text[at] == '"':
-            return at + 1
-        at += 2
+    found = _STRING.match(text, at)
+    return found.end() if found else None
 
 
 def read_json(text: str) -> Any:

@@ -65,7 +65,7 @@ class Batcher:
     @property
     def steady(self) -> bool:
         """Answers run, and nothing but answers: the next pass is as short as the last one."""
-        flowing = all(sequence.pending == 1 and sequence.generated for sequence in self._running)
+        flowing = all(sequence.flowing for sequence in self._running)
         return bool(self._running) and flowing and not self._waiting
 
     @property
@@ -115,7 +115,7 @@ class Batcher:
         """
         self._admit()
         happenings = list(self._begin())
-        flowing = sum(sequence.generated > 0 for sequence in self._running)
+        flowing = sum(sequence.flowing for sequence in self._running)
         parts = self._fill(flowing)
         tokens = sum(part.tokens for part in parts)
         self._memory.make_room(tokens)
@@ -165,7 +165,7 @@ class Batcher:
         """Fill the batch: first the running answers, then as much of the prompts as is right.
 
         Args:
-            flowing: how many answers have begun to be heard.
+            flowing: how many answers go on by a token.
         """
         batch = self._context.batch
         batch.clear()
@@ -180,7 +180,7 @@ class Batcher:
         if exact is not None:
             room = self._memory.pass_room(exact.slot)
         elif flowing:
-            room = min(room, self._pace.chunk(len(reading), flowing, wants))
+            room = min(room, self._pace.chunk(wants, flowing))
         shares = share_out(room, wants)
         for sequence, count in zip(reading, shares, strict=True):
             if count:

@@ -132,6 +132,11 @@ class Sequence:
         """Tokens of the answer so far, an end token included."""
         return len(self.tokens) + self._forgotten - self._prompt_tokens
 
+    @property
+    def flowing(self) -> bool:
+        """Its answer has begun, and goes on with the next pass."""
+        return self.pending == 1 and self.generated > 0
+
     def admit(self, slot: int) -> None:
         """Take a place in KV memory."""
         self.slot = slot

@@ -25,6 +25,8 @@ from dmr_tui.widgets.statusbar import StatusBar
 
 _SAMPLING_SECONDS = 1.0
 _LOOK_SECONDS = 2.0
+_ALONE = "embedded"
+"""What the runner is called that no other program can reach."""
 _PULL_NAME = 24
 """Cells for the name of a pull in the header."""
 NARROW = 100
@@ -162,7 +164,9 @@ class ShellScreen(Screen[None]):
             seconds = workspace.clocks.monotonic() - workspace.lost_at
             retrying = "" if self._is_narrow else ", retrying"
             return Content.styled(f"× disconnected {span(seconds)} ago{retrying}", "$text-error")
-        parts = [*self._pulls(), self._runner(), *self._loaded()]
+        pulls, runner, loaded = self._pulls(), self._runner(), self._loaded()
+        # That nothing is served is the least of it where there is much to tell.
+        parts = [*pulls, *([] if pulls and runner.plain == _ALONE else [runner]), *loaded]
         gap = " · " if self._is_narrow else "  ·  "
         return Content.styled(gap, "$text-disabled").join(parts)
 
@@ -176,8 +180,9 @@ class ShellScreen(Screen[None]):
             return []
         more = f" +{len(active) - 1}" if len(active) > 1 else ""
         pull = active[0]
-        name = printable(short_name(pull.name, _PULL_NAME))
-        return [Content.styled(f"↓ {name} {pull.fraction:.0%}{more}", "$text-primary")]
+        crowded = self._is_narrow and self.workspace.library.running
+        name = "" if crowded else f"{printable(short_name(pull.name, _PULL_NAME))} "
+        return [Content.styled(f"↓ {name}{pull.fraction:.0%}{more}", "$text-primary")]
 
     def _runner(self) -> Content:
         workspace = self.workspace
@@ -187,7 +192,7 @@ class ShellScreen(Screen[None]):
         address = workspace.endpoint.url or workspace.status.endpoint
         shown = _short(address, narrow=self._is_narrow)
         if workspace.status.kind == "embedded":
-            shown = f"{'on' if self._is_narrow else 'serving'} {shown}" if address else "embedded"
+            shown = f"{'on' if self._is_narrow else 'serving'} {shown}" if address else _ALONE
         return Content.styled(shown, "$text-success" if address else "$text-muted")
 
     def _loaded(self) -> list[Content]:

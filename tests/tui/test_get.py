@@ -286,8 +286,11 @@ async def test_the_queue_is_paused_moved_and_cancelled(runner: StageRunner, tmp_
         await pilot.press("K")
         await until(pilot, lambda: list(states(pilot)) == ["b", "a", "c"])
         await pilot.press("x")
-        await see(pilot, "cancelled, 50 B kept · ⏎ goes on · x forgets it", "x Forget")
-        await pilot.press("x")
+        await see(pilot, "▸ – a", "cancelled, 50 B kept · ⏎ goes on · x forgets it", "x Forget")
+        await pilot.press("enter")
+        await until(pilot, lambda: states(pilot).get("a") == "queued")
+        await see(pilot, "▸ · a", "queued · starts after c")  # it is still the one that is meant
+        await pilot.press("x", "x")
         await until(pilot, lambda: "a" not in states(pilot))
 
 

@@ -58,7 +58,7 @@ def title_of(action: Action, now: Standing) -> str | None:
         case "get.fits" | "get.sort" | "get.more":
             return action.title if now.found else None
         case "get.again":
-            return action.title if now.failed else None
+            return action.title if now.failed and now.pane != "queue" else None
         case "app.toggle_endpoint" | "app.endpoint":
             return None
     return _of_queue(action, now)

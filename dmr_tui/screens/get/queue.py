@@ -57,8 +57,10 @@ class Queue(OptionList):
         current = self.current
         before, self._pulls = self._pulls, [*unfinished, *finished]
         if self._pulls != before:
-            place = self._pulls.index(current) if current in self._pulls else 0
-            self._draw_all(place)
+            # One that goes on again is another pull of the same name.
+            names = [pull.name for pull in self._pulls]
+            there = current is not None and current.name in names
+            self._draw_all(names.index(current.name) if current is not None and there else 0)
         else:
             self._draw()
 
@@ -104,10 +106,11 @@ class Queue(OptionList):
             self._draw_all(0)
 
     def _line(self, index: int, highlighted: int | None) -> Content:
-        pull = self._pulls[index]
+        pull, here = self._pulls[index], index == highlighted
         width = max(self.scrollable_content_region.width - 2, 40)
-        line = _front(pull, width) + _rest(pull, self._before(index), width)
-        more = _more(pull, width) if index == highlighted else []
+        cursor = Content.styled("▸ ", "$primary") if here else Content("  ")
+        line = cursor + _front(pull, width) + _rest(pull, self._before(index), width)
+        more = _more(pull, width) if here else []
         return Content("\n").join([line.truncate(width, ellipsis=True), *more])
 
     def _before(self, index: int) -> str:
@@ -192,7 +195,7 @@ def _running(pull: Pull, width: int) -> Content:
 
 
 def _progress(pull: Pull, width: int) -> Content:
-    size = max(width - (88 if width >= _WIDE else 61), 8)
+    size = max(width - (90 if width >= _WIDE else 63), 8)
     figures = part_of(pull.done, pull.total) if pull.total else ""
     return bar(pull.fraction, size) + Content(f" {pull.fraction:4.0%}  {figures:>11}")
 
@@ -210,7 +213,7 @@ def _more(pull: Pull, width: int) -> list[Content]:
     else:
         return []
     return [
-        Content.styled(f"  {printable(line)}", "$text-muted").truncate(width, ellipsis=True)
+        Content.styled(f"    {printable(line)}", "$text-muted").truncate(width, ellipsis=True)
         for line in lines
         if line
     ]

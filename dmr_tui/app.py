@@ -279,7 +279,7 @@ class DmrApp(App[None]):
         from dmr_tui.screens.help import HelpScreen
 
         if isinstance(self.screen, ShellScreen):
-            self.push_screen(HelpScreen(self.screen.MODE))
+            self.push_screen(HelpScreen(self.screen.MODE, self.screen.hint_scopes()))
 
     def action_next_theme(self) -> None:
         """Next theme."""

@@ -185,6 +185,11 @@ class Pulls:
         """The unfinished pull of a model."""
         return next((pull for pull in self.unfinished if pull.name == name), None)
 
+    def without_result(self, name: str) -> Pull | None:
+        """The last pull of a model if it has failed or was cancelled."""
+        last = next((pull for pull in self.finished if pull.name == name), None)
+        return None if last is None or last.arrived else last
+
     # What a person does.
 
     def start(self, runner: Runner, name: str, source: str = "") -> Pull:

@@ -3,9 +3,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from textual.pilot import Pilot
 from textual.widgets import OptionList
 
-from dmr_tui.errors import StoreError
+from dmr_tui.errors import RegistryError, StoreError
 from dmr_tui.runner.base import Importable
 from dmr_tui.screens.models.suggestions import suggestions
 from dmr_tui.system.gpu import GpuReading
@@ -13,6 +14,11 @@ from dmr_tui.system.memory import MemoryReading
 from dmr_tui.system.sampler import Machine
 from tests.tui.conftest import LARGE, SMALL, screen_text, see, until
 from tests.tui.stage import GB, StageRunner, model, stage
+
+
+async def _shown(pilot: Pilot[None], text: str) -> str:
+    await see(pilot, text)
+    return screen_text(pilot.app)
 
 
 def machine(memory: int, *, gpu: int = 0, disk: int = 200) -> Machine:
@@ -51,6 +57,38 @@ async def test_one_key_begins_a_chat_with_the_built_in_model(tmp_path: Path) -> 
         await pilot.press(*"hi", "enter")
         await until(pilot, lambda: runner.asked)
     assert ("pull", "dmr/guide") in runner.calls
+
+
+async def test_the_key_is_called_what_it_does(tmp_path: Path) -> None:
+    runner = StageRunner()
+    async with stage(runner, tmp_path).run_test(size=SMALL) as pilot:
+        await see(pilot, "Begin with", "smollm2", "⏎ Chat")
+        await pilot.press("down")
+        await see(pilot, "⏎ Get it and chat")
+        await pilot.press("up")
+        await see(pilot, "⏎ Chat")
+        await pilot.press(*"phi4")
+        await see(pilot, "⏎ Get it and chat")
+        await pilot.press("f1")
+        help_text = await _shown(pilot, "Help · Models")
+        assert help_text.index("Without a model yet") < help_text.index("Chat with this model")
+
+
+async def test_a_first_model_that_cannot_be_had_is_said_in_its_chat(tmp_path: Path) -> None:
+    runner = StageRunner()
+    async with stage(runner, tmp_path).run_test(size=SMALL) as pilot:
+        await see(pilot, "Begin with", "smollm2")
+        await pilot.press("down", "enter")
+        await see(pilot, "[3 Chat]", "Getting")
+        runner.fail(RegistryError("cannot reach the registry", "check the network"))
+        await see(
+            pilot,
+            "is not here",
+            "cannot reach the registry",
+            "alt+2 tries again on Get",
+            "dmr/guide needs no network",
+        )
+        assert "Write below" not in screen_text(pilot.app)
 
 
 async def test_the_cursor_goes_up_and_down_and_a_click_takes(tmp_path: Path) -> None:

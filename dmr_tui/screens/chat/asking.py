@@ -106,7 +106,8 @@ class AskingScreen(ShellScreen):
         if name != self.model:
             before, self._conversation.model = self.model, name
             if before and self._conversation.root.children:
-                self.workspace.say(f"{name} goes on with the conversation.")
+                later = " once it is here" if self.workspace.pulls.find(name) else ""
+                self.workspace.say(f"{name} goes on with the conversation{later}.")
         self.refresh_all()
         self._send_next()
 
@@ -130,7 +131,7 @@ class AskingScreen(ShellScreen):
         self._turns = turns = len(self._conversation.questions)
         view, conversation = self._view, self._conversation
         said = [f"{turns} turn{'s' if turns != 1 else ''}" if turns else "New chat"]
-        if conversation.title:
+        if conversation.title and turns:
             said.insert(0, conversation.title)
         if self.model:
             said.append(self.model)

@@ -124,7 +124,15 @@ class ModelsScreen(ModelWork):
             if said or self.workspace.notice.text == before:
                 self.workspace.say(said)
 
+    def on_welcome_moved(self) -> None:
+        """Something else would be begun with now."""
+        self.refresh_hints()
+
     # What the keys are called.
+
+    def hint_scopes(self) -> tuple[str, ...]:
+        """On the first run, those of the greeting before all others."""
+        return ("welcome", self.MODE) if self._shown == "empty" else (self.MODE,)
 
     def hint(self, action: Action) -> str | None:
         """Only what would do something; loading is called what it would do."""
@@ -182,7 +190,9 @@ class ModelsScreen(ModelWork):
         if focused == "line":
             tagging = self._shelf is not None and self._shelf.has_class("-tagging")
             return "Name it" if tagging else "Get it"
-        return {"welcome-name": "Get it and chat", "filter": "Done"}.get(focused or "")
+        if focused == "welcome-name" and self._welcome is not None:
+            return self._welcome.chosen.deed
+        return "Done" if focused == "filter" else None
 
     # Looking around.
 

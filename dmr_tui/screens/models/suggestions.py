@@ -39,6 +39,13 @@ class Choice:
     what: str
     imported: tuple[str, ...] = ()
 
+    @property
+    def deed(self) -> str:
+        """What taking it is called."""
+        if self.imported:
+            return "Use them"
+        return "Chat" if self.name == GUIDE else "Get it and chat"
+
 
 BUILT_IN = Choice(GUIDE, 0, "comes with dmr and knows it; no network needed")
 

@@ -54,6 +54,9 @@ class Welcome(VerticalScroll, can_focus=False):
     class Taken(Message):
         """A choice was clicked."""
 
+    class Moved(Message):
+        """Another choice is highlighted, or another name is written."""
+
     def __init__(self, workspace: Workspace) -> None:
         """A greeting on the machine and the pulls of a workspace."""
         super().__init__(id="welcome")
@@ -128,6 +131,11 @@ class Welcome(VerticalScroll, can_focus=False):
     def _mark(self) -> None:
         for at, row in enumerate(self._rows(self._list.highlighted)):
             self._list.replace_option_prompt_at_index(at, row)
+        self.post_message(self.Moved())
+
+    @on(Input.Changed)
+    def _written(self) -> None:
+        self.post_message(self.Moved())
 
     def _rows(self, marked: int | None) -> list[Content]:
         widest = max(len(choice.name) for choice in self._choices)

@@ -22,7 +22,7 @@ from dmr_tui.engine.request import Event, GenerateRequest, Loading, Sampling
 from dmr_tui.engine.room import MemoryReader, ShapeReader, free_memory, human, make_planner
 from dmr_tui.engine.slot import Slot
 from dmr_tui.engine.telling import EngineEventKind, Tell, tell_nobody
-from dmr_tui.errors import ConflictError, DmrError, InsufficientMemoryError, UnavailableError
+from dmr_tui.errors import ConflictError, DmrError, UnavailableError
 from dmr_tui.settings import Settings
 
 
@@ -200,10 +200,7 @@ class EngineManager:
         try:
             await self._load_alone(slot, profile)
         except DmrError as error:
-            kind: EngineEventKind = "load"
-            if slot.worker.crashed:
-                kind = "crash"
-                self._back_off.died(slot.files.id, error)
+            kind: EngineEventKind = "crash" if slot.worker.crashed else "load"
             text = f"not loaded: {error.message}"
             self._tell(kind, slot.files.name, text, level="error", hint=error.hint or "")
             raise
@@ -235,24 +232,18 @@ class EngineManager:
         self._arm(slot)
 
     async def _start(self, slot: Slot, profile: Profile) -> None:
-        """Start a slot's worker; if it cannot load the model, or dies of it, try another engine."""
-        first = slot.worker
+        """Start a slot's worker; if it dies at that, try another engine."""
         try:
-            await first.start(slot.report)
-        except InsufficientMemoryError:
-            raise  # another engine needs as much
+            await slot.worker.start(slot.report)
         except DmrError as error:
-            other = self._engines.other(slot.files, first, profile)
+            if not slot.worker.crashed:
+                raise
+            other = self._engines.other(slot.files, slot.worker, profile)
             if other is None:
+                self._back_off.died(slot.files.id, error)
                 raise
             slot.worker = other
-            try:
-                await self._start(slot, profile)
-            except DmrError:
-                if first.crashed:
-                    raise
-                slot.worker = first  # its reasons are the exact ones
-                raise error from None
+            await self._start(slot, profile)
 
     async def _make_room(self, slot: Slot, *, force: bool) -> None:
         """Plan a load; have others give memory back while it does not fit.
@@ -294,7 +285,7 @@ class EngineManager:
             for slot in self._slots.values()
             if slot.ready and slot.users == 0 and slot.keep_alive >= 0
         ]
-        return min(idle, key=lambda slot: slot.idle_since, default=None)
+        return min(idle, key=lambda slot: slot.last_used, default=None)
 
     def _arm(self, slot: Slot) -> None:
         """Begin a slot's idle time, if nobody uses it."""

@@ -64,7 +64,10 @@ async def test_a_saved_chat_is_opened(
 ) -> None:
     async with stage(runner, tmp_path).run_test(size=size) as pilot:
         await two_chats(pilot, runner)
-        await pilot.press("j", "enter")
+        await see(pilot, "▸ why is the sky")
+        await pilot.press("j")
+        await see(pilot, "▸ what is a slug", "  why is the sky")
+        await pilot.press("enter")
         await until(pilot, lambda: texts(pilot) == ["what is a slug", "a small thing"])
         await see(pilot, "a small thing", "1 turn")
         await say(pilot, "and then")

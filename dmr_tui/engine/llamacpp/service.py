@@ -167,10 +167,7 @@ class Service:
             constraint=constraint,
             candidates=None if constraint is None else self._candidates,
         )
-        thoughts = None
-        if plan.budget is not None:
-            closing = self._vocabulary.tokenize(plan.closing, beginning=False)
-            thoughts = Thoughts(plan.budget, closing)
+        closing = self._vocabulary.tokenize(plan.closing, beginning=False)
         return Sequence(
             message.id,
             prompt.tokens,
@@ -178,7 +175,7 @@ class Service:
             limit=min(limits, default=None),
             text=AnswerText(plan.reader(), request.limits.stop if plan.stoppable else ()),
             marks=marks,
-            thoughts=thoughts,
+            thoughts=Thoughts(plan.budget, closing),
             likelihoods=None
             if request.logprobs is None
             else Likelihoods(self._context, self._candidates, request.logprobs),

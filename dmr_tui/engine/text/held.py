@@ -102,10 +102,7 @@ def _call_grammar(encoded: bytes, template: str, parallel: bool) -> str | None:
         return rules.text(CallGrammar(GENERIC, template, rules, tools, opened=True).harmony())
     form = find_format(template, _schemas(tools))
     calls = CallGrammar(form, template, rules, tools, parallel=parallel, opened=True)
-    try:
-        return rules.text(calls.calls())
-    except RecursionError:
-        return None  # the parameters nest too deep
+    return rules.text(calls.calls())
 
 
 @lru_cache(_KEPT)

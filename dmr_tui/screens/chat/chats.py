@@ -46,6 +46,8 @@ class ChatList(OptionList):
         self._now = now
         self._chats: dict[str, ChatInfo] = {}
         self._open = ""
+        self._depths: dict[str, int] = {}
+        self._pointed = ""
 
     @property
     def chat(self) -> ChatInfo | None:
@@ -71,28 +73,38 @@ class ChatList(OptionList):
     def _draw(self, chosen: str) -> None:
         ids: list[str] = []
         options: list[Option] = []
+        self._depths, self._pointed = {}, ""
         for heading, rows in grouped_by_day(self._chats.values(), self._now()):
             options.append(Option(Content.styled(heading, "bold $text-muted"), disabled=True))
             ids.append("")
             for chat, depth in rows:
-                options.append(Option(self._line(chat, depth), id=chat.id))
+                self._depths[chat.id] = depth
+                options.append(Option(self._line(chat), id=chat.id))
                 ids.append(chat.id)
         self.set_options(options)
         first = 1 if options else None
         self.highlighted = ids.index(chosen) if chosen in ids else first
 
-    def _line(self, chat: ChatInfo, depth: int) -> Content:
+    def on_option_list_option_highlighted(self) -> None:
+        """Put the cursor's mark before another chat."""
+        before, chat = self._pointed, self.chat
+        self._pointed = chat.id if chat is not None else ""
+        for each in {before, self._pointed} & self._depths.keys():
+            self.replace_option_prompt(each, self._line(self._chats[each]))
+
+    def _line(self, chat: ChatInfo) -> Content:
         width = max(self.scrollable_content_region.width - 2, 12)
-        here = chat.id == self._open
-        lead = "  " * max(depth - 1, 0) + ("└ " if depth else "")
+        here, depth = chat.id == self._open, self._depths[chat.id]
+        lead = "▸ " if chat.id == self._pointed else "  "
+        lead += "  " * max(depth - 1, 0) + ("└ " if depth else "")
         count = f" {chat.turns}"
         room = width - len(lead) - len(count)
         title = Content(printable(chat.title)).truncate(room, ellipsis=True, pad=True)
         line = Content(lead) + (title.stylize("bold $text-primary") if here else title)
         line += Content.styled(count, "$text-muted")
         if chat.snippet:
-            snippet = Content(printable(chat.snippet)).truncate(width, ellipsis=True)
-            line += Content("\n") + snippet.stylize("$text-muted italic")
+            snippet = Content(printable(chat.snippet)).truncate(width - 2, ellipsis=True)
+            line += Content("\n  ") + snippet.stylize("$text-muted italic")
         return line
 
     @on(OptionList.OptionSelected)

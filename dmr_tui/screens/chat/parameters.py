@@ -138,7 +138,7 @@ def _name(field: Input) -> str:
 
 
 def _placeholder(name: str) -> str:
-    return "auto, on or off" if name == "think" else _OWN
+    return "on/off/auto" if name == "think" else _OWN
 
 
 def _meaning(name: str) -> str:

@@ -132,9 +132,10 @@ async def _chats(server: Server, figures: Figures) -> None:
 
 async def _gaps(server: Server, figures: Figures) -> None:
     client = Client(server.url, server.model)
-    alone, meanwhile = await client.gaps()
+    alone, meanwhile, reading = await client.gaps()
     figures.note("dmr gap p95 alone ms", alone * 1e3)
     figures.note("dmr gap p95 beside a long prompt ms", meanwhile * 1e3)
+    figures.note("dmr long prompt beside answers s", reading)
 
 
 def _bare(model: Path, threads: int, figures: Figures) -> None:

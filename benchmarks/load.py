@@ -169,11 +169,12 @@ class Client:
         chat[0] = {"role": "system", "content": f"{words(2)} {SYSTEM}"}
         return last, (await self.ask(chat, 4)).first
 
-    async def gaps(self, streams: int = 4) -> tuple[float, float]:
+    async def gaps(self, streams: int = 4) -> tuple[float, float, float]:
         """Streams that run while somebody else's prompt of 4,000 tokens is read.
 
         Returns:
-            The 95th percentile of the seconds between two pieces of text, alone and meanwhile.
+            The 95th percentile of the seconds between two pieces of text, alone and meanwhile, and
+            how many seconds the reading took.
         """
         replies = [Reply() for _ in range(streams)]
         tasks = [asyncio.create_task(self.ask(question(), 2000, reply)) for reply in replies]
@@ -187,7 +188,7 @@ class Client:
         await asyncio.gather(*tasks, return_exceptions=True)
         alone = [gap for reply in replies for gap in _gaps(reply.times, 0, begun)]
         meanwhile = [gap for reply in replies for gap in _gaps(reply.times, begun, ended)]
-        return percentile(alone[streams:], 0.95), percentile(meanwhile, 0.95)
+        return percentile(alone[streams:], 0.95), percentile(meanwhile, 0.95), ended - begun
 
 
 def _gaps(times: Sequence[float], begun: float, ended: float) -> list[float]:

@@ -15,6 +15,9 @@ MAX_STOPS = 64
 MAX_LOGPROBS = 20
 """Alternatives that are reported for a token at most; OpenAI's."""
 
+MAX_BREAKERS = 64
+"""Sequence breakers of DRY: for each of them llama.cpp looks through the whole vocabulary."""
+
 MAX_BIAS = 100
 """OpenAI's; with so much a token always comes, or never."""
 
@@ -76,6 +79,11 @@ def check_sampling(sampling: Sampling) -> None:
         value = getattr(sampling, name)
         if value is not None and not allowed(value):
             raise InvalidRequestError(f"{name} must be {words}, not {value}", param=name)
+    if len(sampling.dry_sequence_breakers or []) > MAX_BREAKERS:
+        raise InvalidRequestError(
+            f"dry_sequence_breakers: there may be at most {MAX_BREAKERS}",
+            param="dry_sequence_breakers",
+        )
     for token, bias in (sampling.logit_bias or {}).items():
         if not -MAX_BIAS <= bias <= MAX_BIAS:
             raise InvalidRequestError(
@@ -86,6 +94,14 @@ def check_sampling(sampling: Sampling) -> None:
 
 def _check_tools(request: ChatRequest) -> None:
     names = [tool.function.name for tool in request.tools]
+    for tool in request.tools:
+        kind = (tool.function.parameters or {}).get("type", "object")
+        if "object" not in (kind if isinstance(kind, list) else [kind]):
+            raise InvalidRequestError(
+                f"tools: the parameters of {tool.function.name!r} have to be an object,"
+                f" not {kind!r}",
+                param="tools",
+            )
     for name in names:
         if not _NAME.fullmatch(name):
             raise InvalidRequestError(

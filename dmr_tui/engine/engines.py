@@ -27,7 +27,7 @@ class Engines:
 
     The built-in engine is first choice. llama-server runs what a profile gives to it, models with
     images where it is there, everything where llama-cpp-python is not installed, and what the
-    built-in engine dies of.
+    built-in engine dies of or cannot load.
     """
 
     def __init__(self, settings: Settings, logs: Path, connect: Connect | None) -> None:
@@ -66,11 +66,11 @@ class Engines:
             )
         return Worker(files, load, self._logs)
 
-    def other(self, files: ModelFiles, died: Backend, profile: Profile) -> Backend | None:
-        """Who else can load a model that the built-in engine died of, if nobody chose that."""
-        if died.name != BACKEND or profile.backend is not None:
+    def other(self, files: ModelFiles, failed: Backend, profile: Profile) -> Backend | None:
+        """Who else may load a model that the built-in engine could not, if nobody chose that."""
+        if failed.name != BACKEND or profile.backend is not None:
             return None
-        return self._server(files, died.load)
+        return self._server(files, failed.load)
 
     def states(self) -> dict[str, str]:
         """Engines and their state, in the words of `dmr status`; imports none of them."""

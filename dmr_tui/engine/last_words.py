@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dmr_tui.engine import watchdog
+from dmr_tui.system.cgroup import memory_groups
 
 MOST_LINES = 5
 _TAIL_BYTES = 8192
@@ -15,6 +16,7 @@ _VMSTAT = Path("/proc/vmstat")
 _CHATTER = "I "
 """How llama.cpp's informational lines begin in a worker's log, after their time."""
 
+_NO_MEMORY = re.compile(r"(out of|insufficient) memory|to allocate|bad_alloc|MemoryError", re.I)
 _STAMP = re.compile(r"^\[\d{4}-[^\]]*\] ")
 
 
@@ -24,7 +26,7 @@ class Death:
 
     Attributes:
         cause: in one line.
-        out_of_memory: the system took its memory away.
+        out_of_memory: the system took its memory away, or gave it no more.
     """
 
     cause: str
@@ -50,11 +52,22 @@ class Postmortem:
             return Death("the system ran out of memory and killed the worker", out_of_memory=True)
         words = last_words(self._log, self._start)
         cause = f"the worker died: {describe_exit(status)}"
-        return Death(f"{cause}: {words}" if words else cause)
+        return Death(f"{cause}: {words}" if words else cause, lacks_memory(words))
+
+
+def lacks_memory(words: str) -> bool:
+    """Whether llama.cpp or Python say that an allocation was refused."""
+    return _NO_MEMORY.search(words) is not None
 
 
 def out_of_memory_kills() -> int:
-    """How many processes Linux has killed since its start to get memory; 0 elsewhere."""
+    """How many processes Linux has killed to get memory: of this one's group, or else of all.
+
+    Always 0 elsewhere.
+    """
+    told = [group.kills for group in memory_groups() if group.kills is not None]
+    if told:
+        return told[0]
     try:
         lines = _VMSTAT.read_text().splitlines()
     except OSError:

@@ -10,7 +10,7 @@ import shutil
 import tempfile
 from asyncio.subprocess import Process
 from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing, contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -23,8 +23,8 @@ from dmr_tui.engine.questions import A, PropsQuestion, Question
 from dmr_tui.engine.request import Event, GenerateRequest
 from dmr_tui.engine.spawn import log_file, resident_memory, spawn_server
 from dmr_tui.engine.stats import Stats
-from dmr_tui.engine.watchdog import Watchdog, responds, rotate
-from dmr_tui.errors import DmrError, EngineError, UnavailableError
+from dmr_tui.engine.watchdog import LAST_PATIENCE, UNKILLABLE, Watchdog, responds, rotate
+from dmr_tui.errors import DmrError, EngineError, InsufficientMemoryError, UnavailableError
 
 PREFIX = "/engines"
 """Below which the server puts its routes: where a runner's are."""
@@ -123,18 +123,23 @@ class LlamaServer:
 
     async def start(self, on_progress: Callable[[float], None]) -> None:
         """See `Backend.start`; llama-server does not tell how far it is."""
-        folder = Path(tempfile.mkdtemp(prefix="dmr-"))
-        socket = folder / "llama.sock"
-        self._log.parent.mkdir(parents=True, exist_ok=True)
-        rotate(self._log)
-        postmortem = Postmortem(self._log)
         try:
+            folder = Path(tempfile.mkdtemp(prefix="dmr-"))
+        except OSError as error:
+            raise self._load_error(f"there is no place for its socket: {error}") from error
+        socket = folder / "llama.sock"
+        try:
+            self._log.parent.mkdir(parents=True, exist_ok=True)
+            rotate(self._log)
+            postmortem = Postmortem(self._log)
             self._process = await spawn_server(
                 [*self._program.command, *self._options(socket)], self._log
             )
         except OSError as error:
-            shutil.rmtree(folder)
             raise self._load_error(f"{self._program.shown} cannot be started: {error}") from error
+        finally:
+            if self._process is None:
+                shutil.rmtree(folder, ignore_errors=True)
         self._watchdog.hear()
         self._guard = asyncio.create_task(self._watch(self._process, socket))
         self._burial = asyncio.create_task(self._bury(self._process, postmortem, folder))
@@ -172,10 +177,13 @@ class LlamaServer:
             return
         self._stopping = True
         if not self.ended.is_set():
-            self._process.terminate()
-            if not await self._is_dead():
-                self._process.kill()
-                await self.ended.wait()
+            with suppress(ProcessLookupError):
+                self._process.terminate()
+            if not await self._ends_within(_PATIENCE):
+                await self._kill(self._process)
+        await self._hang_up()
+
+    async def _hang_up(self) -> None:
         if self._client is not None:
             client, self._client = self._client, None
             await client.close()
@@ -234,15 +242,28 @@ class LlamaServer:
             self._watchdog.hear()
             await self._watchdog.watch()
         self._stuck = True
-        process.kill()
+        await self._kill(process)
+
+    async def _kill(self, process: Process) -> None:
+        """Kill the process, and do as if that had worked: who waits for it is let go."""
+        with suppress(ProcessLookupError):
+            process.kill()
+        if not await self._ends_within(LAST_PATIENCE):
+            self._end(Death(UNKILLABLE))
+            await self._hang_up()
 
     async def _bury(self, process: Process, postmortem: Postmortem, folder: Path) -> None:
         status = await process.wait()
         self._guard.cancel()
-        self.crashed = not self._stopping
-        self._death = postmortem.examine(status, stuck=self._stuck)
         shutil.rmtree(folder, ignore_errors=True)
-        self.ended.set()
+        self._end(postmortem.examine(status, stuck=self._stuck))
+
+    def _end(self, death: Death) -> None:
+        """Note that the process is gone; once."""
+        if not self.ended.is_set():
+            self.crashed = not self._stopping
+            self._death = death
+            self.ended.set()
 
     @contextmanager
     def _asked(self) -> Iterator[Client]:
@@ -259,20 +280,22 @@ class LlamaServer:
 
     async def _explained(self, error: DmrError) -> DmrError:
         """Why the server does not answer: it is dead, or the client's own error."""
-        return self._death_notice() if await self._is_dead() else error
+        return self._death_notice() if await self._ends_within(_PATIENCE) else error
 
-    async def _is_dead(self) -> bool:
+    async def _ends_within(self, seconds: float) -> bool:
         try:
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(seconds):
                 await self.ended.wait()
         except TimeoutError:
             return False
         return True
 
-    def _load_error(self, reason: str) -> EngineError:
-        return EngineError(f"cannot load {self._files.gguf}: {reason}", f"its log: {self._log}")
+    def _load_error(self, reason: str) -> DmrError:
+        kind = InsufficientMemoryError if self._death.out_of_memory else EngineError
+        return kind(f"cannot load {self._files.gguf}: {reason}", f"its log: {self._log}")
 
     def _death_notice(self) -> DmrError:
         if self._stopping:
             return UnavailableError(f"{self._files.name} was unloaded")
-        return EngineError(f"{self._files.gguf}: {self._death.cause}", f"its log: {self._log}")
+        kind = InsufficientMemoryError if self._death.out_of_memory else EngineError
+        return kind(f"{self._files.gguf}: {self._death.cause}", f"its log: {self._log}")

@@ -22,7 +22,7 @@ from dmr_tui.engine.request import Event, GenerateRequest, Loading, Sampling
 from dmr_tui.engine.room import MemoryReader, ShapeReader, free_memory, human, make_planner
 from dmr_tui.engine.slot import Slot
 from dmr_tui.engine.telling import EngineEventKind, Tell, tell_nobody
-from dmr_tui.errors import ConflictError, DmrError, UnavailableError
+from dmr_tui.errors import ConflictError, DmrError, InsufficientMemoryError, UnavailableError
 from dmr_tui.settings import Settings
 
 
@@ -200,7 +200,10 @@ class EngineManager:
         try:
             await self._load_alone(slot, profile)
         except DmrError as error:
-            kind: EngineEventKind = "crash" if slot.worker.crashed else "load"
+            kind: EngineEventKind = "load"
+            if slot.worker.crashed:
+                kind = "crash"
+                self._back_off.died(slot.files.id, error)
             text = f"not loaded: {error.message}"
             self._tell(kind, slot.files.name, text, level="error", hint=error.hint or "")
             raise
@@ -232,18 +235,24 @@ class EngineManager:
         self._arm(slot)
 
     async def _start(self, slot: Slot, profile: Profile) -> None:
-        """Start a slot's worker; if it dies at that, try another engine."""
+        """Start a slot's worker; if it cannot load the model, or dies of it, try another engine."""
+        first = slot.worker
         try:
-            await slot.worker.start(slot.report)
+            await first.start(slot.report)
+        except InsufficientMemoryError:
+            raise  # another engine needs as much
         except DmrError as error:
-            if not slot.worker.crashed:
-                raise
-            other = self._engines.other(slot.files, slot.worker, profile)
+            other = self._engines.other(slot.files, first, profile)
             if other is None:
-                self._back_off.died(slot.files.id, error)
                 raise
             slot.worker = other
-            await self._start(slot, profile)
+            try:
+                await self._start(slot, profile)
+            except DmrError:
+                if first.crashed:
+                    raise
+                slot.worker = first  # its reasons are the exact ones
+                raise error from None
 
     async def _make_room(self, slot: Slot, *, force: bool) -> None:
         """Plan a load; have others give memory back while it does not fit.
@@ -285,7 +294,7 @@ class EngineManager:
             for slot in self._slots.values()
             if slot.ready and slot.users == 0 and slot.keep_alive >= 0
         ]
-        return min(idle, key=lambda slot: slot.last_used, default=None)
+        return min(idle, key=lambda slot: slot.idle_since, default=None)
 
     def _arm(self, slot: Slot) -> None:
         """Begin a slot's idle time, if nobody uses it."""

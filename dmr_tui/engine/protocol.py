@@ -15,6 +15,7 @@ from msgspec import Struct
 from dmr_tui.engine.questions import AnyQuestion, AnyReply
 from dmr_tui.engine.request import Event, GenerateRequest
 from dmr_tui.engine.stats import Stats
+from dmr_tui.errors import InvalidRequestError
 
 LENGTH_BYTES = 4
 
@@ -122,8 +123,17 @@ _from_worker: msgspec.msgpack.Decoder[FromWorker] = msgspec.msgpack.Decoder(From
 
 
 def encode_frame(message: ToWorker | FromWorker) -> bytes:
-    """One message with its length in front."""
-    body = _encoder.encode(message)
+    """One message with its length in front.
+
+    Raises:
+        InvalidRequestError: there is a value in it that MessagePack cannot write.
+    """
+    try:
+        body = _encoder.encode(message)
+    except OverflowError as error:
+        raise InvalidRequestError("a number in the request has more than 64 bits") from error
+    except UnicodeEncodeError as error:
+        raise InvalidRequestError("a text in the request is not valid Unicode") from error
     return len(body).to_bytes(LENGTH_BYTES, "big") + body
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import math
 import time
 from collections.abc import AsyncGenerator, Coroutine, Iterator
 from contextlib import aclosing, contextmanager, suppress
@@ -42,7 +43,10 @@ class Slot:
         """Set by the manager that has taken it out of use."""
         self.verdict: Verdict | None = None
         """What it was loaded with, as far as the memory was planned."""
+        self.idle_since = -math.inf
+        """When its last answer ended, by a clock that nobody sets; before all if there was none."""
         self._last_used: float | None = None
+        """The same as Unix time."""
         self._fraction = 0.0
         self._moved = asyncio.Event()
         self._loading: asyncio.Task[None] | None = None
@@ -61,11 +65,6 @@ class Slot:
     def ready(self) -> bool:
         """The worker can be asked."""
         return self.worker.facts is not None and not self.worker.ended.is_set()
-
-    @property
-    def last_used(self) -> float:
-        """Unix time of the last answer's end; 0 when there has been none."""
-        return self._last_used or 0.0
 
     @property
     def dead(self) -> bool:
@@ -107,7 +106,7 @@ class Slot:
             yield
         finally:
             self.users -= 1
-            self._last_used = time.time()
+            self._last_used, self.idle_since = time.time(), time.monotonic()
 
     async def progress(self) -> AsyncGenerator[float, None]:
         """The share of the load that is done, each time it moves; ends when the model is ready.

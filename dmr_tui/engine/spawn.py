@@ -7,6 +7,7 @@ import os
 import re
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -47,7 +48,7 @@ async def spawn_server(command: list[str], log: Path) -> Process:
     """
     with log.open("ab") as output:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", "-m", _TETHER, *command),
+            *(sys.executable, "-P", "-m", _TETHER, str(os.getpid()), *command),
             stdin=DEVNULL,
             stdout=output,
             stderr=output,
@@ -80,7 +81,9 @@ def _limit_memory(pid: int) -> None:
     """
     if sys.platform == "linux":
         most = psutil.virtual_memory().total + psutil.swap_memory().total
-        psutil.Process(pid).rlimit(psutil.RLIMIT_DATA, (most, most))
+        # Whoever may not, as its own limit is lower, has that; and the process may be gone again.
+        with suppress(psutil.Error):
+            psutil.Process(pid).rlimit(psutil.RLIMIT_DATA, (most, most))
 
 
 def _environment() -> dict[str, str]:

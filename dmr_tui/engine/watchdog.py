@@ -6,7 +6,10 @@ import asyncio
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+
+import psutil
 
 SILENCE = 300.0
 """Seconds without a word from a worker that has requests, after which it is taken for stuck.
@@ -15,7 +18,13 @@ A worker says something after every pass of its batch; the longest pass is 512 t
 """
 
 HEALTH_SILENCE = 10.0
-"""Seconds in which a server that is asked for its health has to say something."""
+"""Seconds in which a server that is asked for its health has to say something, and in which a
+worker that is silent has to do something."""
+
+LAST_PATIENCE = 10.0
+"""Seconds in which a killed process has to be gone: one that hangs in a driver may never be."""
+
+UNKILLABLE = "the worker hangs and cannot be killed"
 
 LOG_LIMIT = 1_000_000
 """Bytes above which a log is begun anew; what it held is kept beside it once, as `….log.1`."""
@@ -80,6 +89,34 @@ async def responds(socket: Path, path: str) -> bool:
     return True
 
 
+async def works(pid: int, *, computing_counts: bool) -> bool:
+    """Whether a process that says nothing is at work all the same.
+
+    A model that is larger than memory is read from disk again for every pass, which can take long.
+
+    Args:
+        pid: the process.
+        computing_counts: it is at work, too, if it computes; else that may be in a circle.
+    """
+    before = _work(pid, computing_counts)
+    await asyncio.sleep(HEALTH_SILENCE)
+    return _work(pid, computing_counts) != before
+
+
+def _work(pid: int, computing_counts: bool) -> tuple[float, float]:
+    """What a process has read from disk and, if that counts, how long it has computed."""
+    read, computed = 0.0, 0.0
+    with suppress(psutil.Error):
+        process = psutil.Process(pid)
+        times = process.cpu_times()
+        computed = times.user + times.system if computing_counts else 0.0
+        if hasattr(process, "io_counters"):
+            read = process.io_counters().read_bytes
+        else:  # macOS: pages
+            read = getattr(process.memory_info(), "pageins", 0)
+    return read, computed
+
+
 def rotate(log: Path) -> None:
     """Begin a log anew if it is too long.
 
@@ -94,5 +131,5 @@ def rotate(log: Path) -> None:
             kept = file.read()
         log.with_name(f"{log.name}.1").write_bytes(kept)
         os.truncate(log, 0)
-    except FileNotFoundError:
+    except OSError:  # there is none, or the disk is full: nothing that a worker should end for
         return

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import re
 from asyncio.subprocess import Process
 from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeAlias, cast
 
+import msgspec
+
 from dmr_tui.engine.files import ModelFiles
-from dmr_tui.engine.last_words import Death, Postmortem
+from dmr_tui.engine.last_words import Death, Postmortem, lacks_memory
 from dmr_tui.engine.protocol import (
     LENGTH_BYTES,
     Cancel,
@@ -34,7 +35,7 @@ from dmr_tui.engine.questions import A, AnyQuestion, Question
 from dmr_tui.engine.request import Event, Finished, GenerateRequest
 from dmr_tui.engine.spawn import log_file, resident_memory, spawn_worker
 from dmr_tui.engine.stats import Stats
-from dmr_tui.engine.watchdog import Watchdog, rotate
+from dmr_tui.engine.watchdog import LAST_PATIENCE, UNKILLABLE, Watchdog, rotate, works
 from dmr_tui.errors import (
     DmrError,
     EngineError,
@@ -49,8 +50,9 @@ BACKEND = "llama.cpp"
 _PATIENCE = 2.0
 """Seconds to end by itself before a worker is terminated, and then again before it is killed."""
 
-_NO_MEMORY = re.compile(r"(out of|insufficient) memory|to allocate|bad_alloc|MemoryError", re.I)
-"""How llama.cpp and Python say that an allocation was refused."""
+_PIECE = 1 << 16
+_LONGEST = 1 << 30
+"""Bytes of a message."""
 
 _Answer: TypeAlias = "asyncio.Queue[Event | Reply | DmrError]"
 
@@ -86,9 +88,13 @@ class Worker:
         self._told = False
         """It has said itself why the model cannot be loaded."""
         self._stuck = False
+        self._garbled = ""
+        """What was wrong with what it said."""
         self._postmortem = Postmortem(self._log)
         self._death = Death("")
-        self._watchdog = Watchdog(self._log, busy=lambda: bool(self._answers))
+        self._watchdog = Watchdog(self._log, busy=lambda: self._loading or bool(self._answers))
+        self._outcome: asyncio.Future[None] | None = None
+        """Of the load; None before there is one."""
         self._answers: dict[int, _Answer] = {}
         self._numbers = itertools.count(1)
 
@@ -122,12 +128,13 @@ class Worker:
             self._process = await self._spawn()
         except OSError as error:
             raise self._load_error(f"no worker can be started: {error}") from error
-        outcome: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._listener = asyncio.create_task(self._listen(self._process, outcome, on_progress))
+        self._outcome = asyncio.get_running_loop().create_future()
+        self._watchdog.hear()
+        self._listener = asyncio.create_task(self._listen(self._process, on_progress))
         self._guard = asyncio.create_task(self._watch(self._process))
         self._send(self.load)
         try:
-            await outcome
+            await self._outcome
         finally:
             if self.facts is None:
                 await self.stop()
@@ -164,10 +171,10 @@ class Worker:
             raise self._death_notice()
         number = next(self._numbers)
         answer: _Answer = asyncio.Queue()
+        self._send(message(number))  # first: to what cannot be sent no answer is owed
         if not self._answers:
             self._watchdog.hear()
         self._answers[number] = answer
-        self._send(message(number))
         try:
             yield answer
         finally:
@@ -181,14 +188,12 @@ class Worker:
         self._stopping = True
         if self._process.stdin is not None:
             self._process.stdin.close()
-        for end in (self._process.terminate, self._process.kill):
-            try:
-                async with asyncio.timeout(_PATIENCE):
-                    await self.ended.wait()
-                return
-            except TimeoutError:
-                end()
-        await self.ended.wait()
+        if await self._ends_within(_PATIENCE):
+            return
+        with suppress(ProcessLookupError):
+            self._process.terminate()
+        if not await self._ends_within(_PATIENCE):
+            await self._kill(self._process)
 
     async def _spawn(self) -> Process:
         self._log.parent.mkdir(parents=True, exist_ok=True)
@@ -199,8 +204,26 @@ class Worker:
     async def _watch(self, process: Process) -> None:
         """End the process when it is stuck."""
         await self._watchdog.watch()
+        while await works(process.pid, computing_counts=self._loading) or not self._watchdog.stuck:
+            self._watchdog.hear()
+            await self._watchdog.watch()
         self._stuck = True
-        process.kill()
+        await self._kill(process)
+
+    async def _kill(self, process: Process) -> None:
+        """Kill the process, and do as if that had worked."""
+        with suppress(ProcessLookupError):
+            process.kill()
+        if not await self._ends_within(LAST_PATIENCE):
+            self._bury(Death(UNKILLABLE))
+
+    async def _ends_within(self, seconds: float) -> bool:
+        try:
+            async with asyncio.timeout(seconds):
+                await self.ended.wait()
+        except TimeoutError:
+            return False
+        return True
 
     def _send(self, message: ToWorker) -> None:
         """Write without waiting: the worker's reader is always there, or the worker is dead."""
@@ -208,12 +231,7 @@ class Worker:
         if pipe is not None and not pipe.is_closing():
             pipe.write(encode_frame(message))
 
-    async def _listen(
-        self,
-        process: Process,
-        outcome: asyncio.Future[None],
-        on_progress: Callable[[float], None],
-    ) -> None:
+    async def _listen(self, process: Process, on_progress: Callable[[float], None]) -> None:
         """Hand out what the worker says until its output ends, then bury it."""
         try:
             async for message in _messages(process):
@@ -222,27 +240,63 @@ class Worker:
                     on_progress(message.fraction)
                 elif isinstance(message, Loaded):
                     self.facts = message
-                    _settle(outcome, None)
+                    self._settle(None)
                 elif isinstance(message, Stats):
                     self.stats = message
                 elif isinstance(message, LoadFailed):
                     self._told = True
-                    _settle(outcome, self._load_error(message.reason))
+                    self._settle(self._load_error(message.reason))
                 else:
                     self._hand_out(message)
+        except msgspec.MsgspecError as error:
+            self._garbled = str(error)
+            await self._silence(process)
         except BaseException:
             process.kill()
             raise
         finally:
-            self._guard.cancel()
             status = await process.wait()
-            self.crashed = not (self._told or self._stopping)
-            self._death = self._postmortem.examine(status, stuck=self._stuck)
-            self.ended.set()
-            _settle(outcome, self._load_error(self._death.cause))
-            for answer in self._answers.values():
-                answer.put_nowait(self._death_notice())
-            self._answers.clear()
+            self._guard.cancel()
+            death = self._postmortem.examine(status, stuck=self._stuck)
+            if self._garbled:
+                death = Death(
+                    f"the worker said what cannot be understood: {self._garbled}; if dmr was"
+                    " upgraded meanwhile, start it anew"
+                )
+            self._bury(death)
+
+    async def _silence(self, process: Process) -> None:
+        """Kill a process that still talks; to asyncio it is not gone before its output is read."""
+        with suppress(ProcessLookupError):
+            process.kill()
+        assert process.stdout is not None
+        while await process.stdout.read(_PIECE):
+            pass
+
+    def _bury(self, death: Death) -> None:
+        """Tell all who wait that the process is gone; once."""
+        if self.ended.is_set():
+            return
+        self.crashed = not (self._told or self._stopping)
+        self._death = death
+        self.ended.set()
+        self._settle(self._load_error(death.cause))
+        for answer in self._answers.values():
+            answer.put_nowait(self._death_notice())
+        self._answers.clear()
+
+    @property
+    def _loading(self) -> bool:
+        return self._outcome is not None and not self._outcome.done()
+
+    def _settle(self, error: DmrError | None) -> None:
+        """Let the load end, once."""
+        if self._outcome is None or self._outcome.done():
+            return
+        if error is None:
+            self._outcome.set_result(None)
+        else:
+            self._outcome.set_exception(error)
 
     def _hand_out(self, message: Step | Reply | Failed) -> None:
         """Put events into their answers' queues; an answer that ends is forgotten."""
@@ -259,7 +313,7 @@ class Worker:
                     del self._answers[number]
 
     def _load_error(self, reason: str) -> DmrError:
-        refused = self._death.out_of_memory or _NO_MEMORY.search(reason) is not None
+        refused = self._death.out_of_memory or lacks_memory(reason)
         kind = InsufficientMemoryError if refused else EngineError
         return kind(f"cannot load {self._files.gguf}: {reason}", self._log_hint)
 
@@ -276,24 +330,21 @@ class Worker:
 
 
 async def _messages(process: Process) -> AsyncGenerator[FromWorker, None]:
-    """What a worker says, to the end of its output."""
+    """What a worker says, to the end of its output.
+
+    Raises:
+        msgspec.MsgspecError: it is no message.
+    """
     output = process.stdout
     assert output is not None
     try:
         while True:
             length = int.from_bytes(await output.readexactly(LENGTH_BYTES), "big")
+            if length > _LONGEST:  # as the beginning of any text would say
+                raise msgspec.DecodeError(f"a message of {length} bytes")
             yield decode_from_worker(await output.readexactly(length))
     except asyncio.IncompleteReadError:
         return
-
-
-def _settle(outcome: asyncio.Future[None], error: DmrError | None) -> None:
-    if outcome.done():
-        return
-    if error is None:
-        outcome.set_result(None)
-    else:
-        outcome.set_exception(error)
 
 
 def _to_error(failed: Failed) -> DmrError:

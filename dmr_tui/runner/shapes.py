@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Sequence
+from math import isfinite
 from pathlib import Path
 
 from dmr_tui.engine.plan import LayerShape, ModelShape
@@ -104,11 +105,15 @@ class _Reading:
             return 0, 0
         if not self._number("attention.causal", default=1):
             return 0, 0
+        if not self._number("attention.head_count_kv", index, default=1):
+            return 0, 0  # a recurrent layer of a hybrid
         if "attn_k" in tensors and "attn_v" in tensors:
             return tensors["attn_k"].shape[-1], tensors["attn_v"].shape[-1]
-        if "attn_kv_a_mqa" in tensors:
-            return tensors["attn_kv_a_mqa"].shape[-1], self._number("attention.kv_lora_rank")
-        if "attn_k" not in tensors and "attn_qkv" not in tensors:
+        latent = tensors.get("attn_kv_a_mqa")
+        if latent is not None and self._number("attention.key_length_mla"):
+            return latent.shape[-1], 0  # values are a part of the keys
+        # Files from before llama.cpp could do that have it keep what the latent ones stand for.
+        if not tensors.keys() & {"attn_k", "attn_qkv", "attn_kv_a_mqa"}:
             return 0, 0
         heads = self._number("attention.head_count", index) or 1
         kv_heads = self._number("attention.head_count_kv", index, default=heads)
@@ -130,6 +135,10 @@ class _Reading:
 
     def _state(self, tensors: dict[str, Tensor], embedding: int) -> int:
         """Bytes of a recurrent layer's state: what its convolution remembers, and its sum."""
+        head = self._number("kda.head_dim")
+        if head and any(name.startswith("ssm_") for name in tensors):
+            kernel = self._number("ssm.conv_kernel", default=4)
+            return _FLOAT * self._number("attention.head_count") * head * (3 * (kernel - 1) + head)
         if any(name.startswith("ssm_") for name in tensors):
             inner = self._number("ssm.inner_size")
             size = self._number("ssm.state_size")
@@ -156,4 +165,4 @@ class _Reading:
         value = self._first.metadata.get(self._key(name), default)
         if isinstance(value, Array):
             value = value.values[layer] if value.values and layer < len(value.values) else default
-        return max(int(value), 0) if isinstance(value, int | float) else default
+        return max(int(value), 0) if isinstance(value, int | float) and isfinite(value) else default

@@ -16,7 +16,7 @@ from dmr_tui.server.errors import BodyTooLargeError
 MAX_BODY = 10 * 1024 * 1024
 """Bytes; Docker Model Runner's limit."""
 
-_AT = re.compile(r"(?P<what>.*?)(?: - at `(?:key in )?\$\.?(?P<path>.*)`)?$", re.DOTALL)
+_AT = re.compile(r"(?P<what>.*?)(?: - at (?:`key` in )?`\$\.?(?P<path>.*)`)?$", re.DOTALL)
 _MISSING = re.compile(r"Object missing required field `(?P<field>.+)`")
 
 T = TypeVar("T")
@@ -57,6 +57,10 @@ def decode(body: bytes, kind: type[T]) -> T:
         raise _at_field(str(error)) from error
     except msgspec.DecodeError as error:
         raise InvalidRequestError(f"the body is not valid JSON: {error}") from error
+    except UnicodeDecodeError as error:
+        raise InvalidRequestError("the body is not valid JSON: it is not UTF-8") from error
+    except RecursionError as error:
+        raise InvalidRequestError("the body nests too deep") from error
 
 
 def _at_field(text: str) -> InvalidRequestError:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
 from typing import TypeVar
 
 import msgspec
 
 from dmr_tui.engine.request import ChatRequest, CompletionRequest, Event
-from dmr_tui.errors import DmrError
 
 MAX_CHOICES = 16
 """Answers to one prompt at most: as many as the engine works on at a time."""
+
+_AT_A_TIME = 2 * MAX_CHOICES
+"""Answers that are asked for before others have ended: some are in line for those that end, but
+not so many that the line is full."""
 
 _WAITING = 64
 """Events that may wait for a slow client before the answers are held up."""
@@ -38,13 +40,6 @@ def _numbered(request: Request, number: int) -> Request:
     return msgspec.structs.replace(request, sampling=sampling)
 
 
-@dataclass(frozen=True)
-class _End:
-    """One answer has ended, well or not."""
-
-    error: DmrError | None
-
-
 async def merge(
     answers: Sequence[AsyncGenerator[Event, None]],
 ) -> AsyncGenerator[tuple[int, Event], None]:
@@ -57,29 +52,28 @@ async def merge(
             async for event in events:
                 yield 0, event
         return
-    heard: asyncio.Queue[tuple[int, Event] | _End] = asyncio.Queue(_WAITING)
+    heard: asyncio.Queue[tuple[int, Event] | asyncio.Task[None]] = asyncio.Queue()
+    room, turn = asyncio.Semaphore(_WAITING), asyncio.Semaphore(_AT_A_TIME)
 
     async def listen(number: int, events: AsyncGenerator[Event, None]) -> None:
-        end = _End(None)
-        try:
-            async with aclosing(events):
-                async for event in events:
-                    await heard.put((number, event))
-        except DmrError as error:
-            end = _End(error)
-        await heard.put(end)
+        async with turn, aclosing(events):
+            async for event in events:
+                await room.acquire()
+                heard.put_nowait((number, event))
 
     listeners = [asyncio.create_task(listen(*each)) for each in enumerate(answers)]
+    for listener in listeners:
+        listener.add_done_callback(heard.put_nowait)
     try:
         ended = 0
         while ended < len(answers):
             item = await heard.get()
-            if not isinstance(item, _End):
+            if isinstance(item, asyncio.Task):
+                item.result()
+                ended += 1
+            else:
+                room.release()
                 yield item
-                continue
-            if item.error is not None:
-                raise item.error
-            ended += 1
     finally:
         for listener in listeners:
             listener.cancel()

@@ -134,4 +134,6 @@ async def on_disconnect(request: Request, error: Exception) -> Response:
 
 async def on_crash(request: Request, error: Exception) -> Response:
     """Starlette's handler for a defect of this program; Starlette logs the traceback."""
-    return render(request, DmrError("internal error", "see the log of `dmr serve`"))
+    # The server hangs up behind it; a client that is not told would ask again on this connection.
+    failure = DmrError("internal error", "see the log of `dmr serve`")
+    return render(request, failure, {"Connection": "close"})

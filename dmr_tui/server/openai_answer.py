@@ -24,7 +24,7 @@ from dmr_tui.engine.request import (
     ToolCallDelta,
     Usage,
 )
-from dmr_tui.server.openai_logprobs import chat_logprobs, completion_logprobs
+from dmr_tui.server.openai_logprobs import TextOffsets, chat_logprobs, completion_logprobs
 from dmr_tui.server.openai_usage import timings, total, usage_body
 
 Piece: TypeAlias = Delta | ReasoningDelta | ToolCallDelta
@@ -209,34 +209,28 @@ class CompletionShape:
         self.choices = choices
         self._envelope = Envelope("cmpl-", model)
         self._echo = echo
-        self._written: dict[int, int] = {}
-        """Characters of each choice that a stream has had so far."""
+        self._offsets: dict[int, TextOffsets] = {}
+        """Of each choice, as far as a stream has come."""
 
     def _choice(
-        self,
-        index: int,
-        text: str,
-        reason: str | None,
-        logprobs: Sequence[TokenLogprobs] = (),
-        offset: int = 0,
+        self, index: int, text: str, reason: str | None, logprobs: dict[str, Any] | None = None
     ) -> dict[str, Any]:
-        told = completion_logprobs(logprobs, offset)
-        return {"index": index, "text": text, "logprobs": told, "finish_reason": reason}
+        return {"index": index, "text": text, "logprobs": logprobs, "finish_reason": reason}
 
     def opening(self, index: int) -> Any | None:
         """See `Shape.opening`: the prompt, when it is to be repeated."""
         if not self._echo:
             return None
         choice = self._choice(index, self._echo[index], None)
-        self._written[index] = len(self._echo[index])
         return self._envelope.wrap("text_completion", [choice])
 
     def piece(self, index: int, event: Piece) -> Any:
         """See `Shape.piece`."""
         text = "" if isinstance(event, ToolCallDelta) else event.text
-        offset = self._written.get(index, 0)
-        self._written[index] = offset + len(text)
-        choice = self._choice(index, text, None, _logprobs(event), offset)
+        if index not in self._offsets:
+            self._offsets[index] = TextOffsets(len(self._echo[index]) if self._echo else 0)
+        logprobs = completion_logprobs(_logprobs(event), self._offsets[index])
+        choice = self._choice(index, text, None, logprobs)
         return self._envelope.wrap("text_completion", [choice])
 
     def closing(self, index: int, reason: FinishReason, usage: Usage | None) -> Any:
@@ -252,16 +246,11 @@ class CompletionShape:
     def whole(self, answers: Sequence[Collected]) -> Any:
         """See `Shape.whole`."""
         prompts = self._echo or [""] * len(answers)
-        choices = [
-            self._choice(
-                index,
-                prompt + answer.reasoning + answer.text,
-                answer.reason,
-                answer.logprobs,
-                len(prompt + answer.reasoning),
-            )
-            for index, (prompt, answer) in enumerate(zip(prompts, answers, strict=True))
-        ]
+        choices = []
+        for index, (prompt, answer) in enumerate(zip(prompts, answers, strict=True)):
+            before = prompt + answer.reasoning
+            logprobs = completion_logprobs(answer.logprobs, TextOffsets(len(before)))
+            choices.append(self._choice(index, before + answer.text, answer.reason, logprobs))
         usage = total([answer.usage for answer in answers], self.choices)
         payload = self._envelope.wrap("text_completion", choices, usage)
         return {**payload, "usage": usage_body(usage)}

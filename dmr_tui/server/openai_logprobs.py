@@ -5,6 +5,7 @@ Source: OpenAI API reference, `choices[].logprobs` of chat completions and of co
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,25 +23,41 @@ def chat_logprobs(tokens: Sequence[TokenLogprobs]) -> dict[str, Any] | None:
     return {"content": content, "refusal": None}
 
 
-def completion_logprobs(tokens: Sequence[TokenLogprobs], offset: int) -> dict[str, Any] | None:
+class TextOffsets:
+    """Where the tokens of a text begin in it, one after the other.
+
+    They are counted by their own bytes: what a stream has shown so far may be less, when the end of
+    a token could be the beginning of a stop string, and a character may be several tokens.
+    """
+
+    def __init__(self, start: int) -> None:
+        """Begin after so many characters."""
+        self._at = start
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def next(self, piece: bytes) -> int:
+        """Characters before the next token, whose bytes these are."""
+        at = self._at
+        self._at += len(self._decoder.decode(piece))
+        return at
+
+
+def completion_logprobs(
+    tokens: Sequence[TokenLogprobs], offsets: TextOffsets
+) -> dict[str, Any] | None:
     """The object of a completion; null when there is nothing to tell.
 
     Args:
         tokens: in the order of the text.
-        offset: characters before the first of them in the choice's text.
+        offsets: of the choice, as far as its tokens have come.
     """
     if not tokens:
         return None
-    texts = [_text(token.chosen) for token in tokens]
-    offsets = []
-    for text in texts:
-        offsets.append(offset)
-        offset += len(text)
     return {
-        "tokens": texts,
+        "tokens": [_text(token.chosen) for token in tokens],
         "token_logprobs": [token.chosen.logprob for token in tokens],
         "top_logprobs": [{_text(each): each.logprob for each in token.top} for token in tokens],
-        "text_offset": offsets,
+        "text_offset": [offsets.next(token.chosen.piece) for token in tokens],
     }
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from dmr_tui.engine.checks import MAX_LOGPROBS
 from dmr_tui.engine.profile import Profile
 from dmr_tui.engine.request import (
     ChatRequest,
@@ -184,7 +185,10 @@ def _chat_logprobs(body: ChatBody) -> int | None:
         raise _wrong("top_logprobs", "this needs `logprobs` to be true")
     if type(body.logprobs) is int and body.logprobs > 1:
         raise _wrong("logprobs", "true or false is required; see `top_logprobs`")
-    return (body.top_logprobs or 0) if wanted else None
+    count = body.top_logprobs or 0
+    if not 0 <= count <= MAX_LOGPROBS:
+        raise _wrong("top_logprobs", f"from 0 to {MAX_LOGPROBS} can be reported, not {count}")
+    return count if wanted else None
 
 
 def _completion_logprobs(body: CompletionBody) -> int | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 
-CGROUP = Path("/sys/fs/cgroup")
+from dmr_tui.system.cgroup import MEMBERSHIP, ROOT, memory_groups
 
 
 @dataclass(frozen=True)
@@ -29,20 +29,19 @@ class MemoryReading:
         return self.total - self.available
 
 
-def read_memory(cgroup: Path = CGROUP) -> MemoryReading:
-    """Memory as of now; a container's own limit counts, not the host's size.
+def read_memory(cgroups: Path = ROOT, membership: Path = MEMBERSHIP) -> MemoryReading:
+    """Memory as of now; a container's or a service's own limit counts, not the host's size.
 
     Args:
-        cgroup: where the kernel shows the limits of control group v2.
+        cgroups: where the kernel shows the control groups.
+        membership: where it tells which ones are this process's.
     """
     machine = psutil.virtual_memory()
     total, available = machine.total, machine.available
-    limit = _number(cgroup / "memory.max")
-    if limit is not None and limit < total:
-        taken = _number(cgroup / "memory.current") or 0
-        # The kernel gives file cache back on demand, so it is not taken.
-        cache = _statistic(cgroup / "memory.stat", "inactive_file")
-        total, available = limit, min(available, max(limit - taken + cache, 0))
+    for group in memory_groups(cgroups, membership):
+        if group.limit is not None and group.limit < machine.total:
+            total = min(total, group.limit)
+            available = min(available, max(group.limit - group.used + group.cache, 0))
     return MemoryReading(total, available)
 
 
@@ -50,19 +49,3 @@ def free_disk(folder: Path) -> int:
     """Free bytes on the disk that holds a folder; the folder itself need not exist yet."""
     existing = next(path for path in (folder, *folder.parents) if path.exists())
     return shutil.disk_usage(existing).free
-
-
-def _number(file: Path) -> int | None:
-    try:
-        text = file.read_text().strip()
-    except OSError:
-        return None
-    return int(text) if text.isdigit() else None
-
-
-def _statistic(file: Path, name: str) -> int:
-    try:
-        lines = file.read_text().splitlines()
-    except OSError:
-        return 0
-    return next((int(line.split()[1]) for line in lines if line.startswith(f"{name} ")), 0)

@@ -52,6 +52,7 @@ def test_what_has_a_meaning_is_allowed(values: dict[str, Any]) -> None:
         ("dry_base", 0.5),
         ("dry_allowed_length", 0),
         ("dry_penalty_last_n", -2),
+        ("dry_sequence_breakers", ["x"] * 65),
         ("mirostat", 3),
         ("mirostat_tau", -1),
         ("mirostat_eta", 2),

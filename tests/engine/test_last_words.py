@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from dmr_tui.engine.last_words import describe_exit, last_words
+from dmr_tui.engine.last_words import Postmortem, describe_exit, last_words
+from dmr_tui.system.cgroup import MemoryGroup
 
 
 @pytest.mark.parametrize(
@@ -45,3 +46,27 @@ def test_the_rest_of_a_line_is_no_last_word(tmp_path: Path) -> None:
 
 def test_no_log_no_words(tmp_path: Path) -> None:
     assert last_words(tmp_path / "none.log", 0) == ""
+
+
+def test_kills_of_other_containers_do_not_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = tmp_path / "vmstat"
+    monkeypatch.setattr("dmr_tui.engine.last_words._VMSTAT", host)
+    groups = [MemoryGroup(None, 0, 0, None), MemoryGroup(None, 0, 0, 1), MemoryGroup(9, 0, 0, 5)]
+    monkeypatch.setattr("dmr_tui.engine.last_words.memory_groups", lambda: groups)
+    host.write_text("oom_kill 3\n")
+    postmortem = Postmortem(tmp_path / "x.log")
+    host.write_text("oom_kill 4\n")
+    assert not postmortem.examine(-signal.SIGKILL, stuck=False).out_of_memory
+    groups[1] = MemoryGroup(None, 0, 0, 2)
+    assert postmortem.examine(-signal.SIGKILL, stuck=False).out_of_memory
+
+
+def test_a_refused_allocation_is_told_as_such(tmp_path: Path) -> None:
+    log = tmp_path / "x.log"
+    postmortem = Postmortem(log)
+    log.write_text("terminate called after throwing an instance of 'std::bad_alloc'\n")
+    assert postmortem.examine(-signal.SIGABRT, stuck=False).out_of_memory
+    log.write_text("GGML_ASSERT(x) failed\n")
+    assert not postmortem.examine(-signal.SIGABRT, stuck=False).out_of_memory

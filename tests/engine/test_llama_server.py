@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import replace
@@ -17,7 +18,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from dmr_tui.engine import watchdog
+from dmr_tui.engine import last_words, watchdog
 from dmr_tui.engine.backoff import FREE_TRIES
 from dmr_tui.engine.files import ModelFiles
 from dmr_tui.engine.llama_server import LlamaServer
@@ -26,7 +27,13 @@ from dmr_tui.engine.profile import Profile
 from dmr_tui.engine.programs import Program, find_server
 from dmr_tui.engine.questions import PropsQuestion
 from dmr_tui.engine.request import Delta
-from dmr_tui.errors import ConflictError, EngineError, InvalidRequestError, UnavailableError
+from dmr_tui.errors import (
+    ConflictError,
+    EngineError,
+    InsufficientMemoryError,
+    InvalidRequestError,
+    UnavailableError,
+)
 from dmr_tui.runner.remote import RemoteRunner
 from dmr_tui.settings import Settings
 from tests.engine.asking import ANY, ask, chat, worker_of
@@ -242,6 +249,94 @@ async def test_it_takes_what_the_built_in_engine_dies_of(
     assert [model.backend for model in manager.running()] == ["llama-server"]
 
 
+async def test_it_takes_what_the_built_in_engine_cannot_load(
+    manager: EngineManager, tiny: ModelFiles
+) -> None:
+    # A file that says it is of an architecture that llama-cpp-python does not know yet.
+    data = tiny.gguf.read_bytes()
+    other = tiny.gguf.with_name("new.gguf")
+    other.write_bytes(data.replace(b"llama", b"zlama"))
+    await manager.load(ModelFiles("new", "new", other), ANY)
+    assert [model.backend for model in manager.running()] == ["llama-server"]
+
+
+async def test_what_neither_can_load_has_the_built_in_engines_reason(
+    manager: EngineManager, tmp_path: Path
+) -> None:
+    (tmp_path / "x.gguf").write_bytes(b"garbage")
+    files = ModelFiles("x", "x", tmp_path / "x.gguf")
+    with pytest.raises(
+        EngineError, match=r"cannot load .*x\.gguf: invalid magic characters"
+    ) as own:
+        await manager.load(files, Profile(backend="llama.cpp"))
+    for _ in range(FREE_TRIES + 1):
+        with pytest.raises(EngineError) as both:
+            await manager.load(files, ANY)
+        assert both.value.message == own.value.message
+
+
+async def test_the_systems_own_kill_is_told_as_such(
+    manager: EngineManager, tiny: ModelFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kills = itertools.count()
+    monkeypatch.setattr(last_words, "out_of_memory_kills", lambda: next(kills))
+    async with aclosing(manager.generate(tiny, chat("endless"), CHOSEN)) as events:
+        await anext(events)
+        async for event in events:
+            if isinstance(event, Delta):
+                break
+        worker_of(manager, tiny).kill()
+        with pytest.raises(InsufficientMemoryError, match="ran out of memory and killed"):
+            async for _ in events:
+                pass
+    load = asyncio.create_task(manager.load(tiny, CHOSEN))
+    while not (manager.running() and manager.running()[0].pid):
+        await asyncio.sleep(0)
+    os.kill(manager.running()[0].pid, signal.SIGKILL)
+    with pytest.raises(InsufficientMemoryError, match=r"cannot load .*ran out of memory"):
+        await load
+
+
+async def test_a_log_that_cannot_be_written_is_told(
+    manager: EngineManager, tiny: ModelFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "logs").write_text("not a folder")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "sockets"))
+    (tmp_path / "sockets").mkdir()
+    with pytest.raises(EngineError, match=r"cannot load .*cannot be started: .*logs"):
+        await manager.load(tiny, CHOSEN)
+    assert list((tmp_path / "sockets").iterdir()) == []
+    (tmp_path / "sockets").rmdir()
+    with pytest.raises(EngineError, match=r"cannot load .*no place for its socket"):
+        await manager.load(tiny, CHOSEN)
+
+
+async def test_one_that_cannot_be_killed_is_let_be(
+    manager: EngineManager, tiny: ModelFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with aclosing(manager.generate(tiny, chat("endless"), CHOSEN)) as events:
+        async for event in events:
+            if isinstance(event, Delta):
+                break
+        process = worker_of(manager, tiny)
+        process.suspend()
+        while process.status() != psutil.STATUS_STOPPED:
+            await asyncio.sleep(0.01)
+        monkeypatch.setattr(Process, "terminate", lambda self: None)
+        monkeypatch.setattr(Process, "kill", lambda self: None)
+        monkeypatch.setattr("dmr_tui.engine.llama_server._PATIENCE", 0.05)
+        monkeypatch.setattr("dmr_tui.engine.llama_server.LAST_PATIENCE", 0.05)
+        async with asyncio.timeout(60):
+            closing = asyncio.create_task(manager.close())
+            with pytest.raises(UnavailableError, match="tiny was unloaded"):
+                async for _ in events:
+                    pass
+            await closing
+    monkeypatch.undo()
+    process.kill()
+    await asyncio.to_thread(process.wait, 30)
+
+
 async def test_a_choice_that_cannot_be_had(tmp_path: Path, tiny: ModelFiles) -> None:
     alone = EngineManager(settings=Settings(llama_server=str(tmp_path)), logs=tmp_path)
     with pytest.raises(EngineError, match="llama-server is not installed"):
@@ -293,6 +388,11 @@ async def main(log, *command):
 asyncio.run(main(*sys.argv[1:]))
 """
     command = [sys.executable, "-c", code, str(tmp_path / "log"), "/bin/sleep", "600"]
+    end_with_its_parent(command)
+
+
+def end_with_its_parent(command: list[str]) -> None:
+    """Run what starts a `sleep` and prints its id; kill it; the other ends, too."""
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
         child = psutil.Process(int(parent.stdout.readline()))
@@ -301,3 +401,33 @@ asyncio.run(main(*sys.argv[1:]))
         parent.kill()
     psutil.wait_procs([child], timeout=30)
     assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
+
+
+def test_it_ends_with_its_parent_where_the_kernel_does_nothing() -> None:
+    watched = "import os; from dmr_tui.engine import tether; tether.post_watch(os.getppid());"
+    watched += "os.execv('/bin/sleep', ['/bin/sleep', '600'])"
+    code = f"""
+import subprocess, sys
+child = subprocess.Popen([sys.executable, "-c", {watched!r}])
+print(child.pid, flush=True)
+child.wait()
+"""
+    end_with_its_parent([sys.executable, "-c", code])
+
+
+def test_its_watch_ends_with_it() -> None:
+    code = "from dmr_tui.engine import tether; import os; tether.post_watch(os.getppid());"
+    code += "print(flush=True); input()"
+    with psutil.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as child:
+        assert child.stdout.readline()
+        (watch,) = child.children()
+        child.kill()
+    assert psutil.wait_procs([watch], timeout=30)[1] == []
+
+
+def test_it_does_not_begin_without_its_parent(tmp_path: Path) -> None:
+    late = [sys.executable, "-m", "dmr_tui.engine.tether", "1", "/bin/touch", str(tmp_path / "x")]
+    assert subprocess.run(late, check=False, capture_output=True).returncode == 1
+    assert not (tmp_path / "x").exists()

@@ -37,6 +37,7 @@ from dmr_tui.engine.request import (
     Usage,
 )
 from dmr_tui.engine.stats import Stats
+from dmr_tui.errors import InvalidRequestError
 
 CHAT = ChatRequest(
     [Message("user", [TextPart("hé"), ImagePart(ImageURL("data:,"))]), Message("assistant")],
@@ -83,3 +84,11 @@ def test_frames_follow_each_other_and_a_torn_one_is_the_end() -> None:
         while (body := read_frame(stream.read)) is not None:
             seen.append(decode_to_worker(body))
         assert seen == [Cancel(1), Cancel(2)][: 2 * end // len(whole)]
+
+
+@pytest.mark.parametrize("message", ["\udcff", "x"])
+def test_what_cannot_be_sent_is_the_askers_mistake(message: str) -> None:
+    options = {"big": 2**64} if message == "x" else {}
+    request = ChatRequest([Message("user", message)], template_options=options)
+    with pytest.raises(InvalidRequestError, match="in the request"):
+        encode_frame(Generate(1, request))

@@ -135,6 +135,19 @@ async def test_idle_models_leave_the_longest_unused_first(machine: Machine, copy
     assert set(loaded(machine.manager)) == {"c", "d"}
 
 
+async def test_a_clock_that_is_set_back_changes_no_order(
+    machine: Machine, copy: Copy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert machine.manager
+    a, b, c = (copy(name) for name in "abc")
+    machine.total, machine.private = 2 * need(a, 4096), private(a)
+    await machine.manager.load(a, ANY)
+    monkeypatch.setattr("time.time", lambda: 1.0)
+    await machine.manager.load(b, ANY)
+    await machine.manager.load(c, ANY)
+    assert set(loaded(machine.manager)) == {"b", "c"}
+
+
 async def test_neither_pinned_nor_busy_models_leave(machine: Machine, copy: Copy) -> None:
     assert machine.manager
     pinned, busy, late = (copy(name) for name in ("pinned", "busy", "late"))

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import itertools
 import os
 import signal
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -115,6 +118,7 @@ async def test_a_stuck_worker_is_ended_and_replaced(
     process.suspend()
     # The watchdog of a running worker looks rarely: this one's next look comes at once.
     monkeypatch.setattr(watchdog, "SILENCE", 0.05)
+    monkeypatch.setattr(watchdog, "HEALTH_SILENCE", 0.05)
     worker = manager._slots[tiny.id].worker
     assert isinstance(worker, Worker)
     worker._guard.cancel()
@@ -165,6 +169,7 @@ async def test_the_systems_own_kill_is_told_as_such(
     counts = tmp_path / "vmstat"
     counts.write_text("pgfault 1\noom_kill 3\n")
     monkeypatch.setattr(last_words, "_VMSTAT", counts)
+    monkeypatch.setattr(last_words, "memory_groups", list)
     await ask_until_text(manager, tiny)
     asking = asyncio.create_task(ask(manager, tiny, ENDLESS))
     await ask_until_text(manager, tiny)
@@ -204,3 +209,77 @@ async def test_the_log_of_a_running_worker_begins_anew(
 
 def test_no_log_is_no_failure(tmp_path: Path) -> None:
     rotate(tmp_path / "none.log")
+
+
+async def test_one_that_hangs_while_it_loads_is_ended(
+    manager: EngineManager, tiny: ModelFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watchdog, "SILENCE", 0.05)
+    monkeypatch.setattr(watchdog, "HEALTH_SILENCE", 0.5)
+    load = asyncio.create_task(manager.load(tiny, ANY))
+    while not (manager.running() and manager.running()[0].pid):
+        await asyncio.sleep(0)
+    psutil.Process(manager.running()[0].pid).suspend()
+    async with asyncio.timeout(60):
+        with pytest.raises(EngineError, match=r"cannot load .*tiny\.gguf: the worker was stuck"):
+            await load
+    # Nobody takes one for stuck that computes.
+    await manager.load(tiny, ANY)
+
+
+async def test_reading_is_work_and_so_is_computing_where_it_counts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(watchdog, "HEALTH_SILENCE", 0.3)
+    with psutil.Popen([sys.executable, "-c", "while True: pass"]) as busy:
+        assert await watchdog.works(busy.pid, computing_counts=True)
+        assert not await watchdog.works(busy.pid, computing_counts=False)
+        busy.suspend()
+        assert not await watchdog.works(busy.pid, computing_counts=True)
+        read = itertools.count()
+        counters = SimpleNamespace
+        monkeypatch.setattr(
+            psutil.Process,
+            "io_counters",
+            lambda self: counters(read_bytes=next(read)),
+            raising=False,
+        )
+        assert await watchdog.works(busy.pid, computing_counts=False)
+        busy.kill()
+    assert not await watchdog.works(busy.pid, computing_counts=True)
+
+
+async def test_what_is_read_from_disk_for_long_is_not_stuck(
+    manager: EngineManager, tiny: ModelFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await manager.load(tiny, ANY)
+    worker = manager._slots[tiny.id].worker
+    assert isinstance(worker, Worker)
+    monkeypatch.setattr(watchdog, "SILENCE", 0.05)
+    looks = iter([True, True, False])
+
+    async def works(pid: int, *, computing_counts: bool) -> bool:
+        assert (pid, computing_counts) == (worker.pid, False)
+        return next(looks)
+
+    monkeypatch.setattr("dmr_tui.engine.worker.works", works)
+    process = worker_of(manager, tiny)
+    worker._guard.cancel()
+    assert worker._process is not None
+    worker._guard = asyncio.create_task(worker._watch(worker._process))
+    process.suspend()
+    with pytest.raises(EngineError, match="the worker was stuck"):
+        await ask(manager, tiny, ENDLESS)
+    assert next(looks, None) is None
+
+
+def test_a_full_disk_ends_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = tmp_path / "x.log"
+    log.write_bytes(b"x" * (LOG_LIMIT + 1))
+
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    rotate(log)
+    assert log.stat().st_size == LOG_LIMIT + 1

@@ -138,11 +138,12 @@ def test_a_sketch_knows_latent_attention() -> None:
         "deepseek2.block_count": "2",
         "deepseek2.embedding_length": "2048",
         "deepseek2.attention.kv_lora_rank": "512",
+        "deepseek2.attention.key_length_mla": "192",
         "deepseek2.rope.dimension_count": "64",
     }
     shape = sketch(ModelConfig(architecture="deepseek2", gguf=texts), 10**9)
     assert shape is not None
-    assert (shape.layers[0].key_width, shape.layers[0].value_width) == (576, 512)
+    assert (shape.layers[0].key_width, shape.layers[0].value_width) == (576, 0)
 
 
 @pytest.mark.parametrize(

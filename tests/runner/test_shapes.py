@@ -57,10 +57,55 @@ def test_keys_and_values_in_one_tensor_are_counted_by_their_heads() -> None:
 
 
 def test_latent_attention_keeps_little() -> None:
-    tensors = {"blk.0.attn_kv_a_mqa": (5120, 576), "blk.0.attn_kv_b": (512, 32768)}
-    facts = {"embedding_length": 5120, "attention__kv_lora_rank": 512}
+    tensors = {"blk.0.attn_kv_a_mqa": (5120, 576), "blk.0.attn_k_b": (128, 512, 128)}
+    facts = {
+        "embedding_length": 5120,
+        "attention__head_count": 128,
+        "attention__head_count_kv": 1,
+        "attention__key_length": 576,
+        "attention__value_length": 512,
+        "attention__key_length_mla": 192,
+        "attention__value_length_mla": 128,
+        "attention__kv_lora_rank": 512,
+    }
     (layer,) = model_shape([header("deepseek2", tensors, **facts)]).layers
-    assert (layer.key_width, layer.value_width) == (576, 512)
+    # As llama.cpp keeps them: values are read from the keys.
+    assert (layer.key_width, layer.value_width) == (576, 0)
+
+
+def test_latent_keys_of_an_older_file_are_kept_at_length() -> None:
+    tensors = {"blk.0.attn_kv_a_mqa": (2048, 576), "blk.0.attn_kv_b": (512, 4096)}
+    facts = {
+        "embedding_length": 2048,
+        "attention__head_count": 16,
+        "attention__head_count_kv": 16,
+        "attention__key_length": 192,
+        "attention__value_length": 128,
+        "attention__kv_lora_rank": 512,
+    }
+    (layer,) = model_shape([header("deepseek2", tensors, **facts)]).layers
+    assert (layer.key_width, layer.value_width) == (16 * 192, 16 * 128)
+
+
+def test_a_layer_of_delta_attention_has_a_state() -> None:
+    tensors = {"blk.0.ssm_beta": (64, 4), "blk.0.attn_k": (64, 64), "blk.0.attn_v": (64, 64)}
+    facts: dict[str, Value] = {
+        "embedding_length": 64,
+        "attention__head_count": 4,
+        "attention__head_count_kv": Array(1, (0,)),
+        "kda__head_dim": 16,
+        "ssm__conv_kernel": 4,
+    }
+    (layer,) = model_shape([header("kimi-linear", tensors, **facts)]).layers
+    assert layer.state == 4 * (3 * 3 * 4 * 16 + 16 * 16 * 4)
+    assert layer.key_width == layer.value_width == 0
+
+
+@pytest.mark.parametrize("number", [float("inf"), float("nan")])
+def test_what_is_no_number_is_not_said(number: float) -> None:
+    tensors = {"blk.0.attn_k": (8, 8), "blk.0.attn_v": (8, 8)}
+    facts = {"embedding_length": 8, "context_length": number}
+    assert model_shape([header("llama", tensors, **facts)]).trained_context == 0
 
 
 def test_each_layer_of_a_hybrid_is_what_its_tensors_are() -> None:

@@ -72,6 +72,33 @@ async def test_to_close_one_is_to_close_all(count: int) -> None:
     assert not answers.open
 
 
+async def test_a_line_is_not_filled_by_one_request() -> None:
+    answers = Answers(100)
+    for turn in answers.turns:
+        turn.set()
+    answers.turns[2] = answers.turns[99] = asyncio.Event()  # of which the former fails
+    async with aclosing(merge(answers.all())) as events:
+        most = 0
+        for _ in range(2 * 98):
+            await anext(events)
+            most = max(most, len(answers.open))
+        assert answers.open == {2, 99}
+    assert 16 <= most <= 32
+
+
+async def test_a_defect_ends_all_too() -> None:
+    async def broken() -> AsyncGenerator[Event, None]:
+        yield Delta("x")
+        raise ZeroDivisionError
+
+    answers = Answers(1)
+    events = merge([*answers.all(), broken()])
+    assert await anext(events) == (1, Delta("x"))
+    with pytest.raises(ZeroDivisionError):
+        await anext(events)
+    assert not answers.open
+
+
 async def test_a_failure_ends_all() -> None:
     answers = Answers(4)
     answers.turns[2].set()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import openai
 import pytest
@@ -339,3 +340,20 @@ async def test_log_probabilities_of_a_completion(url: str) -> None:
         assert all(len(each) <= 2 for each in told.top_logprobs)
         for token, offset in zip(told.tokens, told.text_offset, strict=True):
             assert choice.text[offset : offset + len(token)] == token or "\ufffd" in choice.text
+
+
+async def test_offsets_are_the_same_while_a_stop_string_may_come(url: str) -> None:
+    async with AsyncOpenAI(base_url=url + "/v1", api_key="unused", max_retries=0) as client:
+        asked: dict[str, Any] = {"prompt": "Hello", "max_tokens": 24, "logprobs": 0, "seed": 3}
+        asked |= {"model": NAME, "temperature": 2}
+        (whole,) = (await client.completions.create(**asked)).choices
+        # None of them comes, but the end of every token could be the beginning of one.
+        stops = [f"{sign}\0" for sign in set(whole.text)][:64]
+        stream = await client.completions.create(**asked, stop=stops, stream=True)
+        choices = [choice async for chunk in stream for choice in chunk.choices]
+        assert "".join(choice.text for choice in choices) == whole.text
+        told = [choice.logprobs for choice in choices if choice.logprobs]
+        offsets = [offset for each in told for offset in each.text_offset or []]
+        assert whole.logprobs is not None
+        assert offsets == whole.logprobs.text_offset
+        assert [token for each in told for token in each.tokens or []] == whole.logprobs.tokens

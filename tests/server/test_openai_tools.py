@@ -193,6 +193,11 @@ async def test_reasoning_options(
             "keyword 'not' at #",
         ),
         (
+            {"tools": [{"function": {"name": "f", "parameters": {"type": "string"}}}]},
+            "tools",
+            "'f' have to be an object",
+        ),
+        (
             {"response_format": {"type": "json_schema"}},
             "response_format.json_schema.schema",
             "required",

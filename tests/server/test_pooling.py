@@ -102,6 +102,10 @@ async def test_every_form_of_input(openai_client: AsyncOpenAI) -> None:
     assert [await count(each) for each in ("one", [2, 7, 3], [[2, 7, 3], [2, 8, 3]])] == [1, 1, 2]
     short = await openai_client.embeddings.create(model=EMBED, input="one", dimensions=8)
     assert len(short.data[0].embedding) == 8
+    # What some clients send of what was left out.
+    nothing: dict[str, Any] = {"encoding_format": None, "dimensions": None, "user": None}
+    plain = await openai_client.embeddings.create(model=EMBED, input="one", extra_body=nothing)
+    assert len(plain.data[0].embedding) == WIDTH
 
 
 @pytest.mark.parametrize(

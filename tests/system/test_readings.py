@@ -13,6 +13,7 @@ from typing import Any
 import psutil
 import pytest
 
+from dmr_tui.system.cgroup import memory_groups
 from dmr_tui.system.cpu import CpuMeter, core_count
 from dmr_tui.system.gpu import GpuMeter, GpuReading
 from dmr_tui.system.memory import MemoryReading, free_disk, read_memory
@@ -37,8 +38,40 @@ def test_memory_is_the_machines(tmp_path: Path) -> None:
 def test_a_containers_limit_counts(tmp_path: Path) -> None:
     (tmp_path / "memory.max").write_text("1000000\n")
     (tmp_path / "memory.current").write_text("700000\n")
-    (tmp_path / "memory.stat").write_text("anon 500000\ninactive_file 100000\n")
-    assert read_memory(tmp_path) == MemoryReading(1_000_000, 400_000)
+    (tmp_path / "memory.stat").write_text(
+        "anon 450000\ninactive_file 100000\nactive_file 40000\nslab_reclaimable 10000\n"
+    )
+    # What was read often is cache as well: it is given back on demand.
+    assert read_memory(tmp_path) == MemoryReading(1_000_000, 450_000)
+
+
+def test_the_limit_of_a_service_counts_and_those_around_it(tmp_path: Path) -> None:
+    membership = tmp_path / "cgroup"
+    membership.write_text("0::/user.slice/dmr.service\n")
+    service = tmp_path / "user.slice" / "dmr.service"
+    service.mkdir(parents=True)
+    (service / "memory.max").write_text("3000\n")
+    (service / "memory.current").write_text("1000\n")
+    (service / "memory.events").write_text("low 0\noom 3\noom_kill 2\n")
+    (service.parent / "memory.max").write_text("5000\n")
+    (service.parent / "memory.current").write_text("4900\n")
+    assert read_memory(tmp_path, membership) == MemoryReading(3000, 100)
+    assert memory_groups(tmp_path, membership)[0].kills == 2
+    assert memory_groups(tmp_path, tmp_path / "none") == []
+
+
+def test_the_first_version_of_control_groups(tmp_path: Path) -> None:
+    membership = tmp_path / "cgroup"
+    # A container's own group is shown to it as the root, under a path that it does not see.
+    membership.write_text("5:cpu,cpuacct:/docker/1\n4:memory:/docker/1\n0::/\n")
+    group = tmp_path / "memory"
+    group.mkdir()
+    (group / "memory.limit_in_bytes").write_text("5000\n")
+    (group / "memory.usage_in_bytes").write_text("4000\n")
+    (group / "memory.stat").write_text("total_inactive_file 500\ntotal_active_file 200\n")
+    (group / "memory.oom_control").write_text("oom_kill_disable 0\nunder_oom 0\noom_kill 7\n")
+    assert read_memory(tmp_path, membership) == MemoryReading(5000, 1700)
+    assert [group.kills for group in memory_groups(tmp_path, membership)] == [7]
 
 
 @pytest.mark.parametrize("limit", ["max\n", str(2**60)])

@@ -65,7 +65,7 @@ class Batcher:
     @property
     def steady(self) -> bool:
         """Answers run, and nothing but answers: the next pass is as short as the last one."""
-        flowing = all(sequence.pending == 1 and sequence.generated for sequence in self._running)
+        flowing = all(sequence.flowing for sequence in self._running)
         return bool(self._running) and flowing and not self._waiting
 
     @property
@@ -115,18 +115,19 @@ class Batcher:
         """
         self._admit()
         happenings = list(self._begin())
-        flowing = sum(sequence.generated > 0 for sequence in self._running)
-        parts = self._fill(flowing)
+        flowing = sum(sequence.flowing for sequence in self._running)
+        exact = self._exact_one
+        parts = self._fill(flowing, exact)
         tokens = sum(part.tokens for part in parts)
         self._memory.make_room(tokens)
-        exact = self._exact_one is not None
-        self._context.use_threads(self._context.threads if exact else self._crew.threads(tokens))
+        threads = self._crew.threads(tokens) if exact is None else self._context.threads
+        self._context.use_threads(threads)
         started, busy = perf_counter(), process_time()
         self._full = not self._context.decode()
         if self._full:
             return happenings + list(self._give_way())
         seconds = perf_counter() - started
-        if flowing == tokens and not exact:
+        if flowing == tokens and exact is None:
             self._crew.note(tokens, seconds, process_time() - busy)
         read = sum(part.tokens for part in parts if part.tokens > 1)
         self._pace.note(flowing, read, seconds)
@@ -161,11 +162,12 @@ class Batcher:
                     for event in sequence.begin(shared):
                         yield sequence.request, event
 
-    def _fill(self, flowing: int) -> list[_Part]:
+    def _fill(self, flowing: int, exact: Sequence | None) -> list[_Part]:
         """Fill the batch: first the running answers, then as much of the prompts as is right.
 
         Args:
-            flowing: how many answers have begun to be heard.
+            flowing: how many answers go on by a token.
+            exact: see `_exact_one`.
         """
         batch = self._context.batch
         batch.clear()
@@ -176,11 +178,10 @@ class Batcher:
         reading = [sequence for sequence in begun if sequence.pending > 1]
         wants = [sequence.pending for sequence in reading]
         room = batch.room
-        exact = self._exact_one
         if exact is not None:
             room = self._memory.pass_room(exact.slot)
         elif flowing:
-            room = min(room, self._pace.chunk(len(reading), flowing, wants))
+            room = min(room, self._pace.chunk(wants, flowing))
         shares = share_out(room, wants)
         for sequence, count in zip(reading, shares, strict=True):
             if count:

@@ -21,7 +21,8 @@ LONGEST_INTERVAL = 2048
 """Passes between two trials: each that brings nothing makes the next one rarer."""
 
 CALM = 4
-"""Where nobody is in the way there are so many times as many passes between trials."""
+"""Where nobody is in the way of all threads there are so many times as many passes between trials:
+who was given fewer may get them back sooner."""
 
 FEWER_GAIN = 1.0
 MORE_GAIN = 0.9
@@ -95,7 +96,8 @@ class Crew:
 
     def _begin_trial(self, choice: _Choice) -> None:
         crowded = _middle(self._shares) < CROWDED
-        if not crowded and self._since < CALM * choice.interval:
+        calm = choice.threads == self._most and not crowded
+        if calm and self._since < CALM * choice.interval:
             return
         fewer, more = max(choice.threads // 2, 1), min(choice.threads * 2, self._most)
         down = choice.threads > 1 and (crowded or choice.threads == self._most)

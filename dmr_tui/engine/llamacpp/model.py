@@ -116,6 +116,7 @@ class Vocabulary:
         self.size = int(llama.llama_vocab_n_tokens(self._handle))
         self._pieces: dict[int, bytes] = {}
         self._texts: dict[int, bytes] = {}
+        self._endings: dict[int, bool] = {}
         self._buffer = ctypes.create_string_buffer(256)
         bos = int(llama.llama_vocab_bos(self._handle))
         self.bos = bos if bos >= 0 else None
@@ -257,7 +258,10 @@ class Vocabulary:
 
     def ends(self, token: int) -> bool:
         """Whether a token ends the answer: end of text, of turn, or of message."""
-        return bool(llama.llama_vocab_is_eog(self._handle, token))
+        known = self._endings.get(token)
+        if known is None:
+            known = self._endings[token] = bool(llama.llama_vocab_is_eog(self._handle, token))
+        return known
 
     def _render(self, token: int, *, special: bool) -> bytes:
         length = llama.llama_token_to_piece(

@@ -17,43 +17,93 @@ PAUSE = 0.2
 small parts would take longer, and leave all of them waiting for their first word."""
 
 BULK = 64
-"""Tokens of prompts from which on a pass tells what many of them cost: less than a few do."""
+"""Tokens of prompts from which on a pass tells what many of them cost: less than a few do. With so
+many llama.cpp computes attention in tiles; with fewer each looks at all of the context by itself.
+"""
+
+DEAR = 1.25
+"""A token among few may cost so many times what it does among many; where it is dearer, prompts are
+read in bursts. One pass that was held up does not make it so."""
+
+BURST = 0.4
+"""Seconds of a burst."""
+
+SMALLEST_BURST = 2 * BULK
+"""It has so many tokens even if they take longer: each of a few more than `BULK` costs half as much
+again, as most of the tiles are half empty."""
+
+REST = 20
+"""Passes of answers alone between two bursts: of the gaps between an answer's words, fewer than one
+in twenty is a burst."""
+
+TRIAL = 16
+"""Tokens of a prompt in a pass that is to tell what a few cost."""
+
+MEMORY = 32
+"""After so many passes with many tokens it is tried again what a few cost."""
 
 _WEIGHT = 0.25
+_WEIGHT_OF_MANY = 0.5
+"""Their cost grows as a prompt is read, and a long pass tells it well."""
 _OUTLIER = 2.0
 """A measurement counts as at most so many times what was expected: the machine was elsewhere."""
 
 
 class Pace:
-    """Learns from the passes' times what a prompt's token costs beside running answers."""
+    """Learns from the passes' times what a prompt's token costs beside running answers.
+
+    A prompt is read in small parts, one in each pass of the answers. Far into a long one that costs
+    more than reading many tokens at once; then bursts take turns with passes of the answers alone,
+    so that these keep as much of the time, and seldom wait.
+    """
 
     def __init__(self) -> None:
         self._plain: dict[int, float] = {}
         """Seconds of a pass of answers alone, by how many they are."""
-        self._token = 0.0
-        """Seconds that each token of a prompt adds."""
-        self._bulk = 0.0
-        """The same where they are many."""
+        self._few = 0.0
+        """Seconds that each token of a prompt adds where they are fewer than `BULK`."""
+        self._many = 0.0
+        """The same where they are not."""
+        self._unseen = 0
+        """Passes with many tokens since the last one with a few."""
+        self._burst = 0.0
+        """Seconds that many tokens held the answers up for last."""
+        self._rested = 0.0
+        """Seconds of answers alone since then."""
+        self._passes = 0
+        """And how many passes."""
 
-    def chunk(self, reading: int = 1, answering: int = 1, wants: Sequence[int] = ()) -> int:
-        """Prompt tokens for a pass in which answers run.
+    def chunk(self, wants: Sequence[int], answering: int) -> int:
+        """Prompt tokens for a pass in which answers run; 0 where it is their turn alone.
 
         Where more wait for their first word than for their next one, they get their share of the
         time, and prompts that are read in a moment are read at once.
 
         Args:
-            reading: prompts that are being read.
+            wants: tokens that each prompt still needs, at least one of them.
             answering: answers that run, at least 1.
-            wants: tokens that each of these prompts still needs.
         """
-        return max(self._part(reading, answering), self._momentary(wants))
+        return max(self._part(wants, answering), self._momentary(wants))
 
-    def _part(self, reading: int, answering: int) -> int:
-        stretch = max(STRETCH - 1, reading / answering)
+    def _part(self, wants: Sequence[int], answering: int) -> int:
+        stretch = max(STRETCH - 1, len(wants) / answering)
         plain = self._expected(answering)
-        if not (plain and self._token):
+        if not (plain and (self._few or self._many)):
             return int(FIRST_CHUNK * stretch)
-        return max(SMALLEST_CHUNK, int(stretch * plain / self._token))
+        seconds = stretch * plain
+        many = seconds / self._many if self._many else 0.0
+        if many >= BULK:
+            return int(many)
+        bursts = 0 < BULK * self._many <= BURST
+        if bursts and (self._passes * stretch < REST or self._rested * stretch < self._burst):
+            return 0
+        if not self._few:
+            return max(SMALLEST_CHUNK, min(int(many), TRIAL))
+        if not bursts or self._few <= DEAR * self._many:
+            return max(SMALLEST_CHUNK, int(seconds / self._few))
+        burst = max(SMALLEST_BURST, int(min(BURST, REST * plain) / self._many))
+        left = sum(wants)
+        return left if left - burst < BULK else burst  # what would be left would be dear
 
     def note(self, answering: int, prompt_tokens: int, seconds: float) -> None:
         """Learn from a pass.
@@ -63,17 +113,25 @@ class Pace:
             prompt_tokens: how much of prompts was in it.
             seconds: how long it took.
         """
-        if prompt_tokens >= BULK:
-            added = max(seconds - self._expected(answering), 0.0) / prompt_tokens
-            self._bulk = _average(self._bulk, added)
-        if not answering:
-            return
-        known = self._plain.get(answering, 0.0)
         if not prompt_tokens:
-            self._plain[answering] = _average(known, seconds)
-        elif self._plain:
-            added = max(seconds - self._expected(answering), 0.0) / prompt_tokens
-            self._token = _average(self._token, added)
+            self._passes += 1
+            self._rested += seconds
+            if answering:
+                self._plain[answering] = _average(self._plain.get(answering, 0.0), seconds)
+            return
+        added = max(seconds - self._expected(answering), 0.0)
+        if prompt_tokens >= BULK:
+            self._note_many(prompt_tokens, added)
+        elif answering and self._plain:
+            self._few = _average(self._few, added / prompt_tokens)
+            self._unseen = 0
+
+    def _note_many(self, tokens: int, added: float) -> None:
+        self._many = _average(self._many, added / tokens, _WEIGHT_OF_MANY)
+        self._burst, self._rested, self._passes = added, 0.0, 0
+        self._unseen += 1
+        if self._unseen >= MEMORY:
+            self._few, self._unseen = 0.0, 0
 
     def _momentary(self, wants: Sequence[int]) -> int:
         """Tokens for those prompts that are read in a moment, the shortest first.
@@ -83,7 +141,7 @@ class Pace:
         most = total = 0
         for count, want in enumerate(sorted(wants), 1):
             total += want
-            if 0 < total * self._bulk <= PAUSE * count:
+            if 0 < total * self._many <= PAUSE * count:
                 most = total
         return most if most == total else 2 * most
 
@@ -100,7 +158,7 @@ class Pace:
         return known[-1][1] * answering / known[-1][0]
 
 
-def _average(known: float, seen: float) -> float:
+def _average(known: float, seen: float, weight: float = _WEIGHT) -> float:
     if not known:
         return seen
-    return known + _WEIGHT * (min(seen, _OUTLIER * known) - known)
+    return known + weight * (min(seen, _OUTLIER * known) - known)

@@ -10,10 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import count
 
-import psutil
-
 from dmr_tui.engine.llamacpp.context import Context, State
 from dmr_tui.engine.llamacpp.prefix import PrefixIndex
+from dmr_tui.system.memory import read_memory
 
 EXACT_PASS = 128
 """Tokens of a pass that is repeated exactly; see `Memory`."""
@@ -38,7 +37,7 @@ class Parked:
 
 
 class Parking:
-    """The parked states of one context, together at most as many tokens as the context holds."""
+    """The parked states of one context, together at most as much memory as the context has."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -84,13 +83,13 @@ class Parking:
             self._parked[known.number] = self._parked.pop(known.number)
             return
         size = self._context.state_size(slot)
-        memory = psutil.virtual_memory()
+        memory = read_memory()
         if len(tokens) > self._context.size or memory.available - size < RESERVE * memory.total:
             return
         for number, share in self._index.shared(tokens).items():
             if share == len(self._parked[number].tokens) and self._parked[number].exact <= exact:
                 self._drop(number)
-        while self._tokens + len(tokens) > self._context.size:
+        while self._tokens + len(tokens) > self._context.size or self._crowded:
             self._drop(next(iter(self._parked)))
         number = next(self._numbers)
         self._parked[number] = Parked(tokens, self._context.save(slot), exact, number)
@@ -103,6 +102,14 @@ class Parking:
         for number in list(self._parked):
             self._drop(number)
         return size
+
+    @property
+    def _crowded(self) -> bool:
+        """One more would be more memory than the context has itself.
+
+        A state that cannot be cut takes as much of a short sequence as of a long one.
+        """
+        return not self._context.divisible and len(self._parked) >= self._context.ids
 
     def _usable(self, parked: Parked, tokens: int) -> bool:
         """Its first tokens are of use, and worth to copy all of it."""

@@ -7,6 +7,8 @@ import sys
 import threading
 from queue import SimpleQueue
 
+import msgspec
+
 from dmr_tui.engine.protocol import FromWorker, ToWorker, decode_to_worker, encode_frame, read_frame
 
 
@@ -38,10 +40,16 @@ class ParentPipe:
             left = left[os.write(self._output, left) :]
 
     def _read(self) -> None:
-        while (body := read_frame(self._exactly)) is not None:
-            self.inbox.put(decode_to_worker(body))
-        sys.stderr.flush()
-        os._exit(0)
+        status = 1
+        try:
+            while (body := read_frame(self._exactly)) is not None:
+                self.inbox.put(decode_to_worker(body))
+            status = 0
+        except msgspec.MsgspecError as error:  # the parent is of another version
+            print(f"the parent cannot be understood: {error}", file=sys.stderr)
+        finally:
+            sys.stderr.flush()
+            os._exit(status)
 
     def _exactly(self, count: int) -> bytes:
         data = bytearray()

@@ -29,11 +29,11 @@ NO_SLOT = -1
 class Thoughts:
     """Ends an answer's thoughts when they have taken their tokens."""
 
-    def __init__(self, budget: int | None, closing: Iterable[int]) -> None:
+    def __init__(self, budget: int, closing: Iterable[int]) -> None:
         """Begin.
 
         Args:
-            budget: most tokens of thoughts; None: any number.
+            budget: most tokens of thoughts.
             closing: tokens that end them.
         """
         self._budget = ReasoningBudget(budget)
@@ -86,7 +86,7 @@ class Sequence:
             limit: most tokens of the answer, at least 1; None: any number.
             text: turns the tokens' bytes into events; None: as plain text.
             marks: control tokens whose spelling belongs to the text.
-            thoughts: when and how they are made to end.
+            thoughts: when and how they are made to end; None: by themselves.
             likelihoods: measures each token; from now on this object's to close.
             tally: told how long the first token took.
             hold_call: holds the rest of the answer to the form of tool calls, the first of which
@@ -111,7 +111,7 @@ class Sequence:
         self._text = text or AnswerText(PlainReader())
         self.marks = marks
         """Control tokens whose spelling belongs to the text."""
-        self._thoughts = thoughts or Thoughts(None, [])
+        self._thoughts = thoughts
         self._likelihoods = likelihoods
         self._hold_call = hold_call
         self._measured: list[TokenLogprobs] = []
@@ -131,6 +131,11 @@ class Sequence:
     def generated(self) -> int:
         """Tokens of the answer so far, an end token included."""
         return len(self.tokens) + self._forgotten - self._prompt_tokens
+
+    @property
+    def flowing(self) -> bool:
+        """Its answer has begun, and goes on with the next pass."""
+        return self.pending == 1 and self.generated > 0
 
     def admit(self, slot: int) -> None:
         """Take a place in KV memory."""
@@ -170,7 +175,9 @@ class Sequence:
         Returns:
             None when no token can follow in the form that was asked for.
         """
-        token = self._thoughts.next(self._text, self._sampler)
+        token = None
+        if self._thoughts is not None:
+            token = self._thoughts.next(self._text, self._sampler)
         if token is None:
             token = self._sampler.sample(index)
         if token is None:
@@ -185,7 +192,7 @@ class Sequence:
 
     def say(self, piece: bytes) -> list[Event]:
         """Events for the text of the token that was drawn last."""
-        if self._text.thinking:
+        if self._thoughts is not None and self._text.thinking:
             self._thoughts.spend()
         events = self._text.feed(piece)
         if self._hold_call is not None:

@@ -167,7 +167,10 @@ class Service:
             constraint=constraint,
             candidates=None if constraint is None else self._candidates,
         )
-        closing = self._vocabulary.tokenize(plan.closing, beginning=False)
+        thoughts = None
+        if plan.budget is not None:
+            closing = self._vocabulary.tokenize(plan.closing, beginning=False)
+            thoughts = Thoughts(plan.budget, closing)
         return Sequence(
             message.id,
             prompt.tokens,
@@ -175,7 +178,7 @@ class Service:
             limit=min(limits, default=None),
             text=AnswerText(plan.reader(), request.limits.stop if plan.stoppable else ()),
             marks=marks,
-            thoughts=Thoughts(plan.budget, closing),
+            thoughts=thoughts,
             likelihoods=None
             if request.logprobs is None
             else Likelihoods(self._context, self._candidates, request.logprobs),

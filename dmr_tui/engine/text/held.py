@@ -102,7 +102,10 @@ def _call_grammar(encoded: bytes, template: str, parallel: bool) -> str | None:
         return rules.text(CallGrammar(GENERIC, template, rules, tools, opened=True).harmony())
     form = find_format(template, _schemas(tools))
     calls = CallGrammar(form, template, rules, tools, parallel=parallel, opened=True)
-    return rules.text(calls.calls())
+    try:
+        return rules.text(calls.calls())
+    except RecursionError:
+        return None  # the parameters nest too deep
 
 
 @lru_cache(_KEPT)

@@ -174,16 +174,15 @@ class ReasoningSplitter:
 class ReasoningBudget:
     """Counts the tokens of thoughts."""
 
-    def __init__(self, tokens: int | None) -> None:
-        """Allow so many; None: any number."""
+    def __init__(self, tokens: int) -> None:
+        """Allow so many."""
         self._left = tokens
 
     def spend(self) -> None:
         """One more token of thoughts has come."""
-        if self._left is not None:
-            self._left -= 1
+        self._left -= 1
 
     @property
     def spent(self) -> bool:
         """No token of thoughts is left: what comes next has to end them."""
-        return self._left is not None and self._left <= 0
+        return self._left <= 0

@@ -18,13 +18,10 @@ class TextStream:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._stops = tuple(stops)
         self._held = ""
+        self.whole = True
+        """The bytes so far end with the end of a character."""
         self.stopped = False
         """A stop string was met; nothing more will come."""
-
-    @property
-    def whole(self) -> bool:
-        """The bytes so far end with the end of a character."""
-        return not self._decoder.getstate()[0]
 
     @property
     def undecided(self) -> str:
@@ -33,7 +30,11 @@ class TextStream:
 
     def feed(self, data: bytes) -> str:
         """Take the bytes of one token; gives the text that is now certain."""
-        return self._take(self._decoder.decode(data))
+        if self.whole and data.isascii():
+            return self._take(data.decode())  # most tokens are that, and each takes this way
+        text = self._decoder.decode(data)
+        self.whole = not self._decoder.getstate()[0]
+        return self._take(text)
 
     def ignore_stops(self) -> None:
         """From now on nothing ends the text: what is left is no text for people."""
@@ -41,7 +42,7 @@ class TextStream:
 
     def finish(self) -> str:
         """The rest of the text; a character cut off becomes U+FFFD."""
-        text = self._take(self._decoder.decode(b"", True))
+        text, self.whole = self._take(self._decoder.decode(b"", True)), True
         text, self._held = text + self._held, ""
         return text
 

@@ -251,7 +251,7 @@ def _to_plain(message: Message, *, typed: bool, parsed: bool) -> dict[str, Any]:
 def _parsed(arguments: str) -> Any:
     try:
         found = json.loads(arguments) if arguments.strip() else {}
-    except ValueError:
+    except (ValueError, RecursionError):
         return arguments
     return found if isinstance(found, dict) else arguments
 

@@ -48,6 +48,13 @@ class Steady(Pace):
         assert seconds > 0
 
 
+class Patient(Steady):
+    """Reads no prompt beside an answer."""
+
+    def chunk(self, wants: Many[int], answering: int) -> int:
+        return 0 if answering else sum(wants)
+
+
 def sequence(context: Context, number: int, prompt: Many[int], limit: int) -> Sequence:
     """A greedy answer."""
     sampler = Sampler(Sampling(temperature=0.0), context=context, prompt=prompt)
@@ -140,6 +147,25 @@ def test_a_long_prompt_is_read_in_parts(batcher: Batcher, context: Context) -> N
         if 2 in after and not after[2].generated:
             computed.append(after[2].computed)
     assert computed == [FIRST_CHUNK, 2 * FIRST_CHUNK]
+
+
+def test_answers_go_on_alone_where_it_is_their_turn(context: Context, model: Model) -> None:
+    batcher = Batcher(context, model.vocabulary, Patient())
+    batcher.add(sequence(context, 1, [300], 40))
+    batcher.step()
+    batcher.add(sequence(context, 2, [301] * 100, 5))
+    order = [number for number, event in run(batcher, context) if isinstance(event, Delta)]
+    assert order == sorted(order)
+    assert set(order) == {1, 2}
+
+
+def test_who_lost_its_place_does_not_count_as_an_answer(context: Context, model: Model) -> None:
+    """It is read anew: with nobody else there is nothing to wait for."""
+    batcher = Batcher(context, model.vocabulary, Patient())
+    for number in range(6):
+        batcher.add(sequence(context, number, [300 + number] * 3, 140))
+    happenings = run(batcher, context)
+    assert sum(isinstance(event, Finished) for _, event in happenings) == 6
 
 
 def test_cancelled_ones_leave_nothing(batcher: Batcher, context: Context) -> None:

@@ -52,6 +52,12 @@ def test_one_that_calms_down_gets_them_back() -> None:
     assert used(crew, 3000, quiet)[-1] == 4
 
 
+def test_a_moment_of_others_costs_a_moment() -> None:
+    crew = Crew(2)
+    assert used(crew, 2 * FIRST_INTERVAL + PROBE, busy)[-1] == 1
+    assert used(crew, FIRST_INTERVAL + 2 * PROBE, quiet)[-1] == 2
+
+
 def test_what_is_as_fast_with_fewer_gets_fewer() -> None:
     """Memory is the limit, not the processors."""
     counts = used(Crew(4), 600, lambda threads: (0.0101 if threads == 4 else 0.0100, 0.95))

@@ -18,6 +18,7 @@ from dmr_tui.engine.llamacpp.native import NativeLog, llama
 from dmr_tui.engine.llamacpp.sampling import Sampler
 from dmr_tui.engine.llamacpp.sequence import Sequence
 from dmr_tui.engine.request import Sampling, Started
+from dmr_tui.system.memory import MemoryReading
 from tests.engine.llamacpp.test_batcher import Steady, load, run, sequence
 
 SYSTEM = list(range(300, 400))
@@ -190,6 +191,16 @@ def test_nothing_is_parked_that_memory_is_short_of(
     batcher: Batcher, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(parking, "RESERVE", 1.0)
+    answer(batcher, context, 0, SYSTEM)
+    answer(batcher, context, 1, [500] * 40)
+    assert batcher._memory.parked == 0
+
+
+def test_nothing_is_parked_that_a_container_has_no_memory_for(
+    batcher: Batcher, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reading = MemoryReading(10**9, 10**7)
+    monkeypatch.setattr(parking, "read_memory", lambda: reading)
     answer(batcher, context, 0, SYSTEM)
     answer(batcher, context, 1, [500] * 40)
     assert batcher._memory.parked == 0

@@ -2,69 +2,90 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+from math import ceil
+
 import pytest
 
-from dmr_tui.engine.llamacpp.pace import FIRST_CHUNK, SMALLEST_CHUNK, STRETCH, Pace
+from dmr_tui.engine.llamacpp.pace import (
+    BULK,
+    FIRST_CHUNK,
+    MEMORY,
+    REST,
+    SMALLEST_BURST,
+    SMALLEST_CHUNK,
+    STRETCH,
+    TRIAL,
+    Pace,
+)
+
+LONG = 100_000
+
+
+def part(pace: Pace, reading: int = 1, answering: int = 1) -> int:
+    """What a pass takes of so many long prompts."""
+    return pace.chunk([LONG] * reading, answering)
 
 
 def settled(plain: float, token: float, *, rounds: int = 60) -> Pace:
     """A pace that has seen a machine with such costs."""
     pace = Pace()
+    pace.note(0, 500, 500 * token)
     for _ in range(rounds):
         pace.note(1, 0, plain)
-        pace.note(1, pace.chunk(), plain + pace.chunk() * token)
+        pace.note(1, part(pace), plain + part(pace) * token)
     return pace
 
 
 def test_nothing_is_known_at_first() -> None:
     pace = Pace()
-    assert pace.chunk() == FIRST_CHUNK
+    assert part(pace) == FIRST_CHUNK
     pace.note(1, 64, 1.0)
-    assert pace.chunk() == FIRST_CHUNK
+    assert part(pace) == FIRST_CHUNK
 
 
 @pytest.mark.parametrize(("plain", "token"), [(0.005, 0.0001), (0.030, 0.0005), (0.1, 0.002)])
 def test_a_pass_is_stretched_so_much_and_no_more(plain: float, token: float) -> None:
-    chunk = settled(plain, token).chunk()
+    chunk = part(settled(plain, token))
     assert (plain + chunk * token) / plain == pytest.approx(STRETCH, rel=0.05)
 
 
 def test_a_prompt_always_moves() -> None:
-    assert settled(0.001, 0.01).chunk() == SMALLEST_CHUNK
+    assert part(settled(0.001, 0.01)) == SMALLEST_CHUNK
 
 
 def test_one_pass_that_was_held_up_changes_little() -> None:
     pace = settled(0.010, 0.0002)
-    before = pace.chunk()
+    before = part(pace)
     pace.note(1, before, 3.0)
-    assert pace.chunk() > before * 0.7
+    assert part(pace) > before * 0.7
     pace.note(1, 0, 3.0)
-    assert pace.chunk() < before * 1.3
+    assert part(pace) < before * 1.3
 
 
 def test_a_slower_machine_gets_smaller_parts() -> None:
     pace = settled(0.010, 0.0002)
-    before = pace.chunk()
+    before = part(pace)
     for _ in range(60):
-        pace.note(1, pace.chunk(), 0.010 + pace.chunk() * 0.001)
-    assert pace.chunk() < before / 3
+        pace.note(1, part(pace), 0.010 + part(pace) * 0.001)
+    assert part(pace) < before / 3
 
 
 def test_many_newcomers_get_their_share_of_the_time() -> None:
     pace = settled(0.010, 0.0002)
-    assert pace.chunk(15, 1) == pytest.approx(15 * pace.chunk(1, 1), rel=0.05)
+    assert part(pace, 15, 1) == pytest.approx(15 * part(pace, 1, 1), rel=0.05)
     pace.note(15, 0, 0.010)
-    assert pace.chunk(1, 15) == pace.chunk(1, 1)
-    assert Pace().chunk(4, 2) == 2 * FIRST_CHUNK
+    assert part(pace, 1, 15) == part(pace, 1, 1)
+    assert part(Pace(), 4, 2) == 2 * FIRST_CHUNK
 
 
 def test_prompts_that_are_read_in_a_moment_are_read_at_once() -> None:
-    assert Pace().chunk(1, 1, [90]) == FIRST_CHUNK
+    assert Pace().chunk([90], 1) == FIRST_CHUNK
     pace = settled(0.010, 0.001)
-    assert pace.chunk(1, 1, [190]) == 190
-    assert pace.chunk(1, 1, [210]) == pace.chunk(1, 1)
-    assert pace.chunk(15, 1, [57] * 15) == 15 * 57
-    assert pace.chunk(2, 8, [4000, 100]) == 2 * 100
+    assert pace.chunk([190], 1) == 190
+    assert pace.chunk([210], 1) == part(pace, 1, 1)
+    assert pace.chunk([57] * 15, 1) == 15 * 57
+    assert pace.chunk([4000, 100], 8) == 2 * 100
 
 
 def test_a_few_tokens_do_not_tell_what_many_cost() -> None:
@@ -73,22 +94,123 @@ def test_a_few_tokens_do_not_tell_what_many_cost() -> None:
     pace.note(0, 500, 0.5)
     for _ in range(60):
         pace.note(1, 10, 0.110)
-    assert pace.chunk(1, 1, [190]) == 190
+    assert pace.chunk([190], 1) == 190
 
 
 def test_more_answers_take_longer_by_themselves() -> None:
     """What many answers take is no cost of the prompt beside them."""
     pace = settled(0.010, 0.0002)
-    chunk = pace.chunk(1, 1)
+    chunk = part(pace, 1, 1)
     pace.note(16, 0, 0.070)
     for _ in range(20):
         pace.note(8, 50, 0.038 + 50 * 0.0002)
-    assert pace.chunk(1, 1) == pytest.approx(chunk, rel=0.05)
-    assert pace.chunk(8, 8) == pytest.approx(3.8 * chunk, rel=0.05)
+    assert part(pace, 1, 1) == pytest.approx(chunk, rel=0.05)
+    assert part(pace, 8, 8) == pytest.approx(3.8 * chunk, rel=0.05)
     pace.note(8, 0, 0.020)
-    assert pace.chunk(8, 8) == pytest.approx(2.0 * chunk, rel=0.05)
+    assert part(pace, 8, 8) == pytest.approx(2.0 * chunk, rel=0.05)
 
 
 def test_answers_that_were_never_so_many_are_expected_to_take_their_share() -> None:
     pace = settled(0.010, 0.0002)
-    assert pace.chunk(4, 4) == pytest.approx(4 * pace.chunk(1, 1), rel=0.05)
+    assert part(pace, 4, 4) == pytest.approx(4 * part(pace, 1, 1), rel=0.05)
+
+
+class Machine:
+    """Reads one prompt beside answers; the costs are what a test says."""
+
+    def __init__(self, plain: float, few: float, many: float) -> None:
+        self.pace = Pace()
+        self.plain, self.few, self.many = plain, few, many
+        self.pace.note(4, 0, plain)
+
+    def read(self, tokens: int, answering: int = 4) -> list[int]:
+        """Tokens of the prompt in each pass until it is read."""
+        parts = []
+        while tokens:
+            count = min(self.pace.chunk([tokens], answering), tokens)
+            cost = self.many if count >= BULK else self.few
+            self.pace.note(answering, count, self.plain + count * cost)
+            parts.append(count)
+            tokens -= count
+            assert len(parts) < 50_000
+        return parts
+
+
+def test_where_a_few_are_dear_bursts_take_turns_with_the_answers() -> None:
+    machine = Machine(0.010, few=0.014, many=0.001)
+    machine.read(2000)
+    parts = machine.read(4000)
+    *bursts, _ = [at for at, count in enumerate(parts) if count]  # the end is read in a moment
+    rests = {later - earlier - 1 for earlier, later in pairwise(bursts)}
+    assert rests == {REST}
+    assert {parts[at] for at in bursts} == {int(REST * 0.010 / 0.001)}
+
+
+def test_answers_have_half_of_the_time_beside_bursts() -> None:
+    """However long these are: here the smallest takes as long as 72 passes of the answers."""
+    machine = Machine(0.005, few=0.03, many=0.0028)
+    machine.read(500)
+    parts = machine.read(1_500)
+    bursts = [at for at, count in enumerate(parts) if count]
+    assert {parts[at] for at in bursts[:-1]} == {SMALLEST_BURST}
+    alone = [later - earlier - 1 for earlier, later in pairwise(bursts)]
+    assert min(alone) * 0.005 >= SMALLEST_BURST * 0.0028
+    assert max(alone) * 0.005 < SMALLEST_BURST * 0.0028 + 2 * 0.005
+
+
+def test_a_burst_is_no_longer_than_the_answers_rest() -> None:
+    machine = Machine(0.002, few=0.005, many=0.0003)
+    machine.read(1000)
+    *parts, _ = machine.read(5000)  # likewise
+    assert BULK < max(parts) <= REST * 0.002 / 0.0003
+
+
+def test_nobody_waits_for_the_last_few() -> None:
+    """They are in the last burst: by themselves they would be dear."""
+    for tokens in range(900, 1100, 7):
+        machine = Machine(0.010, few=0.014, many=0.001)
+        machine.read(2000)
+        assert min(count for count in machine.read(tokens) if count) >= BULK
+
+
+def test_many_newcomers_get_their_share_beside_bursts() -> None:
+    machine = Machine(0.010, few=0.014, many=0.001)
+    machine.read(2000)
+    for _ in range(REST):
+        machine.pace.note(4, 0, 0.010)
+    machine.pace.note(4, 200, 0.210)
+    passes = 0
+    while not part(machine.pace, 12, 4):
+        machine.pace.note(4, 0, 0.010)
+        passes += 1
+    assert passes == ceil(REST / 3)
+
+
+@pytest.mark.parametrize(
+    ("plain", "few", "many"),
+    [
+        (0.010, 0.0006, 0.0005),
+        (0.200, 0.060, 0.030),  # a burst of so slow a model would hold all up for seconds
+        (0.200, 0.060, 0.010),
+    ],
+)
+def test_where_a_few_are_cheap_or_many_take_long_parts_are_small(
+    plain: float, few: float, many: float
+) -> None:
+    machine = Machine(plain, few, many)
+    machine.read(500)
+    for _ in range(REST):
+        machine.pace.note(4, 0, plain)
+    parts = machine.read(2000)
+    assert min(parts) > 0
+    assert parts[-2] == pytest.approx(max(plain / few, SMALLEST_CHUNK), abs=1)
+
+
+def test_what_a_few_cost_is_tried_again_after_many_bursts() -> None:
+    machine = Machine(0.010, few=0.014, many=0.001)
+    machine.read(2000)
+    machine.few = 0.0012
+    parts = [count for count in machine.read(20_000) if count]
+    assert TRIAL // 2 <= next(count for count in parts if count < BULK) <= TRIAL
+    assert len([count for count in parts if count >= BULK]) <= MEMORY + 1
+    assert parts[-2] == pytest.approx(0.010 / 0.0012, abs=1)

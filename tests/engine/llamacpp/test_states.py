@@ -103,3 +103,12 @@ def test_layers_with_a_window_do_not_share_what_has_slid_out(
     # The next token after 82 looks back at the 32 from position 50 on.
     assert ask(batcher, context, [*PROMPT[:81], 7, 8])[1] == 0
     assert ask(batcher, context, [*PROMPT[:82], 9, 8])[1] == 82
+
+
+def test_no_more_states_are_parked_than_the_context_has(mamba: Model) -> None:
+    batcher, context = opened(mamba)
+    turns = [ask(batcher, context, [500 + number] * 40, 2)[0] for number in range(12)]
+    assert batcher._memory.parked == context.ids == 4
+    # The last ones are those that are known still.
+    assert ask(batcher, context, [*turns[9], 7])[1] == len(turns[9]) - 1
+    assert ask(batcher, context, [*turns[6], 7])[1] == 0

@@ -28,6 +28,7 @@ from dmr_tui.engine.request import (
 )
 from dmr_tui.engine.text.answer import AnswerText
 from dmr_tui.engine.text.plan import plan_chat, template_input
+from dmr_tui.errors import InvalidRequestError
 from tests.engine.text.tools import recorded
 from tests.support.writer import RandomWriter
 
@@ -180,6 +181,26 @@ def test_old_calls_are_words_even_when_no_tools_are_offered_any_more() -> None:
     messages, _ = template_input(ChatRequest(CONVERSATION), recorded.NO_TOOLS)
     assert [message.role for message in messages] == ["system", "user", "assistant", "user"]
     assert messages[0] == ASKED[0]
+
+
+def test_old_arguments_that_nest_without_end_are_words_too() -> None:
+    deep = '{"a": ' + "[" * 100_000 + "]" * 100_000 + "}"
+    old = Message("assistant", None, tool_calls=[ToolCall("c1", FunctionCall("look", deep))])
+    messages, _ = template_input(ChatRequest([*ASKED, old]), recorded.NO_TOOLS)
+    assert "[[[[" in str(messages[-1].content)
+
+
+@pytest.mark.parametrize("template", [recorded.GEMMA, recorded.FUNCTION_GEMMA, recorded.HERMES])
+def test_parameters_that_nest_without_end(template: str) -> None:
+    schema: dict[str, Any] = {"type": "string"}
+    for _ in range(400):
+        schema = {"type": "object", "properties": {"a": schema}}
+    deep = [Tool(Function("deep", parameters=schema))]
+    with pytest.raises(InvalidRequestError, match="nests too deep"):
+        plan_chat(ChatRequest(ASKED, tools=deep, tool_choice="required"), template, "")
+    free = plan_chat(ChatRequest(ASKED, tools=deep), template, "")
+    assert free.call_grammar is not None
+    free.call_grammar()
 
 
 @pytest.mark.parametrize(

@@ -208,3 +208,11 @@ def test_arguments_that_are_no_json_stay_text() -> None:
     broken = Message("assistant", None, tool_calls=[ToolCall("c1", FunctionCall("look", "{at"))])
     source = each_call("{{ c.function.arguments | tojson }}")
     assert render(source, USER, broken) == '"{at"'
+
+
+def test_arguments_that_nest_without_end_stay_text() -> None:
+    deep = '{"a": ' + "[" * 100_000
+    closed = deep + "]" * 100_000 + "}"
+    for text in (deep, closed):
+        old = Message("assistant", None, tool_calls=[ToolCall("c1", FunctionCall("look", text))])
+        assert text in render(each_call("{{ c.function.arguments }}"), USER, old)

@@ -129,7 +129,8 @@ def check(schema: Any, path: str) -> Flat:
     _check_type(plain, path)
     _check_counts(plain, path)
     for keyword in (*_BOUNDS, *_EXCLUSIVE):
-        if not isinstance(plain.get(keyword, 0), int | float):
+        value = plain.get(keyword, 0)
+        if not isinstance(value, int | float) or isinstance(value, bool):
             raise SchemaProblem(path, keyword, "a number is required")
     for keyword in _TEXTS:
         if not isinstance(plain.get(keyword, ""), str):

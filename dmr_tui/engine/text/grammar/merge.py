@@ -16,6 +16,15 @@ Flat: TypeAlias = dict[str, Any]
 TYPES = ("null", "boolean", "integer", "number", "string", "array", "object")
 _LARGER = ("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties")
 _SMALLER = ("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties")
+_SINGLE = frozenset(
+    {
+        *("pattern", "format", "multipleOf", "not", "if", "uniqueItems"),
+        *("contains", "minContains", "maxContains", "patternProperties", "propertyNames"),
+        *("dependencies", "dependentRequired", "dependentSchemas"),
+        *("$dynamicRef", "$recursiveRef"),
+    }
+)
+"""Assertions of which a schema has one: two different ones cannot be written as one."""
 _APART = frozenset({"properties", "additionalProperties", "items", "prefixItems"})
 
 
@@ -49,10 +58,10 @@ def _joined(key: str, one: Any, other: Any, path: str) -> Any:
         return max(one, other)
     if key in _SMALLER:
         return min(one, other)
-    join = _JOINS.get(key)
-    if join is None:
+    if key in _SINGLE:
         raise SchemaProblem(path, key, "two different values cannot be joined")
-    return join(one, other)
+    join = _JOINS.get(key)
+    return one if join is None else join(one, other)  # the rest are annotations
 
 
 def _join_types(one: Any, other: Any) -> list[str]:

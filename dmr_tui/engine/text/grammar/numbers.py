@@ -33,7 +33,9 @@ def between(least: Bound | None, most: Bound | None, *, whole: bool) -> Node:
     """
     low, high = _limits(least, most)
     size = len(str(int(max(abs(low.value), abs(high.value)))))
-    decimals = max(_places(low.value, high.value), min(_DECIMALS, max(0, _DIGITS - size)))
+    decimals = max(
+        decimals_of(low.value), decimals_of(high.value), min(_DECIMALS, max(0, _DIGITS - size))
+    )
     scales = range(1 if whole else decimals + 1)
     return choice(*(_scaled(low, high, places) for places in scales))
 
@@ -44,9 +46,9 @@ def _limits(least: Bound | None, most: Bound | None) -> tuple[Bound, Bound]:
     return least or Bound(-widest), most or Bound(widest)
 
 
-def _places(*bounds: Decimal) -> int:
-    """Digits after the point that the bounds themselves have."""
-    return max(max(0, -int(bound.normalize().as_tuple().exponent)) for bound in bounds)
+def decimals_of(bound: Decimal) -> int:
+    """Digits after the point that a bound itself has."""
+    return max(0, -int(bound.normalize().as_tuple().exponent))
 
 
 def _scaled(low: Bound, high: Bound, places: int) -> Node:

@@ -28,7 +28,7 @@ from dmr_tui.engine.text.grammar.gbnf import (
 )
 from dmr_tui.engine.text.grammar.json_text import JSON, literal
 from dmr_tui.engine.text.grammar.merge import TYPES, Flat, spread
-from dmr_tui.engine.text.grammar.numbers import Bound, between
+from dmr_tui.engine.text.grammar.numbers import Bound, between, decimals_of
 from dmr_tui.engine.text.grammar.objects import Property, object_of
 from dmr_tui.engine.text.grammar.pattern import MAX_COUNT, PatternError, compile_pattern
 from dmr_tui.engine.text.grammar.problem import SchemaProblem
@@ -39,6 +39,9 @@ MAX_DEPTH = 64
 
 _FARTHEST = Decimal(10) ** 19
 """Bounds beyond this are no bounds; 64-bit integers are within."""
+
+_FINEST = 32
+"""Most decimals of a bound: each of them makes the grammar longer, and makes it take longer."""
 
 _ASSERTIONS = frozenset(KEYWORD_TYPES) | {"type", "enum"}
 _HARMLESS: dict[str, tuple[Any, ...]] = {
@@ -244,8 +247,11 @@ def _bound(flat: Flat, open_: str, closed: str, side: int, path: str) -> Bound |
     if not found:
         return None
     value, excluded = max(found, key=lambda bound: (bound[0] * side, bound[1]))
+    keyword = closed if excluded else open_
     if abs(value) > _FARTHEST:
-        raise SchemaProblem(path, closed if excluded else open_, "the number is too large")
+        raise SchemaProblem(path, keyword, "the number is too large")
+    if decimals_of(value) > _FINEST:
+        raise SchemaProblem(path, keyword, f"more than {_FINEST} decimals are not supported")
     return Bound(value, excluded)
 
 

@@ -54,7 +54,7 @@ Write = Callable[[Tool], Node]
 def parameters(tool: Tool) -> dict[str, Any]:
     """The schema of a tool's arguments: always one of an object."""
     schema = tool.function.parameters or _ANYTHING
-    return {"type": "object", **schema} if "$ref" not in schema else schema
+    return {**schema, "type": "object"} if "$ref" not in schema else schema
 
 
 def forced_format(form: Form, tools: Sequence[Tool]) -> Form:

@@ -12,12 +12,11 @@ Gemma 4 writes the latter with `<|tool_call>`, `<tool_call|>` and `<|"|>`.
 from __future__ import annotations
 
 import ast
-import json
 from dataclasses import dataclass
 from typing import Any
 
 from dmr_tui.engine.text.pieces import Call
-from dmr_tui.engine.text.tools.reading import Reading
+from dmr_tui.engine.text.tools.reading import Reading, read_json, write_json
 
 _FENCE = "```"
 
@@ -82,7 +81,7 @@ def _python_call(node: ast.expr) -> Call:
     arguments = {str(each.arg): ast.literal_eval(each.value) for each in node.keywords}
     return Call(
         name.removeprefix("default_api."),
-        json.dumps(arguments, ensure_ascii=False, allow_nan=False),
+        write_json(arguments),
     )
 
 
@@ -152,7 +151,7 @@ class _Notation:
         except (ValueError, RecursionError):
             if self._arguments is None:
                 return None
-            so_far = json.dumps(self._arguments, ensure_ascii=False)[:-1]
+            so_far = write_json(self._arguments)[:-1]
             return Call(self._name, so_far, whole=False)
 
     def _read(self) -> Call:
@@ -160,7 +159,7 @@ class _Notation:
         self._name = self._until("{").strip()
         self._arguments = {}
         arguments = self._members(self._arguments)
-        return Call(self._name, json.dumps(arguments, ensure_ascii=False))
+        return Call(self._name, write_json(arguments))
 
     def _members(self, found: dict[str, Any]) -> dict[str, Any]:
         self._expect("{")
@@ -183,7 +182,7 @@ class _Notation:
         ends = [self._text.find(sign, self._at) for sign in ",}]"]
         end = min(at for at in ends if at >= 0)
         raw, self._at = self._text[self._at : end].strip(), end
-        return json.loads(raw)
+        return read_json(raw)
 
     def _items(self) -> list[Any]:
         found: list[Any] = []

@@ -66,7 +66,7 @@ def _add_result(found: list[Message], text: str) -> None:
 def _call(call: FunctionCall) -> str:
     try:
         given: Any = msgspec.json.decode(call.arguments) if call.arguments else {}
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         given = call.arguments
     return msgspec.json.encode({"name": call.name, "arguments": given}).decode()
 

@@ -9,7 +9,6 @@ MiniMax' have no prefix, and no `string`: there the tool's schema says what is t
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,7 +17,7 @@ from typing import Any
 
 from dmr_tui.engine.text.partial import growing
 from dmr_tui.engine.text.pieces import Call
-from dmr_tui.engine.text.tools.reading import Reading, is_text, parse_json, skip_space
+from dmr_tui.engine.text.tools.reading import Reading, is_text, parse_json, skip_space, write_json
 
 _TAG = 160
 """Most characters of an opening tag."""
@@ -94,7 +93,7 @@ class InvokeCalls:
         while True:
             at = skip_space(text, at)
             if text.startswith(self.closing, at):
-                whole = json.dumps(arguments, ensure_ascii=False)
+                whole = write_json(arguments)
                 return Call(name, whole), at + len(self.closing)
             parameter = self._parameter.match(text, at)
             if parameter is None:
@@ -119,10 +118,10 @@ class InvokeCalls:
         self, name: str, arguments: dict[str, Any], key: str = "", value: str | None = None
     ) -> Call:
         """A call without its end; of a text that has not ended, what is certain."""
-        written = json.dumps(arguments, ensure_ascii=False)[:-1]
+        written = write_json(arguments)[:-1]
         if value is not None:
             certain = value[: len(value) - growing(value, [self.value_closing])]
             comma = ", " if arguments else ""
-            shown = json.dumps({key: certain}, ensure_ascii=False)[1:-2]
+            shown = write_json({key: certain})[1:-2]
             written += comma + shown
         return Call(name, written, whole=False)

@@ -6,14 +6,13 @@ behind the tag is Python code. Both end with the answer.
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 
 from dmr_tui.engine.text.pieces import Call
 from dmr_tui.engine.text.tools.gemma import python_calls
 from dmr_tui.engine.text.tools.json_calls import JSONCalls
-from dmr_tui.engine.text.tools.reading import Reading, skip_space
+from dmr_tui.engine.text.tools.reading import Reading, skip_space, write_json
 
 TAG = "<|python_tag|>"
 BUILT_IN = frozenset({"brave_search", "web_search", "wolfram_alpha"})
@@ -56,4 +55,4 @@ class LlamaCalls:
             return tuple(python_calls(found[1] + found[2]))
         if self.code is None or not text:
             return ()
-        return (Call(self.code, json.dumps({"code": text}, ensure_ascii=False)),)
+        return (Call(self.code, write_json({"code": text})),)

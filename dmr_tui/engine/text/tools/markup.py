@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,7 +15,14 @@ from typing import Any
 from dmr_tui.engine.text.partial import growing
 from dmr_tui.engine.text.pieces import Call
 from dmr_tui.engine.text.tools.json_calls import begun_values, read_values
-from dmr_tui.engine.text.tools.reading import Reading, is_text, json_end, parse_json, skip_space
+from dmr_tui.engine.text.tools.reading import (
+    Reading,
+    is_text,
+    json_end,
+    parse_json,
+    skip_space,
+    write_json,
+)
 
 _OPEN, _CLOSE = "<tool_call>", "</tool_call>"
 _FUNCTION, _FUNCTION_END = "<function=", "</function>"
@@ -136,7 +142,7 @@ class MarkupCalls:
                 arguments[key] = self._value(name, key, text[at:end])
                 at = end + len(value_closing)
         except _More as more:
-            so_far = json.dumps(arguments, ensure_ascii=False)[:-1] + pending
+            so_far = write_json(arguments)[:-1] + pending
             raise _More(Call(name, so_far, whole=False)) from more
 
     def _member(
@@ -155,8 +161,8 @@ class MarkupCalls:
             return ""
         text = text.removeprefix("\n")
         certain = text[: len(text) - growing(text, [closing, f"\n{closing}"])]
-        opening = f"{', ' if before else ''}{json.dumps(key, ensure_ascii=False)}: "
-        return opening + json.dumps(certain, ensure_ascii=False)[:-1]
+        opening = f"{', ' if before else ''}{write_json(key)}: "
+        return opening + write_json(certain)[:-1]
 
     def _value(self, name: str, key: str, text: str) -> Any:
         text = text.removeprefix("\n").removesuffix("\n")
@@ -178,7 +184,7 @@ class MarkupCalls:
 
 
 def _to_call(name: str, arguments: dict[str, Any]) -> Call:
-    return Call(name, json.dumps(arguments, ensure_ascii=False))
+    return Call(name, write_json(arguments))
 
 
 def _starts(text: str, at: int, tag: str) -> bool:

@@ -20,6 +20,7 @@ from dmr_tui.engine.text.grammar.gbnf import (
     repeat,
 )
 from dmr_tui.engine.text.grammar.json_text import JSON, RAW, literal
+from dmr_tui.engine.text.grammar.schema import MAX_DEPTH
 from dmr_tui.engine.text.grammar.until import until
 
 _KEY = Characters(charset.union([(0x30, 0x39), (0x41, 0x5A), (0x61, 0x7A), (0x5F, 0x5F)]))
@@ -140,9 +141,14 @@ class Notation:
         return chain(opening, optional(chain(item, more)), closing)
 
 
-def holds(schema: Any) -> bool:
-    """Whether what a notation writes for a schema always satisfies it."""
-    if not isinstance(schema, dict):
+def holds(schema: Any, depth: int = MAX_DEPTH) -> bool:
+    """Whether what a notation writes for a schema always satisfies it.
+
+    Args:
+        schema: of the value.
+        depth: how deep it may nest.
+    """
+    if not isinstance(schema, dict) or depth == 0:
         return False
     if "enum" in schema:
         return schema.keys() <= _HELD["enum"] and not any(
@@ -154,7 +160,7 @@ def holds(schema: Any) -> bool:
     inside = [*schema.get("properties", {}).values()]
     if "items" in schema:
         inside.append(schema["items"])
-    return all(map(holds, inside)) and (kind != "object" or bool(inside))
+    return all(holds(each, depth - 1) for each in inside) and (kind != "object" or bool(inside))
 
 
 _NOTES = frozenset({"type", "title", "description", "default", "examples"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,9 +12,10 @@ from typing import Any, Protocol
 from dmr_tui.engine.text.pieces import Call
 
 _QUIET = re.compile(r'[^"{}\[\]]*')
-_STRING = re.compile(r'[^"\\]*')
+_STRING = re.compile(r'(?:[^"\\]++|\\.)*+"', re.DOTALL)
 _FOREIGN = re.compile(r"[^\s\d+\-.,:eEtrufalsn]")
 """What no JSON has outside of its strings and brackets."""
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _SCALAR_END = re.compile(r"[\s,}\]]")
 
 _NAMES = ("name", "tool_name", "function")
@@ -112,22 +114,45 @@ def json_end(text: str, start: int) -> int | None:
 
 
 def _string_end(text: str, at: int) -> int | None:
-    while True:
-        plain = _STRING.match(text, at)
-        at = plain.end() if plain else at
-        if at >= len(text):
-            return None
-        if text[at] == '"':
-            return at + 1
-        at += 2
+    found = _STRING.match(text, at)
+    return found.end() if found else None
+
+
+def read_json(text: str) -> Any:
+    """The value of a JSON text.
+
+    Raises:
+        ValueError: it is none, or cannot be written again: Python itself reads `NaN` and `1e999`.
+    """
+    try:
+        return json.loads(text, parse_constant=_finite, parse_float=_finite)
+    except RecursionError as error:
+        raise ValueError("it nests too deep") from error
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is no number of JSON")
+    return number
 
 
 def parse_json(text: str) -> Any:
     """The value of a JSON text, or None when it is none."""
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
+        return read_json(text)
+    except ValueError:
         return None
+
+
+def write_json(value: Any) -> str:
+    """A value as JSON text; half of a surrogate pair, which is no Unicode, as its escape.
+
+    Raises:
+        ValueError: there is a number in it that JSON does not have.
+    """
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    return _SURROGATE.sub(lambda half: f"\\u{ord(half[0]):04x}", text)
 
 
 def skip_space(text: str, at: int) -> int:
@@ -159,16 +184,16 @@ def to_call(text: str) -> Call | None:
     name = value.get("name") or value.get("tool_name") or value.get("function")
     keys = [key for key in _ARGUMENTS if key in value]
     given: Any = value[keys[0]] if keys else {}
+    if given in (None, ""):
+        given = {}
     if isinstance(given, str):
         given = parse_json(given)
-    if given is None:
-        given = {}
     if not isinstance(name, str) or not isinstance(given, dict):
         return None
     written = begun_call(text, 0)
     if written is not None and written.name == name and parse_json(written.arguments) == given:
         return Call(name, written.arguments)
-    return Call(name, json.dumps(given, ensure_ascii=False))
+    return Call(name, write_json(given))
 
 
 def begun_call(text: str, at: int) -> Call | None:

@@ -62,6 +62,20 @@ ID = {"type": "integer", "minimum": 3}
 BASE = {"type": "object", "properties": {"id": ID}, "required": ["id"]}
 INHERITED = {"allOf": [BASE, {"properties": {"id": {"maximum": 5}, "b": {"type": "null"}}}]}
 
+CAT = {"properties": {"kind": {"const": "cat"}, "lives": {"type": "integer"}}, "title": "Cat"}
+DOG = {"properties": {"kind": {"const": "dog"}}, "title": "Dog", "description": "Barks."}
+# As pydantic writes a discriminated union in a field: notes on it, and others on its branches.
+UNION = {
+    "$defs": {
+        name: {**pet, "type": "object", "required": ["kind"]}
+        for name, pet in (("Cat", CAT), ("Dog", DOG))
+    },
+    "title": "Pet",
+    "description": "A pet.",
+    "discriminator": {"propertyName": "kind"},
+    "oneOf": [{"$ref": "#/$defs/Cat"}, {"$ref": "#/$defs/Dog"}],
+}
+
 
 @pytest.mark.parametrize(
     ("schema", "accepted", "refused"),
@@ -83,6 +97,11 @@ INHERITED = {"allOf": [BASE, {"properties": {"id": {"maximum": 5}, "b": {"type":
             {**PERSON, "additionalProperties": {"type": "boolean"}},
             ['{"age": 3, "x": true}', '{"name": "A", "age": 3, "nam": true, "names": false}'],
             ['{"age": 3, "x": 1}', '{"age": 3, "name": true}', '{"age": 3, "n\\u0061me": true}'],
+        ),
+        (
+            UNION,
+            ['{"kind": "cat", "lives": 9}', '{"kind": "dog"}'],
+            ['{"kind": "dog", "lives": 9}'],
         ),
         ({"type": "object"}, ["{}", '{"a": {"b": 1}}'], ["[]", "null"]),
         ({"required": ["x"]}, ['{"x": [1]}'], ["{}"]),
@@ -226,6 +245,8 @@ WRONG = (
         ({"type": "string", "minLength": 99999}, "minLength", "#"),
         ({"minimum": "a"}, "minimum", "#"),
         ({"minimum": 1e30}, "minimum", "#"),
+        ({"minimum": 5e-324}, "minimum", "#"),
+        ({"minimum": True}, "minimum", "#"),
         ({"properties": []}, "properties", "#"),
         ({"required": [1]}, "required", "#"),
         ({"enum": 1}, "enum", "#"),

@@ -494,5 +494,36 @@ MALFORMED = [
     _plain("generic, a list of numbers", NO_TOOLS, "[1, 2, 3]"),
     _plain("generic, code", NO_TOOLS, '```json\n{"a": 1}\n```'),
     _plain("generic, brackets", NO_TOOLS, "[x] is done"),
+    _plain(
+        "not a number",
+        HERMES,
+        '<tool_call>{"name": "add", "arguments": "{\\"a\\": NaN}"}</tool_call>',
+    ),
+    _plain("no arguments", HERMES, '<tool_call>{"name": "add", "arguments": "one"}</tool_call>'),
+    _plain(
+        "function gemma, not a number",
+        FUNCTION_GEMMA,
+        "<start_function_call>call:add{a:Infinity}<end_function_call>",
+    ),
+    Recorded(
+        "coder, not a number",
+        CODER,
+        "<tool_call><function=add><parameter=a>NaN</parameter>"
+        "<parameter=b>1e999</parameter></function></tool_call>",
+        [("add", {"a": "NaN", "b": "1e999"})],
+    ),
+    Recorded(
+        "coder, half a character",
+        CODER,
+        "<tool_call><function=note><parameter=text>é</parameter>"
+        '<parameter=tags>["\\ud83d", "ü"]</parameter></function></tool_call>',
+        [("note", {"text": "é", "tags": ["\ud83d", "ü"]})],
+    ),
+    Recorded(
+        "gemma, half a character",
+        GEMMA,
+        '```tool_code\nweather(city="\\ud83d")\n```',
+        [("weather", {"city": "\ud83d"})],
+    ),
     _plain("harmony forgotten", HARMONY, "Just text, no channel."),
 ]

@@ -58,7 +58,16 @@ def meant(events: list[Event]) -> tuple[list[tuple[str, Any]], str, str]:
     text = "".join(event.text for event in events if isinstance(event, Delta))
     thoughts = "".join(event.text for event in events if isinstance(event, ReasoningDelta))
     assert list(calls) == list(range(len(calls)))
-    return [(name, json.loads(given)) for name, given in calls.values()], text, thoughts
+    return [(name, strict(given)) for name, given in calls.values()], text, thoughts
+
+
+def strict(given: str) -> Any:
+    """What every client reads: Unicode, and none of Python's own words for numbers."""
+
+    def refuse(word: str) -> None:
+        raise AssertionError(f"{word} is no JSON")
+
+    return json.loads(given.encode(), parse_constant=refuse)
 
 
 @pytest.mark.parametrize("recorded", [*RECORDED, *MALFORMED], ids=lambda each: each.name)

@@ -207,6 +207,8 @@ class LlamaServer:
         ]
         if load.mode != "completion":
             options.append("--reranking" if load.mode == "reranking" else "--embeddings")
+            # A text must be computed in one piece: each token may look at all others.
+            options += ["--batch-size", str(tokens), "--ubatch-size", str(tokens)]
         if self._files.mmproj is not None:
             options += ["--mmproj", str(self._files.mmproj)]
         for adapter in load.adapters:

@@ -19,7 +19,14 @@ from dmr_tui.engine.plan import Outcome, Verdict
 from dmr_tui.engine.profile import Profile, RunningModel
 from dmr_tui.engine.questions import A, Question
 from dmr_tui.engine.request import Event, GenerateRequest, Loading, Sampling
-from dmr_tui.engine.room import MemoryReader, ShapeReader, free_memory, human, make_planner
+from dmr_tui.engine.room import (
+    MemoryReader,
+    ShapeReader,
+    emptied,
+    free_memory,
+    human,
+    make_planner,
+)
 from dmr_tui.engine.slot import Slot
 from dmr_tui.engine.telling import EngineEventKind, Tell, tell_nobody
 from dmr_tui.errors import ConflictError, DmrError, InsufficientMemoryError, UnavailableError
@@ -142,7 +149,9 @@ class EngineManager:
         alive = sum(not slot.dead for slot in going)
         for slot in going:
             self._retire(slot, "unload", "unloaded")
-        await self._until_left(going)
+        # Those that were on their way already count as well: who asks wants their memory.
+        leaving = self._leaving.values()
+        await self._until_left([slot for slot in leaving if ids is None or slot.files.id in ids])
         return alive
 
     async def close(self) -> None:
@@ -278,23 +287,28 @@ class EngineManager:
                 await asyncio.gather(*(other.release() for other in spare))
                 spare = []
                 continue
-            idle = None if verdict.fits or verdict.absurd else self._least_recently_used()
-            if idle is None:
+            if verdict.fits or verdict.absurd:
                 break
-            self._retire(idle, "evict", f"made room for {slot.files.name}")
-            await self._until_left([idle])
+            idle = self._idle()
+            ready = [other for other in self._slots.values() if other.ready]
+            staying = [other.verdict for other in ready if other not in idle]
+            most = emptied(memory, [(other.verdict, other.worker.memory) for other in idle])
+            if not idle or not (force or planner.plan(most, filter(None, staying)).fits):
+                break  # nobody leaves for nothing
+            first = min(idle, key=lambda slot: slot.idle_since)
+            self._retire(first, "evict", f"made room for {slot.files.name}")
+            await self._until_left([first])
         if verdict.absurd or not (verdict.fits or force):
             raise planner.refusal(verdict)
         slot.follow(verdict)
 
-    def _least_recently_used(self) -> Slot | None:
-        """The idle model that was not used for the longest time; never one that is to stay."""
-        idle = [
+    def _idle(self) -> list[Slot]:
+        """The models that may leave for another one: nobody uses them, and they are not to stay."""
+        return [
             slot
             for slot in self._slots.values()
             if slot.ready and slot.users == 0 and slot.keep_alive >= 0
         ]
-        return min(idle, key=lambda slot: slot.idle_since, default=None)
 
     def _arm(self, slot: Slot) -> None:
         """Begin a slot's idle time, if nobody uses it."""

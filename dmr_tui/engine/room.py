@@ -33,6 +33,9 @@ MemoryReader = Callable[[], Memory]
 _OFFLOADING = ("cuda", "hip", "vulkan", "sycl")
 """In the names of llama.cpp's libraries that compute on a GPU with memory of its own."""
 
+_INEXACT = 1.25
+"""How many times what was planned a model on a GPU may take at most."""
+
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 
 
@@ -156,6 +159,22 @@ def free_memory() -> Memory:
     if _offloads():
         device = sum(gpu.memory_total - gpu.memory_used for gpu in GpuMeter().read())
     return Memory(reading.available, reading.total + psutil.swap_memory().total, device)
+
+
+def emptied(memory: Memory, idle: Iterable[tuple[Verdict | None, int]]) -> Memory:
+    """The most memory that there could be without some models; it may be less.
+
+    Args:
+        memory: as the system tells it.
+        idle: of each what it was planned with, if it was, and the resident bytes of its process.
+            Of these some may count as free already.
+    """
+    free, device = memory.free, memory.device
+    for verdict, resident in idle:
+        planned = 0 if verdict is None else verdict.host.anonymous
+        free += max(planned, resident)
+        device += 0 if verdict is None else int(_INEXACT * verdict.device.total)
+    return replace(memory, free=free, device=device)
 
 
 def human(size: int) -> str:

@@ -38,6 +38,8 @@ def _options(arguments: list[str]) -> argparse.Namespace:
         parser.add_argument(name, required=True)
     for name in ("--ctx-size", "--threads", "--threads-http", "--n-gpu-layers", "--parallel"):
         parser.add_argument(name, type=int, required=True)
+    for name in ("--batch-size", "--ubatch-size"):
+        parser.add_argument(name, type=int)
     for name in ("--jinja", "--no-webui", "--kv-unified", "--embeddings", "--reranking"):
         parser.add_argument(name, action="store_true")
     for name in ("--mmproj", "--chat-template-file"):
@@ -52,6 +54,8 @@ def _parameters(xllamacpp: Any, asked: argparse.Namespace) -> Any:
     parameters.hostnames = [asked.host]
     parameters.api_prefix = asked.api_prefix
     parameters.n_ctx = asked.ctx_size
+    parameters.n_batch = asked.batch_size or parameters.n_batch
+    parameters.n_ubatch = asked.ubatch_size or parameters.n_ubatch
     parameters.n_parallel = asked.parallel
     parameters.n_threads_http = asked.threads_http
     parameters.n_gpu_layers = asked.n_gpu_layers

@@ -167,6 +167,19 @@ async def test_keep_alive_zero_unloads_at_once(manager: EngineManager, tiny: Mod
     assert (await ask(manager, tiny, complete("Hello"), profile)).text
 
 
+async def test_unloading_waits_for_one_that_is_on_its_way(
+    manager: EngineManager, tiny: ModelFiles
+) -> None:
+    await manager.load(tiny, Profile())
+    process = worker_of(manager, tiny)
+    await manager.load(tiny, Profile(keep_alive=0))
+    assert [model.state for model in manager.running()] == ["unloading"]
+    assert await manager.unload({"another"}) == 0
+    assert process.is_running()
+    assert await manager.unload({tiny.id}) == 0
+    assert not process.is_running()
+
+
 async def test_an_idle_model_goes_after_its_time(manager: EngineManager, tiny: ModelFiles) -> None:
     await ask(manager, tiny, complete("Hello"), SHORT)
     await gone(worker_of(manager, tiny))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import psutil
@@ -14,7 +14,7 @@ import pytest
 from dmr_tui.engine.context import SEQUENCES
 from dmr_tui.engine.files import ModelFiles
 from dmr_tui.engine.manager import EngineManager
-from dmr_tui.engine.plan import RESERVE, Memory, Wish, host_need
+from dmr_tui.engine.plan import RESERVE, Memory, ModelShape, Wish, host_need
 from dmr_tui.engine.profile import Profile
 from dmr_tui.engine.questions import EmbedQuestion
 from dmr_tui.engine.request import CompletionRequest, Delta, Limits
@@ -133,6 +133,32 @@ async def test_idle_models_leave_the_longest_unused_first(machine: Machine, copy
     assert set(loaded(machine.manager)) == {"a", "c"}
     await machine.manager.load(d, ANY)
     assert set(loaded(machine.manager)) == {"c", "d"}
+
+
+async def test_nobody_leaves_for_a_model_that_does_not_fit_all_the_same(
+    machine: Machine, copy: Copy, tmp_path: Path
+) -> None:
+    def shape_of(gguf: Path) -> ModelShape:
+        shape = read_shape(gguf)
+        large = shape.input_weights + 10**10
+        return replace(shape, input_weights=large) if gguf.stem == "large" else shape
+
+    manager = machine.manager = EngineManager(
+        settings=Settings(threads=1),
+        logs=tmp_path / "logs",
+        read_shape=shape_of,
+        read_memory=machine.memory,
+    )
+    a, large = copy("a"), copy("large")
+    machine.total, machine.private = need(a, 4096), private(a)
+    await manager.load(a, ANY)
+    with pytest.raises(InsufficientMemoryError, match="large with a context"):
+        await manager.load(large, ANY)
+    assert set(loaded(manager)) == {"a"}
+    # What is forced has all the room that there is.
+    await manager.load(large, Profile(force=True))
+    assert set(loaded(manager)) == {"large"}
+    await manager.close()
 
 
 async def test_a_clock_that_is_set_back_changes_no_order(

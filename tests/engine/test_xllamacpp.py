@@ -182,6 +182,16 @@ async def test_vectors_and_scores_are_those_of_the_built_in_engine(
     assert modes[ranker.id] == "reranking"
 
 
+async def test_a_long_text_is_computed_in_one_piece(both: EngineManager, tmp_path: Path) -> None:
+    gguf = write_tiny_bert(tmp_path / "long.gguf", context=1024)
+    files = ModelFiles("sha256:long", "long", gguf)
+    question = EmbedQuestion(["hello " * 150])
+    reply = await both.ask(files, question, OTHER)
+    assert 512 < reply.prompt_tokens <= 1024
+    own = await both.ask(twin(files), question, OWN)
+    assert floats(reply.vectors[0]) == pytest.approx(floats(own.vectors[0]), abs=1e-3)
+
+
 def floats(vector: bytes) -> list[float]:
     return list(struct.unpack(f"<{len(vector) // 4}f", vector))
 

@@ -13,6 +13,7 @@ from gguf import PoolingType
 
 from dmr_tui.engine.context import POOLED_SEQUENCES
 from dmr_tui.engine.files import ModelFiles
+from dmr_tui.engine.llamacpp.embedding import filled
 from dmr_tui.engine.manager import EngineManager
 from dmr_tui.engine.profile import Profile
 from dmr_tui.engine.questions import (
@@ -185,6 +186,12 @@ async def test_documents_are_scored_against_a_query(manager: EngineManager, bert
     with pytest.raises(InvalidRequestError, match="is for reranking: it cannot write") as caught:
         await ask(manager, ranker, chat("Hello"))
     assert "/rerank" in (caught.value.hint or "")
+
+
+def test_a_query_may_speak_of_a_models_form() -> None:
+    form = "<q>{query}</q><d>{document}</d>{other}"
+    text = filled(form, query="what is {document}?", document="a {query} \\1")
+    assert text == "<q>what is {document}?</q><d>a {query} \\1</d>{other}"
 
 
 async def test_a_question_that_nobody_waits_for_is_dropped(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from dataclasses import dataclass, field
 from queue import Empty
@@ -203,7 +204,7 @@ class EmbeddingService:
     def _pair(self, query: str, document: str) -> list[int]:
         """A query and a document as one text, in the model's own form or in its kind's."""
         if self._rank_template is not None:
-            text = self._rank_template.replace("{query}", query).replace("{document}", document)
+            text = filled(self._rank_template, query=query, document=document)
             return self._vocabulary.encode(text, add_special=True)
         return self._vocabulary.pair(query, document)
 
@@ -244,3 +245,9 @@ class EmbeddingService:
 
     def _fail(self, request: int, error: DmrError) -> None:
         self._pipe.send(Failed(request, error.code, error.message, error.hint, error.param))
+
+
+def filled(template: str, **texts: str) -> str:
+    """A template with texts in place of their names in braces; braces in the texts stay."""
+    names = "|".join(map(re.escape, texts))
+    return re.sub(rf"\{{({names})\}}", lambda found: texts[found[1]], template)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -201,6 +202,35 @@ def test_parameters_that_nest_without_end(template: str) -> None:
     free = plan_chat(ChatRequest(ASKED, tools=deep), template, "")
     assert free.call_grammar is not None
     free.call_grammar()
+
+
+ODD: list[dict[str, Any]] = [
+    {"properties": {"city": True, "days": False}},
+    {"properties": {"city": 5, "days": None}},
+    {"properties": {"city": {"enum": 5}, "days": {"type": 5}}, "required": ["city"]},
+    {"properties": {"city": {"type": "object", "properties": {"x": {"enum": 5}}, "required": 5}}},
+    {"properties": {"city": {"items": 5}, "days": {"$ref": 5}}},
+    {"properties": {"city": {"type": "string"}}, "required": 5},
+    {"properties": 5, "required": "city"},
+    {"$defs": 5, "additionalProperties": 5},
+]
+"""Schemas of a tool's arguments that say what nobody expects; the first is a usual one."""
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("schema", ODD)
+def test_a_tool_may_describe_itself_oddly(family: str, schema: dict[str, Any]) -> None:
+    """What is wrong with a schema is the asker's fault, or is not looked at."""
+    tools = [Tool(Function("weather", parameters=schema))]
+    free = plan_chat(ChatRequest(ASKED, tools=tools), FAMILIES[family], "")
+    assert free.call_grammar is not None
+    assert free.call_grammar()
+    for output in recorded.RECORDED:
+        answer = AnswerText(free.reader())
+        answer.feed(output.output.encode())
+        answer.finish()
+    with suppress(InvalidRequestError):
+        plan_chat(ChatRequest(ASKED, tools=tools, tool_choice="required"), FAMILIES[family], "")
 
 
 @pytest.mark.parametrize(

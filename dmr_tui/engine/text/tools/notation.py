@@ -22,6 +22,7 @@ from dmr_tui.engine.text.grammar.gbnf import (
 from dmr_tui.engine.text.grammar.json_text import JSON, RAW, literal
 from dmr_tui.engine.text.grammar.schema import MAX_DEPTH
 from dmr_tui.engine.text.grammar.until import until
+from dmr_tui.engine.text.tools.reading import properties_of, required_of
 
 _KEY = Characters(charset.union([(0x30, 0x39), (0x41, 0x5A), (0x61, 0x7A), (0x5F, 0x5F)]))
 
@@ -80,11 +81,11 @@ class Notation:
             schema: names them.
             nested: the object is a value, and not all of the arguments.
         """
-        required = schema.get("required") or []
+        required = required_of(schema)
         comma = chain(",", optional(chain(" ")))
         after: Node = EMPTY
         begin: Node = EMPTY
-        for key, kind in reversed((schema.get("properties") or {}).items()):
+        for key, kind in reversed(properties_of(schema).items()):
             spelled = self.spell_key(key) if nested else f"{key}{self.assign}"
             member = self.grammar.add(f"member-{key}", chain(spelled, self.value(kind)))
             here = chain(member, after)
@@ -151,13 +152,12 @@ def holds(schema: Any, depth: int = MAX_DEPTH) -> bool:
     if not isinstance(schema, dict) or depth == 0:
         return False
     if "enum" in schema:
-        return schema.keys() <= _HELD["enum"] and not any(
-            isinstance(value, list | dict) for value in schema["enum"]
-        )
+        listed = isinstance(schema["enum"], list) and schema.keys() <= _HELD["enum"]
+        return listed and not any(isinstance(value, list | dict) for value in schema["enum"])
     kind = schema.get("type")
     if not isinstance(kind, str) or not schema.keys() <= _HELD.get(kind, frozenset()):
         return False
-    inside = [*schema.get("properties", {}).values()]
+    inside = [*properties_of(schema).values()]
     if "items" in schema:
         inside.append(schema["items"])
     return all(holds(each, depth - 1) for each in inside) and (kind != "object" or bool(inside))

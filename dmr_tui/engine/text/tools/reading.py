@@ -164,11 +164,23 @@ def skip_space(text: str, at: int) -> int:
 
 def is_text(schemas: Mapping[str, Any], name: str, key: str) -> bool:
     """Whether an argument is text, and not JSON, by its tool's schema."""
-    schema = schemas.get(name) or {}
-    properties = schema.get("properties") if isinstance(schema, dict) else None
-    known = properties.get(key) if isinstance(properties, dict) else None
-    kind = known.get("type") if isinstance(known, dict) else None
-    return kind == "string" or (kind is None and known is not None and "enum" in known)
+    known = properties_of(schemas.get(name)).get(key)
+    if not isinstance(known, dict):
+        return False  # a schema may be true or false, too
+    kind = known.get("type")
+    return kind == "string" or (kind is None and "enum" in known)
+
+
+def properties_of(schema: Any) -> dict[str, Any]:
+    """The properties that an object's schema names; nobody has checked it."""
+    named = schema.get("properties") if isinstance(schema, dict) else None
+    return named if isinstance(named, dict) else {}
+
+
+def required_of(schema: Mapping[str, Any]) -> list[Any]:
+    """The names of those properties that must be there."""
+    required = schema.get("required")
+    return required if isinstance(required, list) else []
 
 
 def to_call(text: str) -> Call | None:

@@ -20,7 +20,7 @@ from dmr_tui.engine.text.grammar.gbnf import (
 from dmr_tui.engine.text.grammar.json_text import JSON, literal
 from dmr_tui.engine.text.grammar.until import until
 from dmr_tui.engine.text.tools.invoke import InvokeCalls
-from dmr_tui.engine.text.tools.reading import is_text
+from dmr_tui.engine.text.tools.reading import is_text, required_of
 
 _KEY = Characters(charset.union([(0x30, 0x39), (0x41, 0x5A), (0x61, 0x7A), (0x5F, 0x5F)]))
 _LINE = optional(chain("\n"))
@@ -88,7 +88,7 @@ def _arguments(
         some = argument(repeat(_KEY, 1, 64), lambda closing: until(closing, grammar))
         return repeat(grammar.add("argument", some), 0, _MOST_KEYS)
     definitions = {key: schema[key] for key in ("$defs", "definitions") if key in schema}
-    required = schema.get("required") or []
+    required = required_of(schema)
     nodes = []
     for key, kind in properties.items():
         whole = {**definitions, **kind} if isinstance(kind, dict) else kind
@@ -108,7 +108,7 @@ def _value(schema: Any, grammar: Grammar, loose: bool) -> Callable[[str], Node]:
     line = _LINE if loose else EMPTY
     kind = schema.get("type") if isinstance(schema, dict) else None
     choices = schema.get("enum") if isinstance(schema, dict) else None
-    if choices and kind in ("string", None):
+    if isinstance(choices, list) and choices and kind in ("string", None):
         spelled = [each if isinstance(each, str) else literal(each) for each in choices]
         return lambda closing: chain(line, choice(*spelled), line, closing)
     if kind == "string":

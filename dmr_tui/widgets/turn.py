@@ -180,6 +180,8 @@ class TurnView(Widget):
     def render_line(self, y: int) -> Strip:
         """Draw one row; Textual asks for the visible ones only."""
         width = self.size.width
+        if not self.is_attached:
+            return Strip.blank(width)  # It is being removed, and its place is not yet another's.
         rows = self._laid_out(width)
         if y >= len(rows):
             return Strip.blank(width, self.visual_style.rich_style)
@@ -214,6 +216,14 @@ class TurnView(Widget):
         """Draw again in the new colours."""
         super().notify_style_update()
         self._strips.clear()
+
+    def on_unmount(self) -> None:
+        """Let go of what was drawn, once it is off the screen.
+
+        Textual remembers a thousand widgets' rows in a table of colours (`get_inner_outer`), long
+        after the widgets are gone.
+        """
+        self.app.call_after_refresh(self._styles_cache.clear)
 
     def on_click(self, event: events.Click) -> None:
         """Copy a block of code, turn to another version, fold or unfold."""

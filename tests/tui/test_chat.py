@@ -368,17 +368,20 @@ async def test_of_a_chat_that_was_left_nothing_is_kept(tmp_path: Path) -> None:
     async with stage(runner, tmp_path).run_test(size=SMALL) as pilot:
         await open_chat(pilot)
         left: list[weakref.ref[TurnView]] = []
+        drawn = []
         for number in range(3):
             await ask(pilot, f"question {number}")
             runner.say(f"answer {number}")
             runner.finish()
             await see(pilot, f"answer {number}", "46.9 tok/s")
             left += map(weakref.ref, pilot.app.screen.query(TurnView))
+            drawn += [view._styles_cache for view in pilot.app.screen.query(TurnView)]
             await pilot.press("ctrl+n")
             await gone(pilot, f"answer {number}")
         await pilot.pause()
         gc.collect()
         assert [view() for view in left[:4]] == [None] * 4
+        assert not any(rows._cache for rows in drawn)
 
 
 async def test_a_short_conversation_begins_at_the_top(runner: StageRunner, tmp_path: Path) -> None:

@@ -16,21 +16,19 @@ PAUSE = 0.2
 """Seconds that each newcomer may hold up the answers once, if its prompt is read in that time: many
 small parts would take longer, and leave all of them waiting for their first word."""
 
-BULK = 64
-"""Tokens of prompts from which on a pass tells what many of them cost: less than a few do. With so
-many llama.cpp computes attention in tiles; with fewer each looks at all of the context by itself.
-"""
+TILE = 64
+"""From so many tokens on, those of answers included, llama.cpp computes attention in tiles: a token
+costs less than among fewer, where each looks at all of the context by itself."""
 
 DEAR = 1.25
 """A token among few may cost so many times what it does among many; where it is dearer, prompts are
 read in bursts. One pass that was held up does not make it so."""
 
 BURST = 0.4
-"""Seconds of a burst."""
+"""Seconds of a burst; it fills whole tiles, and has one if that takes longer."""
 
-SMALLEST_BURST = 2 * BULK
-"""It has so many tokens even if they take longer: each of a few more than `BULK` costs half as much
-again, as most of the tiles are half empty."""
+LONGEST_BURST = 0.8
+"""Where a tile takes longer than this, parts are small whatever they cost."""
 
 REST = 20
 """Passes of answers alone between two bursts: of the gaps between an answer's words, fewer than one
@@ -61,7 +59,7 @@ class Pace:
         self._plain: dict[int, float] = {}
         """Seconds of a pass of answers alone, by how many they are."""
         self._few = 0.0
-        """Seconds that each token of a prompt adds where they are fewer than `BULK`."""
+        """Seconds that each token of a prompt adds where all together are less than a tile."""
         self._many = 0.0
         """The same where they are not."""
         self._unseen = 0
@@ -91,19 +89,20 @@ class Pace:
         if not (plain and (self._few or self._many)):
             return int(FIRST_CHUNK * stretch)
         seconds = stretch * plain
-        many = seconds / self._many if self._many else 0.0
-        if many >= BULK:
-            return int(many)
-        bursts = 0 < BULK * self._many <= BURST
+        many = int(seconds / self._many) if self._many else 0
+        if many + answering >= TILE:
+            return many
+        bursts = 0 < TILE * self._many <= LONGEST_BURST
         if bursts and (self._passes * stretch < REST or self._rested * stretch < self._burst):
             return 0
         if not self._few:
-            return max(SMALLEST_CHUNK, min(int(many), TRIAL))
+            return max(SMALLEST_CHUNK, min(many, TRIAL))
         if not bursts or self._few <= DEAR * self._many:
             return max(SMALLEST_CHUNK, int(seconds / self._few))
-        burst = max(SMALLEST_BURST, int(min(BURST, REST * plain) / self._many))
+        tiles = (min(BURST, REST * plain) / self._many + answering) // TILE
+        burst = max(int(tiles), 1) * TILE - answering
         left = sum(wants)
-        return left if left - burst < BULK else burst  # what would be left would be dear
+        return left if left - burst < TILE else burst  # what would be left would be dear
 
     def note(self, answering: int, prompt_tokens: int, seconds: float) -> None:
         """Learn from a pass.
@@ -120,15 +119,16 @@ class Pace:
                 self._plain[answering] = _average(self._plain.get(answering, 0.0), seconds)
             return
         added = max(seconds - self._expected(answering), 0.0)
-        if prompt_tokens >= BULK:
-            self._note_many(prompt_tokens, added)
+        if answering + prompt_tokens >= TILE:
+            self._note_many(prompt_tokens, added, held_up=answering > 0)
         elif answering and self._plain:
             self._few = _average(self._few, added / prompt_tokens)
             self._unseen = 0
 
-    def _note_many(self, tokens: int, added: float) -> None:
+    def _note_many(self, tokens: int, added: float, *, held_up: bool) -> None:
         self._many = _average(self._many, added / tokens, _WEIGHT_OF_MANY)
-        self._burst, self._rested, self._passes = added, 0.0, 0
+        if held_up:
+            self._burst, self._rested, self._passes = added, 0.0, 0
         self._unseen += 1
         if self._unseen >= MEMORY:
             self._few, self._unseen = 0.0, 0

@@ -8,13 +8,12 @@ from math import ceil
 import pytest
 
 from dmr_tui.engine.llamacpp.pace import (
-    BULK,
     FIRST_CHUNK,
     MEMORY,
     REST,
-    SMALLEST_BURST,
     SMALLEST_CHUNK,
     STRETCH,
+    TILE,
     TRIAL,
     Pace,
 )
@@ -51,7 +50,7 @@ def test_a_pass_is_stretched_so_much_and_no_more(plain: float, token: float) -> 
 
 
 def test_a_prompt_always_moves() -> None:
-    assert part(settled(0.001, 0.01)) == SMALLEST_CHUNK
+    assert part(settled(0.001, 0.02)) == SMALLEST_CHUNK
 
 
 def test_one_pass_that_was_held_up_changes_little() -> None:
@@ -128,7 +127,7 @@ class Machine:
         parts = []
         while tokens:
             count = min(self.pace.chunk([tokens], answering), tokens)
-            cost = self.many if count >= BULK else self.few
+            cost = self.many if count + answering >= TILE else self.few
             self.pace.note(answering, count, self.plain + count * cost)
             parts.append(count)
             tokens -= count
@@ -143,26 +142,26 @@ def test_where_a_few_are_dear_bursts_take_turns_with_the_answers() -> None:
     *bursts, _ = [at for at, count in enumerate(parts) if count]  # the end is read in a moment
     rests = {later - earlier - 1 for earlier, later in pairwise(bursts)}
     assert rests == {REST}
-    assert {parts[at] for at in bursts} == {int(REST * 0.010 / 0.001)}
+    assert {parts[at] for at in bursts} == {3 * TILE - 4}
 
 
 def test_answers_have_half_of_the_time_beside_bursts() -> None:
     """However long these are: here the smallest takes as long as 72 passes of the answers."""
-    machine = Machine(0.005, few=0.03, many=0.0028)
+    machine = Machine(0.005, few=0.03, many=0.006)
     machine.read(500)
     parts = machine.read(1_500)
     bursts = [at for at, count in enumerate(parts) if count]
-    assert {parts[at] for at in bursts[:-1]} == {SMALLEST_BURST}
+    assert {parts[at] for at in bursts[:-1]} == {TILE - 4}
     alone = [later - earlier - 1 for earlier, later in pairwise(bursts)]
-    assert min(alone) * 0.005 >= SMALLEST_BURST * 0.0028
-    assert max(alone) * 0.005 < SMALLEST_BURST * 0.0028 + 2 * 0.005
+    assert min(alone) * 0.005 >= (TILE - 4) * 0.006
+    assert max(alone) * 0.005 < (TILE - 4) * 0.006 + 2 * 0.005
 
 
 def test_a_burst_is_no_longer_than_the_answers_rest() -> None:
     machine = Machine(0.002, few=0.005, many=0.0003)
     machine.read(1000)
     *parts, _ = machine.read(5000)  # likewise
-    assert BULK < max(parts) <= REST * 0.002 / 0.0003
+    assert TILE < max(parts) <= REST * 0.002 / 0.0003
 
 
 def test_nobody_waits_for_the_last_few() -> None:
@@ -170,7 +169,16 @@ def test_nobody_waits_for_the_last_few() -> None:
     for tokens in range(900, 1100, 7):
         machine = Machine(0.010, few=0.014, many=0.001)
         machine.read(2000)
-        assert min(count for count in machine.read(tokens) if count) >= BULK
+        assert min(count for count in machine.read(tokens) if count) >= TILE
+
+
+def test_what_held_nobody_up_gives_nobody_a_rest() -> None:
+    machine = Machine(0.010, few=0.014, many=0.001)
+    machine.read(2000)
+    for _ in range(2 * REST):
+        machine.pace.note(4, 0, 0.010)
+    machine.pace.note(0, 500, 0.500)
+    assert machine.pace.chunk([LONG], 4) >= TILE - 4
 
 
 def test_many_newcomers_get_their_share_beside_bursts() -> None:
@@ -191,7 +199,7 @@ def test_many_newcomers_get_their_share_beside_bursts() -> None:
     [
         (0.010, 0.0006, 0.0005),
         (0.200, 0.060, 0.030),  # a burst of so slow a model would hold all up for seconds
-        (0.200, 0.060, 0.010),
+        (0.200, 0.060, 0.015),
     ],
 )
 def test_where_a_few_are_cheap_or_many_take_long_parts_are_small(
@@ -211,6 +219,6 @@ def test_what_a_few_cost_is_tried_again_after_many_bursts() -> None:
     machine.read(2000)
     machine.few = 0.0012
     parts = [count for count in machine.read(20_000) if count]
-    assert TRIAL // 2 <= next(count for count in parts if count < BULK) <= TRIAL
-    assert len([count for count in parts if count >= BULK]) <= MEMORY + 1
+    assert TRIAL // 2 <= next(count for count in parts if count < TILE) <= TRIAL
+    assert len([count for count in parts if count >= TILE]) <= MEMORY + 1
     assert parts[-2] == pytest.approx(0.010 / 0.0012, abs=1)

@@ -20,25 +20,15 @@ TILE = 64
 """From so many tokens on, those of answers included, llama.cpp computes attention in tiles: a token
 costs less than among fewer, where each looks at all of the context by itself."""
 
-DEAR = 1.25
-"""A token among few may cost so many times what it does among many; where it is dearer, prompts are
-read in bursts. One pass that was held up does not make it so."""
-
 BURST = 0.4
 """Seconds of a burst; it fills whole tiles, and has one if that takes longer."""
 
 LONGEST_BURST = 0.8
-"""Where a tile takes longer than this, parts are small whatever they cost."""
+"""Where a tile takes longer than this, there are no bursts."""
 
 REST = 20
 """Passes of answers alone between two bursts: of the gaps between an answer's words, fewer than one
 in twenty is a burst."""
-
-TRIAL = 16
-"""Tokens of a prompt in a pass that is to tell what a few cost."""
-
-MEMORY = 32
-"""After so many passes with many tokens it is tried again what a few cost."""
 
 _WEIGHT = 0.25
 _WEIGHT_OF_MANY = 0.5
@@ -50,9 +40,9 @@ _OUTLIER = 2.0
 class Pace:
     """Learns from the passes' times what a prompt's token costs beside running answers.
 
-    A prompt is read in small parts, one in each pass of the answers. Far into a long one that costs
-    more than reading many tokens at once; then bursts take turns with passes of the answers alone,
-    so that these keep as much of the time, and seldom wait.
+    Where reading a tile takes no longer than the answers' own pass, each pass has some of a prompt.
+    Else bursts of whole tiles take turns with passes of the answers alone, which so keep as much of
+    the time, and seldom wait. Where even a tile takes too long for that, a pass has a few tokens.
     """
 
     def __init__(self) -> None:
@@ -62,8 +52,6 @@ class Pace:
         """Seconds that each token of a prompt adds where all together are less than a tile."""
         self._many = 0.0
         """The same where they are not."""
-        self._unseen = 0
-        """Passes with many tokens since the last one with a few."""
         self._burst = 0.0
         """Seconds that many tokens held the answers up for last."""
         self._rested = 0.0
@@ -92,13 +80,10 @@ class Pace:
         many = int(seconds / self._many) if self._many else 0
         if many + answering >= TILE:
             return many
-        bursts = 0 < TILE * self._many <= LONGEST_BURST
-        if bursts and (self._passes * stretch < REST or self._rested * stretch < self._burst):
+        if not 0 < TILE * self._many <= LONGEST_BURST:
+            return max(SMALLEST_CHUNK, int(seconds / (self._few or self._many)))
+        if self._passes * stretch < REST or self._rested * stretch < self._burst:
             return 0
-        if not self._few:
-            return max(SMALLEST_CHUNK, min(many, TRIAL))
-        if not bursts or self._few <= DEAR * self._many:
-            return max(SMALLEST_CHUNK, int(seconds / self._few))
         tiles = (min(BURST, REST * plain) / self._many + answering) // TILE
         burst = max(int(tiles), 1) * TILE - answering
         left = sum(wants)
@@ -120,18 +105,11 @@ class Pace:
             return
         added = max(seconds - self._expected(answering), 0.0)
         if answering + prompt_tokens >= TILE:
-            self._note_many(prompt_tokens, added, held_up=answering > 0)
+            self._many = _average(self._many, added / prompt_tokens, _WEIGHT_OF_MANY)
+            if answering:
+                self._burst, self._rested, self._passes = added, 0.0, 0
         elif answering and self._plain:
             self._few = _average(self._few, added / prompt_tokens)
-            self._unseen = 0
-
-    def _note_many(self, tokens: int, added: float, *, held_up: bool) -> None:
-        self._many = _average(self._many, added / tokens, _WEIGHT_OF_MANY)
-        if held_up:
-            self._burst, self._rested, self._passes = added, 0.0, 0
-        self._unseen += 1
-        if self._unseen >= MEMORY:
-            self._few, self._unseen = 0.0, 0
 
     def _momentary(self, wants: Sequence[int]) -> int:
         """Tokens for those prompts that are read in a moment, the shortest first.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 from guide.dialogue import Dialogue, Exchange
@@ -75,6 +76,15 @@ def dialogues(seed: int) -> Iterator[Dialogue]:
             said = memory.draw(rng, single, exam=False, turns=rng.randint(*_LONG_TURNS))
         system = rng.choice(_SYSTEM) if rng.random() < 0.06 else ""
         yield Dialogue("", tuple(said), system)
+
+
+@cache
+def fixed_answers() -> dict[str, int]:
+    """The answers that hold nothing of the question, each with its number."""
+    answers = [intent.answer for intent in intents() if "<" not in intent.answer]
+    return {
+        answer: number for number, answer in enumerate(dict.fromkeys([beyond.ANSWER, *answers]))
+    }
 
 
 def by_another_writer() -> Iterator[Dialogue]:

@@ -114,12 +114,11 @@ class Llama(nn.Module):
                 scale = deep if ("output" in name or "down" in name) else 1.0
                 nn.init.normal_(weight, std=scale * weight.shape[1] ** -0.5 * 0.7)
 
-    def forward(self, tokens: Tensor, places: Tensor) -> Tensor:
-        """Logits of the next token at some places, in one row each.
+    def forward(self, tokens: Tensor) -> Tensor:
+        """What the last layer finds, its rows laid one after the other.
 
         Args:
             tokens: ids, rows by positions.
-            places: indices into `tokens`, its rows laid one after the other.
         """
         length = tokens.shape[1]
         x = self.embedding(tokens)
@@ -128,7 +127,11 @@ class Llama(nn.Module):
             cos, sin = cos.bfloat16(), sin.bfloat16()
         for block in self.blocks:
             x = block(x, cos, sin)
-        return F.linear(self.norm(x.flatten(0, 1)[places]), self.embedding.weight)
+        return x.flatten(0, 1)
+
+    def logits(self, found: Tensor) -> Tensor:
+        """Logits of the next token, in one row for each row of what the last layer finds."""
+        return F.linear(self.norm(found), self.embedding.weight)
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """Train the network on two CPU cores.
 
-    python -m guide.train build/guide [--minutes 75]
+    python -m guide.train build/guide [--steps 14000]
 
 The number of steps is fixed, so that the same seeds give the same model; the checkpoint in the
 folder lets a run that was ended go on.
@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from guide.batches import PARTS, Batch, batches
-from guide.corpus import dialogues
+from guide.corpus import dialogues, fixed_answers
 from guide.export import export
 from guide.muon import Muon
 from guide.network import Llama, Shape
@@ -34,6 +34,9 @@ COOL_DOWN = 0.4
 MATRIX_RATE = 0.006
 OTHER_RATE = 0.003
 WEIGHT_DECAY = 0.05
+MEANING_WEIGHT = 2.0
+"""What telling the answers apart counts, against 1 for a token of an answer."""
+SMOOTHING = 0.05
 _LEARN_FROM = 40_000
 _SAVE_EVERY = 100
 _REPORT_EVERY = 20
@@ -48,7 +51,10 @@ class Training:
         self.steps = steps
         self.step = 0
         self.network = Llama(Shape())
-        self._weights = list(self.network.parameters())
+        # Tells the fixed answers apart where they begin, in training only: the words of an answer
+        # alone say too little of what the question meant.
+        self._sorter = nn.Linear(self.network.shape.width, len(fixed_answers()))
+        self._weights = [*self.network.parameters(), *self._sorter.parameters()]
         matrices = [
             weight
             for name, weight in self.network.named_parameters()
@@ -56,6 +62,7 @@ class Training:
         ]
         others = [self.network.embedding.weight]
         others += [weight for weight in self._weights if weight.dim() == 1]
+        others.append(self._sorter.weight)
         # One thread a core, each with batches of its own: kernels that share their work among
         # threads would wait for each other, and a busy machine makes that wait long.
         self._pool = ThreadPoolExecutor(PARTS, initializer=torch.set_num_threads, initargs=(1,))
@@ -102,14 +109,19 @@ class Training:
         return sum(loss for loss, _ in done)
 
     def _gradients(self, part: Batch, total: float) -> tuple[float, tuple[Tensor, ...]]:
-        loss = self._loss(part.tokens, part.places, part.targets, part.weights) / total
+        loss = self._loss(part) / total
         return float(loss.detach()), torch.autograd.grad(loss, self._weights)
 
-    def _loss_of(self, tokens: Tensor, places: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+    def _loss_of(self, part: Batch) -> Tensor:
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            logits = self.network(tokens, places)
-        losses = F.cross_entropy(logits.float(), targets, reduction="none")
-        return (losses * weights).sum()
+            found = self.network(part.tokens)
+            logits = self.network.logits(found[part.places])
+            sorted_ = self._sorter(self.network.norm(found[part.turns]))
+        losses = F.cross_entropy(logits.float(), part.targets, reduction="none")
+        meant = F.cross_entropy(
+            sorted_.float(), part.meanings, reduction="sum", label_smoothing=SMOOTHING
+        )
+        return (losses * part.weights).sum() + MEANING_WEIGHT * meant
 
     def _share(self) -> float:
         """The rate's schedule: up, level, and for the last part down to nearly nothing."""
@@ -121,6 +133,7 @@ class Training:
         state = {
             "step": self.step,
             "network": self.network.state_dict(),
+            "sorter": self._sorter.state_dict(),
             "muon": self._muon.momentum,
             "adam": self._adam.state_dict(),
         }
@@ -132,6 +145,7 @@ class Training:
         state = torch.load(checkpoint, weights_only=True)
         self.step = state["step"]
         self.network.load_state_dict(state["network"])
+        self._sorter.load_state_dict(state["sorter"])
         self._muon.momentum = state["muon"]
         self._adam.load_state_dict(state["adam"])
 

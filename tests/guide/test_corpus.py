@@ -6,10 +6,10 @@ import hashlib
 import random
 from itertools import islice
 
-from guide.corpus import PARTS, dialogues, exam
+from guide.corpus import PARTS, dialogues, exam, fixed_answers
 from guide.dialogue import Dialogue
 from guide.intents import intents
-from guide.phrasing import HOW_TO, Wordings, expand, type_like_a_person
+from guide.phrasing import HOW_TO, Wordings, expand, type_like_a_person, write_names
 from guide.skills import sums
 
 
@@ -97,3 +97,17 @@ def test_slips_spare_what_must_stay() -> None:
     rng = random.Random(6)
     for _ in range(500):
         assert "smollm2:Q8_0" in type_like_a_person("pull smollm2:Q8_0", rng, exact="smollm2:Q8_0")
+
+
+def test_names_are_written_as_people_write_them() -> None:
+    said = write_names("does my gpu run ai/gemma3 from docker hub, or lm studio?")
+    assert said == "does my GPU run ai/gemma3 from Docker Hub, or LM Studio?"
+    assert write_names("pull qwen on linux", exact="qwen") == "pull qwen on Linux"
+
+
+def test_fixed_answers_hold_nothing_of_the_question() -> None:
+    assert len(fixed_answers()) > 150
+    asked = [intent for intent in intents() if intent.answer in fixed_answers()]
+    rng = random.Random(3)
+    assert all(intent.draw(rng, exam=False)[1] == intent.answer for intent in asked)
+    assert sorted(fixed_answers().values()) == list(range(len(fixed_answers())))

@@ -107,6 +107,8 @@ def type_like_a_person(
         text += rng.choice(_AFTER)
     if rng.random() < 0.12:
         text = _slip(text, rng, exact)
+    if rng.random() < _NAMES_WRITTEN_OUT:
+        text = write_names(text, exact)
     if rng.random() < 0.55:
         text = text[:1].upper() + text[1:]
         text = re.sub(r"\bi\b", "I", text)
@@ -120,6 +122,33 @@ def type_like_a_person(
     elif not question and mark < 0.25 and text[-1:].isalnum():
         text += rng.choice((".", ".", "!"))
     return text
+
+
+def write_names(text: str, exact: str = "") -> str:
+    """A sentence with names and acronyms as they are written: GPU, Docker Hub.
+
+    Args:
+        text: the sentence, in lower case.
+        exact: words that must stay as they are.
+    """
+    keep = set(exact.split(" "))
+
+    def written(match: re.Match[str]) -> str:
+        name: str = match[0]
+        return name if name in keep else _NAMES[name]
+
+    return _NAME.sub(written, text)
+
+
+_NAMES_WRITTEN_OUT = 0.5
+_NAMES: dict[str, str] = {
+    name.lower(): name for name in Path(__file__).with_name("names.txt").read_text().splitlines()
+}
+_NAME = re.compile(
+    r"(?<![\w./`-])(?:"
+    + "|".join(sorted(map(re.escape, _NAMES), key=len, reverse=True))
+    + r")(?![\w`]|[./:-]\w)"
+)
 
 
 def say_otherwise(text: str, rng: random.Random, *, exact: str = "") -> str:

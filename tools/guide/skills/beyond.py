@@ -13,6 +13,9 @@ ANSWER = (
     "A larger model knows more: `dmr pull smollm2`, then `dmr run smollm2`."
 )
 
+_TITLES = 0.2
+"""Share of topics with capitals: Ancient Rome."""
+
 _WORDINGS = read_wordings(Path(__file__).parent / "wordings" / "beyond.txt")
 _TOPICS = _WORDINGS["topics"]
 _ABOUT = _WORDINGS["about"]
@@ -26,7 +29,10 @@ def draw(rng: random.Random, *, exam: bool) -> tuple[str, str]:
     kind = rng.random()
     if kind < 0.35:
         frame = _ABOUT.draw(rng, exam=exam)
-        text = frame.replace("<topic>", _TOPICS.draw(rng, exam=exam))
+        topic = _TOPICS.draw(rng, exam=exam)
+        if rng.random() < _TITLES:
+            topic = " ".join(word[:1].upper() + word[1:] for word in topic.split(" "))
+        text = frame.replace("<topic>", topic)
     elif kind < 0.6:
         frame = _HOW.draw(rng, exam=exam and rng.random() < 0.5)
         text = frame.replace("<act>", _EVERYDAY.draw(rng, exam=exam))

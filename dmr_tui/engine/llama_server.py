@@ -21,9 +21,10 @@ from dmr_tui.engine.programs import NAME, Program
 from dmr_tui.engine.protocol import Load, Loaded
 from dmr_tui.engine.questions import A, PropsQuestion, Question
 from dmr_tui.engine.request import Event, GenerateRequest
+from dmr_tui.engine.rotation import rotate
 from dmr_tui.engine.spawn import log_file, resident_memory, spawn_server
 from dmr_tui.engine.stats import Stats
-from dmr_tui.engine.watchdog import LAST_PATIENCE, UNKILLABLE, Watchdog, responds, rotate
+from dmr_tui.engine.watchdog import LAST_PATIENCE, UNKILLABLE, Watchdog, responds
 from dmr_tui.errors import DmrError, EngineError, InsufficientMemoryError, UnavailableError
 
 PREFIX = "/engines"

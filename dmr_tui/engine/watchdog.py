@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 import psutil
+
+from dmr_tui.engine.rotation import rotate
 
 SILENCE = 300.0
 """Seconds without a word from a worker that has requests, after which it is taken for stuck.
@@ -25,9 +26,6 @@ LAST_PATIENCE = 10.0
 """Seconds in which a killed process has to be gone: one that hangs in a driver may never be."""
 
 UNKILLABLE = "the worker hangs and cannot be killed"
-
-LOG_LIMIT = 1_000_000
-"""Bytes above which a log is begun anew; what it held is kept beside it once, as `….log.1`."""
 
 
 class Watchdog:
@@ -115,21 +113,3 @@ def _work(pid: int, computing_counts: bool) -> tuple[float, float]:
         else:  # macOS: pages
             read = getattr(process.memory_info(), "pageins", 0)
     return read, computed
-
-
-def rotate(log: Path) -> None:
-    """Begin a log anew if it is too long.
-
-    The file stays the same one, as a worker has it open for appending; who writes to it at this
-    very moment may lose a line.
-    """
-    try:
-        if log.stat().st_size <= LOG_LIMIT:
-            return
-        with log.open("rb") as file:
-            file.seek(-LOG_LIMIT, os.SEEK_END)
-            kept = file.read()
-        log.with_name(f"{log.name}.1").write_bytes(kept)
-        os.truncate(log, 0)
-    except OSError:  # there is none, or the disk is full: nothing that a worker should end for
-        return

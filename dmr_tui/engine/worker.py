@@ -33,9 +33,10 @@ from dmr_tui.engine.protocol import (
 )
 from dmr_tui.engine.questions import A, AnyQuestion, Question
 from dmr_tui.engine.request import Event, Finished, GenerateRequest
+from dmr_tui.engine.rotation import rotate
 from dmr_tui.engine.spawn import log_file, resident_memory, spawn_worker
 from dmr_tui.engine.stats import Stats
-from dmr_tui.engine.watchdog import LAST_PATIENCE, UNKILLABLE, Watchdog, rotate, works
+from dmr_tui.engine.watchdog import LAST_PATIENCE, UNKILLABLE, Watchdog, works
 from dmr_tui.errors import (
     DmrError,
     EngineError,

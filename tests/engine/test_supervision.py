@@ -19,7 +19,8 @@ from dmr_tui.engine.backoff import FIRST_WAIT, FREE_TRIES, LONGEST_WAIT, BackOff
 from dmr_tui.engine.files import ModelFiles
 from dmr_tui.engine.manager import EngineManager
 from dmr_tui.engine.profile import Profile
-from dmr_tui.engine.watchdog import LOG_LIMIT, Watchdog, rotate
+from dmr_tui.engine.rotation import LOG_LIMIT, rotate
+from dmr_tui.engine.watchdog import Watchdog
 from dmr_tui.engine.worker import Worker
 from dmr_tui.errors import EngineError, InsufficientMemoryError
 from tests.engine.asking import ANY, ENDLESS, ask, ask_until_text, complete, worker_of

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from pathlib import Path
 
-from dmr_tui.engine.watchdog import rotate
+from dmr_tui.engine.rotation import rotate
 from dmr_tui.runner.activity.log_lines import line_text, parse_line
 from dmr_tui.runner.activity.records import LEVELS, Level, LogLine
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dmr_tui.engine.watchdog import LOG_LIMIT
+from dmr_tui.engine.rotation import LOG_LIMIT
 from dmr_tui.runner.activity.log_files import RunnerLog, read_logs
 from dmr_tui.runner.activity.log_lines import line_text, parse_line, stamp
 from dmr_tui.runner.activity.records import LEVELS, LogLine

@@ -24,7 +24,7 @@ from dmr_tui.engine.request import Event, GenerateRequest
 from dmr_tui.engine.rotation import rotate
 from dmr_tui.engine.spawn import log_file, resident_memory, spawn_server
 from dmr_tui.engine.stats import Stats
-from dmr_tui.engine.watchdog import LAST_PATIENCE, UNKILLABLE, Watchdog, responds
+from dmr_tui.engine.watchdog import LAST_PATIENCE, UNKILLABLE, Watchdog, ends_within, responds
 from dmr_tui.errors import DmrError, EngineError, InsufficientMemoryError, UnavailableError
 
 PREFIX = "/engines"
@@ -180,7 +180,7 @@ class LlamaServer:
         if not self.ended.is_set():
             with suppress(ProcessLookupError):
                 self._process.terminate()
-            if not await self._ends_within(_PATIENCE):
+            if not await ends_within(self.ended, _PATIENCE):
                 await self._kill(self._process)
         await self._hang_up()
 
@@ -251,7 +251,7 @@ class LlamaServer:
         """Kill the process, and do as if that had worked: who waits for it is let go."""
         with suppress(ProcessLookupError):
             process.kill()
-        if not await self._ends_within(LAST_PATIENCE):
+        if not await ends_within(self.ended, LAST_PATIENCE):
             self._end(Death(UNKILLABLE))
             await self._hang_up()
 
@@ -283,15 +283,7 @@ class LlamaServer:
 
     async def _explained(self, error: DmrError) -> DmrError:
         """Why the server does not answer: it is dead, or the client's own error."""
-        return self._death_notice() if await self._ends_within(_PATIENCE) else error
-
-    async def _ends_within(self, seconds: float) -> bool:
-        try:
-            async with asyncio.timeout(seconds):
-                await self.ended.wait()
-        except TimeoutError:
-            return False
-        return True
+        return self._death_notice() if await ends_within(self.ended, _PATIENCE) else error
 
     def _load_error(self, reason: str) -> DmrError:
         kind = InsufficientMemoryError if self._death.out_of_memory else EngineError

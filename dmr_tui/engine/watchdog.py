@@ -62,6 +62,16 @@ class Watchdog:
             await asyncio.sleep(min(SILENCE / 4, 10.0))
 
 
+async def ends_within(ended: asyncio.Event, seconds: float) -> bool:
+    """Whether a process's end comes in so many seconds."""
+    try:
+        async with asyncio.timeout(seconds):
+            await ended.wait()
+    except TimeoutError:
+        return False
+    return True
+
+
 async def responds(socket: Path, path: str) -> bool:
     """Whether an HTTP server says anything at all when it is asked for `path`.
 

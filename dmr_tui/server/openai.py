@@ -35,6 +35,7 @@ from dmr_tui.server.choices import merge, multiply
 from dmr_tui.server.errors import error_object
 from dmr_tui.server.exchange import StreamedResponse, attend
 from dmr_tui.server.openai_answer import ChatShape, Collected, CompletionShape, Shape
+from dmr_tui.server.openai_functions import uses_functions
 from dmr_tui.server.openai_request import (
     ChatBody,
     CompletionBody,
@@ -75,7 +76,8 @@ class OpenAI:
         if _preload_only(request):
             return await self._preload(request, model, body)
         requests = multiply([to_chat(body)], choices(body))
-        return await self._answer(request, model, body, ChatShape(model, choices(body)), requests)
+        shape = ChatShape(model, choices(body), functions=uses_functions(body))
+        return await self._answer(request, model, body, shape, requests)
 
     async def completions(self, request: Request) -> Response:
         """`POST …/completions`."""

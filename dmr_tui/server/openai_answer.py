@@ -24,6 +24,7 @@ from dmr_tui.engine.request import (
     ToolCallDelta,
     Usage,
 )
+from dmr_tui.server.openai_functions import function_delta, function_reason
 from dmr_tui.server.openai_logprobs import TextOffsets, chat_logprobs, completion_logprobs
 from dmr_tui.server.openai_usage import timings, total, usage_body
 
@@ -115,10 +116,11 @@ class Envelope:
 class ChatShape:
     """Answers to `chat/completions`."""
 
-    def __init__(self, model: str, choices: int = 1) -> None:
-        """Write answers of `model`, so many to each prompt."""
+    def __init__(self, model: str, choices: int = 1, *, functions: bool = False) -> None:
+        """Write answers of `model`, so many to each prompt; with `functions` in the older words."""
         self.choices = choices
         self._envelope = Envelope("chatcmpl-", model)
+        self._functions = functions
 
     def _chunk(
         self,
@@ -142,11 +144,13 @@ class ChatShape:
 
     def piece(self, index: int, event: Piece) -> Any:
         """See `Shape.piece`."""
+        if self._functions and isinstance(event, ToolCallDelta):
+            return self._chunk(index, function_delta(event), None)
         return self._chunk(index, _delta(event), None, logprobs=_logprobs(event))
 
     def closing(self, index: int, reason: FinishReason, usage: Usage | None) -> Any:
         """See `Shape.closing`."""
-        return self._chunk(index, {}, reason, usage)
+        return self._chunk(index, {}, self._reason(reason), usage)
 
     def usage(self, usage: Usage) -> Any:
         """See `Shape.usage`."""
@@ -158,9 +162,9 @@ class ChatShape:
         choices = [
             {
                 "index": index,
-                "message": _message(answer),
+                "message": _message(answer, functions=self._functions),
                 "logprobs": chat_logprobs(answer.logprobs),
-                "finish_reason": answer.reason,
+                "finish_reason": self._reason(answer.reason),
             }
             for index, answer in enumerate(answers)
         ]
@@ -168,20 +172,28 @@ class ChatShape:
         payload = self._envelope.wrap("chat.completion", choices, usage)
         return {**payload, "usage": usage_body(usage)}
 
+    def _reason(self, reason: FinishReason) -> str:
+        return function_reason(reason) if self._functions else reason
+
 
 class _Answer(Struct, frozen=True):
     role: str
     content: str | None
     reasoning_content: str | UnsetType = UNSET
     tool_calls: list[dict[str, Any]] | UnsetType = UNSET
+    function_call: FunctionCall | UnsetType = UNSET
     refusal: None = None
 
 
-def _message(answer: Collected) -> _Answer:
+def _message(answer: Collected, *, functions: bool) -> _Answer:
     # OpenAI's own null: there is nothing to say beside the calls.
     text = None if answer.calls and not answer.text else answer.text
+    thoughts = answer.reasoning or UNSET
+    if functions:
+        called = answer.calls[0].function if answer.calls else UNSET
+        return _Answer("assistant", text, thoughts, function_call=called)
     calls = [{"id": call.id, "type": call.type, "function": call.function} for call in answer.calls]
-    return _Answer("assistant", text, answer.reasoning or UNSET, calls or UNSET)
+    return _Answer("assistant", text, thoughts, calls or UNSET)
 
 
 def _logprobs(event: Piece) -> list[TokenLogprobs]:

@@ -20,6 +20,7 @@ from dmr_tui.engine.request import (
     CompletionRequest,
     ContentPart,
     Function,
+    FunctionCall,
     ImagePart,
     ImageURL,
     Limits,
@@ -31,8 +32,8 @@ from dmr_tui.engine.request import (
 )
 from dmr_tui.errors import InvalidRequestError
 from dmr_tui.server.choices import MAX_CHOICES
+from dmr_tui.server.openai_functions import Name, to_tool_messages, uses_functions
 from dmr_tui.server.openai_tools import (
-    Name,
     ResponseFormat,
     ToolBody,
     ToolChoiceBody,
@@ -115,6 +116,7 @@ class MessageBody(Struct, frozen=True):
     reasoning_content: str | None = None
     tool_calls: list[ToolCall] | None = None
     tool_call_id: str | None = None
+    function_call: FunctionCall | None = None
 
 
 class ChatBody(GenerationBody, frozen=True):
@@ -153,14 +155,18 @@ def to_chat(body: ChatBody) -> ChatRequest:
     """
     if not body.messages:
         raise _wrong("messages", "at least one message is required")
+    turns = [
+        (_message(turn, f"messages[{at}]"), turn.function_call)
+        for at, turn in enumerate(body.messages)
+    ]
     return ChatRequest(
-        messages=[_message(turn, f"messages[{at}]") for at, turn in enumerate(body.messages)],
+        messages=to_tool_messages(turns),
         sampling=_sampling(body),
         limits=_limits(body),
         template_options=body.chat_template_kwargs or {},
         tools=to_tools(body),
         tool_choice=to_tool_choice(body),
-        parallel_tool_calls=body.parallel_tool_calls is not False,
+        parallel_tool_calls=body.parallel_tool_calls is not False and not uses_functions(body),
         format=to_format(body),
         reasoning=_reasoning(body),
         logprobs=_chat_logprobs(body),

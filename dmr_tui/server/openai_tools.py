@@ -1,8 +1,8 @@
 """What OpenAI's clients say of tools and of the answer's form, and what is meant by it.
 
 Source: OpenAI API reference, `tools`, `tool_choice` and `response_format` of `POST
-/chat/completions`; `functions` and `function_call` are their older names; `grammar` and
-`json_schema` are llama-server's.
+/chat/completions`; for their older names see `openai_functions`; `grammar` and `json_schema` are
+llama-server's.
 """
 
 from __future__ import annotations
@@ -21,6 +21,12 @@ from dmr_tui.engine.request import (
     ToolChoice,
 )
 from dmr_tui.errors import InvalidRequestError
+from dmr_tui.server.openai_functions import (
+    FunctionsBody,
+    Name,
+    to_function_choice,
+    uses_functions,
+)
 
 
 class ToolBody(Struct, frozen=True):
@@ -28,12 +34,6 @@ class ToolBody(Struct, frozen=True):
 
     type: str = "function"
     function: Function | None = None
-
-
-class Name(Struct, frozen=True):
-    """The name of a function."""
-
-    name: str
 
 
 class ToolChoiceBody(Struct, frozen=True):
@@ -69,15 +69,11 @@ class _FormBody(Protocol):
     def json_schema(self) -> dict[str, Any] | bool | None: ...
 
 
-class _ToolsBody(Protocol):
+class _ToolsBody(FunctionsBody, Protocol):
     @property
     def tools(self) -> list[ToolBody] | None: ...
     @property
-    def functions(self) -> list[Function] | None: ...
-    @property
     def tool_choice(self) -> str | ToolChoiceBody | None: ...
-    @property
-    def function_call(self) -> str | Name | None: ...
 
 
 def to_format(body: _FormBody) -> AnswerFormat | None:
@@ -117,12 +113,14 @@ def to_tools(body: _ToolsBody) -> list[Tool]:
     Raises:
         InvalidRequestError: one of them is no function.
     """
+    if uses_functions(body):
+        return [Tool(function) for function in body.functions or []]
     tools = []
     for at, tool in enumerate(body.tools or []):
         if tool.type != "function" or tool.function is None:
             raise _wrong(f"tools[{at}]", "only tools of type 'function' can be called")
         tools.append(Tool(tool.function))
-    return tools or [Tool(function) for function in body.functions or []]
+    return tools
 
 
 def to_tool_choice(body: _ToolsBody) -> ToolChoice:
@@ -131,7 +129,9 @@ def to_tool_choice(body: _ToolsBody) -> ToolChoice:
     Raises:
         InvalidRequestError: nobody knows the word.
     """
-    choice = body.function_call if body.tool_choice is None else body.tool_choice
+    if uses_functions(body):
+        return to_function_choice(body)
+    choice: str | ToolChoiceBody | Name | None = body.tool_choice
     if isinstance(choice, ToolChoiceBody):
         choice = choice.function
         if choice is None:

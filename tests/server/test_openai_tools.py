@@ -11,11 +11,14 @@ from dmr_tui.engine.request import (
     AnswerFormat,
     CompletionRequest,
     Function,
+    FunctionCall,
     GrammarAnswer,
     JSONAnswer,
+    Message,
     NamedTool,
     Reasoning,
     Tool,
+    ToolCall,
     ToolCallDelta,
 )
 from tests.server.sse import events
@@ -86,6 +89,58 @@ async def test_whole_calls_are_in_the_message(
     assert choice["message"]["content"] == "Look:"
 
 
+async def test_who_offers_functions_is_answered_in_their_words(
+    client: httpx.AsyncClient, runner: FakeRunner
+) -> None:
+    runner.words, runner.tool_calls, runner.reason = (), CALLS, "tool_calls"
+    choice = (await ask(client, {"functions": [FUNCTION]})).json()["choices"][0]
+    assert choice["message"] == {
+        "role": "assistant",
+        "content": None,
+        "function_call": {"name": "weather", "arguments": '{"city": "Paris"}'},
+        "refusal": None,
+    }
+    assert choice["finish_reason"] == "function_call"
+    answer = await ask(client, {"functions": [FUNCTION], "stream": True})
+    choices = [each["choices"][0] for each in events(answer.text)[:-1] if each["choices"]]
+    assert [choice["delta"] for choice in choices] == [
+        {"role": "assistant", "content": ""},
+        {"function_call": {"name": "weather", "arguments": ""}},
+        {"function_call": {"arguments": '{"city": '}},
+        {"function_call": {"arguments": '"Paris"}'}},
+        {},  # a second call has no place
+        {},
+    ]
+    assert [choice["finish_reason"] for choice in choices] == [*[None] * 5, "function_call"]
+    runner.words, runner.tool_calls, runner.reason = ("Hi",), (), "stop"
+    choice = (await ask(client, {"functions": [FUNCTION]})).json()["choices"][0]
+    assert choice["message"] == {"role": "assistant", "content": "Hi", "refusal": None}
+    assert choice["finish_reason"] == "stop"
+
+
+async def test_functions_in_the_history_are_calls_of_tools(
+    client: httpx.AsyncClient, runner: FakeRunner
+) -> None:
+    call = FunctionCall("weather", '{"city": "Paris"}')
+    turns = [
+        {"role": "user", "content": "hi"},
+        {
+            "role": "assistant",
+            "content": None,
+            "function_call": {"name": "weather", "arguments": call.arguments},
+        },
+        {"role": "function", "name": "weather", "content": "rain"},
+        {"role": "function", "name": "unasked", "content": "?"},
+    ]
+    await ask(client, {"messages": turns})
+    assert runner.chat.messages == [
+        Message("user", "hi"),
+        Message("assistant", tool_calls=[ToolCall("call00001", call)]),
+        Message("tool", "rain", name="weather", tool_call_id="call00001"),
+        Message("tool", "?", name="unasked"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("fields", "choice", "parallel"),
     [
@@ -100,11 +155,12 @@ async def test_whole_calls_are_in_the_message(
             NamedTool("weather"),
             True,
         ),
-        ({"functions": [FUNCTION]}, "auto", True),
+        ({"functions": [FUNCTION]}, "auto", False),
+        ({"functions": [FUNCTION], "function_call": "none"}, "none", False),
         (
-            {"functions": [FUNCTION], "function_call": {"name": "weather"}},
+            {"functions": [FUNCTION], "function_call": {"name": "weather"}, "tools": []},
             NamedTool("weather"),
-            True,
+            False,
         ),
     ],
 )
@@ -175,9 +231,41 @@ async def test_reasoning_options(
         ({"tools": [TOOL, TOOL]}, "tools", "same name"),
         ({"tools": [TOOL], "tool_choice": {"type": "custom"}}, "tool_choice", "type 'function'"),
         (
-            {"tools": [TOOL], "function_call": {"name": "other"}},
+            {
+                "tools": [TOOL],
+                "tool_choice": {"type": "function", "function": {"name": "other"}},
+            },
             "tool_choice",
             "'other' is not among",
+        ),
+        (
+            {"functions": [FUNCTION], "function_call": {"name": "other"}},
+            "function_call",
+            "'other' is not among the functions",
+        ),
+        (
+            {"functions": [FUNCTION], "function_call": "required"},
+            "function_call",
+            "none of auto, none and a function",
+        ),
+        ({"functions": [FUNCTION], "tools": [TOOL]}, "functions", "use `tools`"),
+        (
+            {"tools": [TOOL], "function_call": {"name": "weather"}},
+            "function_call",
+            "leave it out beside tools",
+        ),
+        (
+            {
+                "messages": [
+                    {
+                        "role": "assistant",
+                        "function_call": {"name": "f"},
+                        "tool_calls": [{"id": "c", "function": {"name": "f"}}],
+                    }
+                ]
+            },
+            "messages[0].function_call",
+            "beside tool_calls",
         ),
         (
             {

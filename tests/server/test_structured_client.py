@@ -431,6 +431,36 @@ async def test_results_of_calls_go_back_to_the_model(client: AsyncOpenAI) -> Non
         assert answer.choices[0].message.content
 
 
+async def test_functions_are_called_and_answered_in_the_older_words(client: AsyncOpenAI) -> None:
+    functions: list[Any] = [{"name": "weather", "parameters": WEATHER}]
+    for model in ("plain", "hermes", "mistral"):
+        answer = await client.chat.completions.create(
+            model=model,
+            messages=ASKED,
+            functions=functions,
+            function_call={"name": "weather"},
+            max_tokens=300,
+        )
+        choice = answer.choices[0]
+        call = choice.message.function_call
+        assert call is not None
+        assert (choice.finish_reason, choice.message.tool_calls) == ("function_call", None)
+        assert call.name == "weather"
+        Draft202012Validator(WEATHER).validate(json.loads(call.arguments))
+        result: list[Any] = [
+            choice.message.model_dump(exclude_none=True),
+            {"role": "function", "name": "weather", "content": "rain"},
+        ]
+        answer = await client.chat.completions.create(
+            model=model,
+            messages=[*ASKED, *result],
+            functions=functions,
+            function_call="none",
+            max_tokens=8,
+        )
+        assert answer.choices[0].message.content
+
+
 async def test_thoughts_are_told_apart_and_end_with_their_budget(client: AsyncOpenAI) -> None:
     thoughts = text = ""
     for seed in range(4):

@@ -10,7 +10,7 @@ from itertools import islice
 import torch
 from torch import Tensor
 
-from guide.corpus import dialogues, fixed_answers
+from guide.corpus import fixed_answers
 from guide.dialogue import CONTROL, TURN_END, TURN_START, Dialogue, turn
 from guide.tokenizer import Tokenizer
 
@@ -28,6 +28,9 @@ _OPENING = 8
 """Share of the fixed answers that end a dialogue of which only so many tokens are learned.
 
 How they go on is soon known; what is hard is which one begins, and that costs no time this way."""
+
+_BEGIN = 2
+"""Tokens of an answer that are learned where only which one it is matters."""
 
 _GUESS = 0.15
 """What naming the answer counts at the last token of its question, against 1 at the answer's begin;
@@ -97,13 +100,17 @@ class Row:
         )
 
 
-def encode(dialogue: Dialogue, tokenizer: Tokenizer, rng: random.Random) -> Row:
+def encode(
+    dialogue: Dialogue, tokenizer: Tokenizer, rng: random.Random, *, briefly: bool = False
+) -> Row:
     """The tokens of a dialogue.
 
     Some words of the questions are cut into more tokens than need be, so that the network learns
     what their letters are: it reads words with slips, and spells, by that. Where the answer is one
-    of the fixed ones, a few tokens are replaced by any others, and its end is mostly left out.
+    of the fixed ones, a few tokens are replaced by any others, and its end is mostly left out:
+    `briefly` always, with all but its begin.
     """
+    cut, opening = (1.0, _BEGIN) if briefly else (_CUT_ANSWERS, _OPENING)
     start, end = tokenizer.control(TURN_START), tokenizer.control(TURN_END)
     newline = tokenizer.encode("\n")
     row, question = Row(), range(0)
@@ -117,8 +124,8 @@ def encode(dialogue: Dialogue, tokenizer: Tokenizer, rng: random.Random) -> Row:
             meaning = fixed_answers().get(text, -1)
             if meaning >= 0:
                 row.mean(meaning, question)
-            if meaning >= 0 and number == len(said) and rng.random() < _CUT_ANSWERS:
-                row.add(body[:_OPENING], 1.0)
+            if meaning >= 0 and number == len(said) and rng.random() < cut:
+                row.add(body[:opening], 1.0)
                 break
             row.add(body, 1.0)
         elif role == "user":
@@ -138,12 +145,27 @@ def encode(dialogue: Dialogue, tokenizer: Tokenizer, rng: random.Random) -> Row:
     return row.first(_LONGEST)
 
 
-def batches(tokenizer: Tokenizer, seed: int, tokens: int) -> Iterator[list[Batch]]:
-    """Endless steps of about `tokens` tokens, each a list of batches that fit the CPU's cache."""
-    rng = random.Random(seed)
-    source = dialogues(seed)
+def batches(
+    source: Iterator[Dialogue],
+    tokenizer: Tokenizer,
+    rng: random.Random,
+    tokens: int,
+    *,
+    briefly: bool = False,
+) -> Iterator[list[Batch]]:
+    """Endless steps of about `tokens` tokens, each a list of batches that fit the CPU's cache.
+
+    Args:
+        source: endless dialogues.
+        tokenizer: cuts them into tokens.
+        rng: source of chance.
+        tokens: in all batches of a step.
+        briefly: learn of fixed answers only which one it is.
+    """
     while True:
-        pool = [encode(dialogue, tokenizer, rng) for dialogue in islice(source, _POOL)]
+        pool = [
+            encode(dialogue, tokenizer, rng, briefly=briefly) for dialogue in islice(source, _POOL)
+        ]
         pool.sort(key=lambda row: len(row.ids))
         small = list(_groups(pool, tokens // PARTS))
         # Batches of one step are neighbours: of like length, they take the same time.

@@ -49,6 +49,8 @@ _SYSTEM = (
     "You are an expert. Think step by step.",
 )
 _LONG_TURNS = (12, 40)
+_KNOWN = 0.8
+"""Share of the questions learned first that are about `dmr`."""
 
 
 def single(rng: random.Random, *, exam: bool = False) -> tuple[str, str]:
@@ -59,6 +61,15 @@ def single(rng: random.Random, *, exam: bool = False) -> tuple[str, str]:
         if at < 0:
             return draw(rng, exam=exam)
     return rng.choice(intents()).draw(rng, exam=exam)
+
+
+def questions(seed: int) -> Iterator[Dialogue]:
+    """Endless questions whose answer is one of a fixed set: what is hardest to learn."""
+    rng = random.Random(seed)
+    while True:
+        known = rng.random() < _KNOWN
+        draw = rng.choice(intents()).draw if known else beyond.draw
+        yield Dialogue("", (Exchange(*draw(rng, exam=False)),))
 
 
 def dialogues(seed: int) -> Iterator[Dialogue]:

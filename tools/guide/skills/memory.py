@@ -85,6 +85,8 @@ TOPICS = (
 _LAST_QUESTION = _WORDINGS["last question"]
 NOTHING_ASKED = "You have not asked me anything before this."
 _LONGEST_QUESTION = 60
+_ASKED_OF_TOLD = 0.75
+"""Share of the questions for something that was told before, where something was."""
 
 
 def draw(rng: random.Random, filler: Filler, *, exam: bool, turns: int) -> list[Exchange]:
@@ -108,7 +110,8 @@ def draw(rng: random.Random, filler: Filler, *, exam: bool, turns: int) -> list[
             said.append(_ask(rng.choice(tuple(known)), rng, exam, known))
         else:
             said.append(Exchange(*filler(rng)))
-    topic = rng.choice(tuple(known)) if known and rng.random() < 0.9 else rng.choice(TOPICS)
+    of_told = 0.9 if exam else _ASKED_OF_TOLD
+    topic = rng.choice(tuple(known) if known and rng.random() < of_told else TOPICS)
     said.append(_ask(topic, rng, exam, known))
     return said
 

@@ -14,6 +14,7 @@ from typing import TypeAlias
 
 from dmr_tui.engine.llamacpp.context import Context
 from dmr_tui.engine.llamacpp.crew import Crew
+from dmr_tui.engine.llamacpp.fault import contained
 from dmr_tui.engine.llamacpp.memory import Memory
 from dmr_tui.engine.llamacpp.model import Vocabulary
 from dmr_tui.engine.llamacpp.pace import Pace
@@ -21,6 +22,7 @@ from dmr_tui.engine.llamacpp.sequence import Sequence
 from dmr_tui.engine.llamacpp.tally import Tally
 from dmr_tui.engine.request import Event, FinishReason
 from dmr_tui.engine.stats import Stats
+from dmr_tui.errors import EngineError
 
 Happening: TypeAlias = tuple[int, Event]
 """An event and the request that it belongs to."""
@@ -54,6 +56,8 @@ class Batcher:
         self._waiting: deque[Sequence] = deque()
         self._running: list[Sequence] = []
         """In the order of their admission."""
+        self.failed: list[tuple[int, EngineError]] = []
+        """Requests that ended by an error of their own; whoever tells it forgets it."""
         self._full = False
         """The last pass found no room: nobody is admitted before one has."""
 
@@ -137,7 +141,7 @@ class Batcher:
             self._memory.grow(part.sequence.slot, part.tokens, alone=len(parts) == 1)
             if part.sequence.pending == 0:
                 drawn += 1
-                happenings += self._advance(part.sequence, part.index)
+                happenings += self._advance_alone(part.sequence, part.index)
         self.tally.passed(tokens - flowing, drawn, perf_counter() - started)
         return happenings
 
@@ -197,6 +201,18 @@ class Batcher:
             wants_output=end == len(sequence.tokens),
         )
         return _Part(sequence, count, index)
+
+    def _advance_alone(self, sequence: Sequence, index: int) -> Iterator[Happening]:
+        """Let a sequence go on; should that fail, it ends, and no other one."""
+        try:
+            with contained():
+                yield from self._advance(sequence, index)
+        except EngineError as error:
+            if sequence not in self._running:
+                raise  # it was ended already: what failed is more than this sequence
+            self._leave(sequence)
+            sequence.close()
+            self.failed.append((sequence.request, error))
 
     def _advance(self, sequence: Sequence, index: int) -> Iterator[Happening]:
         token = sequence.draw(index)

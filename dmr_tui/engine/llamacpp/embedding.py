@@ -10,14 +10,14 @@ from struct import unpack_from
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from dmr_tui.engine.context import POOLED_CONTEXT, POOLED_SEQUENCES, choose_context_size
+from dmr_tui.engine.context import POOLED_CONTEXT, POOLED_SEQUENCES, QUEUE, choose_context_size
 from dmr_tui.engine.llamacpp.adapters import apply_adapters
 from dmr_tui.engine.llamacpp.clerk import Clerk
+from dmr_tui.engine.llamacpp.fault import contained, failed
 from dmr_tui.engine.llamacpp.pooling import PoolingContext, unit
 from dmr_tui.engine.llamacpp.tally import Tally
 from dmr_tui.engine.protocol import (
     Cancel,
-    Failed,
     Generate,
     Load,
     Loaded,
@@ -27,7 +27,13 @@ from dmr_tui.engine.protocol import (
     ToWorker,
 )
 from dmr_tui.engine.questions import EmbedQuestion, Props, RankQuestion, Scores, Vectors
-from dmr_tui.errors import ContextLengthError, DmrError, EngineError, InvalidRequestError
+from dmr_tui.errors import (
+    BusyError,
+    ContextLengthError,
+    DmrError,
+    EngineError,
+    InvalidRequestError,
+)
 
 if TYPE_CHECKING:
     from dmr_tui.engine.llamacpp.model import Model
@@ -146,9 +152,9 @@ class EmbeddingService:
             try:
                 self._take(message)
             except DmrError as error:
-                self._fail(message.id, error)
+                self._pipe.send(failed(message.id, error))
         elif isinstance(message, Generate):
-            self._fail(message.id, self._no_writer())
+            self._pipe.send(failed(message.id, self._no_writer()))
         elif isinstance(message, Cancel):
             self._jobs = [job for job in self._jobs if job.id != message.id]
 
@@ -161,6 +167,17 @@ class EmbeddingService:
         )
 
     def _take(self, query: Query) -> None:
+        if len(self._jobs) >= QUEUE:
+            raise BusyError(f"{QUEUE} requests are being answered or wait", "try again later")
+        with contained():
+            begun = self._begin(query)
+        if isinstance(begun, Reply):
+            self._pipe.send(begun)
+        else:
+            self._jobs.append(begun)
+
+    def _begin(self, query: Query) -> Reply | _Job:
+        """The reply to a question, or the work that it takes."""
         question = query.question
         if isinstance(question, EmbedQuestion) and self._mode == "embedding":
             job = _Job(query.id, question, deque(self._texts(question)), 0)
@@ -168,8 +185,7 @@ class EmbeddingService:
             pairs = (self._pair(question.query, document) for document in question.documents)
             job = _Job(query.id, question, deque(pairs), 0)
         else:
-            self._pipe.send(Reply(query.id, self._clerk.answer(question)))
-            return
+            return Reply(query.id, self._clerk.answer(question))
         for number, tokens in enumerate(job.waiting):
             job.tokens += len(tokens)
             if len(tokens) > self._context.size:
@@ -179,10 +195,7 @@ class EmbeddingService:
                     "cut it into pieces",
                     param="input" if isinstance(question, EmbedQuestion) else "documents",
                 )
-        if job.waiting:
-            self._jobs.append(job)
-        else:
-            self._pipe.send(job.reply())
+        return job if job.waiting else job.reply()
 
     def _texts(self, question: EmbedQuestion) -> list[list[int]]:
         width = self._context.width
@@ -223,28 +236,33 @@ class EmbeddingService:
         started = monotonic()
         try:
             vectors = self._context.compute([tokens for _, tokens in chosen])
-            for (job, _), vector in zip(chosen, vectors, strict=True):
-                job.waiting.popleft()
-                job.vectors.append(vector)
-            replies = [job.reply() for job in self._jobs if not job.waiting]
         except EngineError as error:
-            failed = {job.id for job, _ in chosen}
-            self._jobs = [job for job in self._jobs if job.id not in failed]
-            for number in sorted(failed):
-                self._fail(number, error)
+            dropped = {job.id for job, _ in chosen}
+            self._jobs = [job for job in self._jobs if job.id not in dropped]
+            for number in sorted(dropped):
+                self._pipe.send(failed(number, error))
             return
         self._tally.passed(self._context.size - room, 0, monotonic() - started)
+        for (job, _), vector in zip(chosen, vectors, strict=True):
+            job.waiting.popleft()
+            job.vectors.append(vector)
+        done = [job for job in self._jobs if not job.waiting]
         self._jobs = [job for job in self._jobs if job.waiting]
-        for reply in replies:
-            self._pipe.send(reply)
+        for job in done:
+            self._finish(job)
         if not self._tally.seconds_left:
             self._report()
         if monotonic() - self._spoke >= _HEARTBEAT:
             self._spoke = monotonic()
             self._pipe.send(Step([]))
 
-    def _fail(self, request: int, error: DmrError) -> None:
-        self._pipe.send(Failed(request, error.code, error.message, error.hint, error.param))
+    def _finish(self, job: _Job) -> None:
+        try:
+            with contained():
+                reply = job.reply()
+            self._pipe.send(reply)
+        except DmrError as error:
+            self._pipe.send(failed(job.id, error))
 
 
 def filled(template: str, **texts: str) -> str:

@@ -34,14 +34,16 @@ def _import_bindings() -> Any:
 llama = _import_bindings()
 
 _DEBUG, _INFO, _WARNING, _ERROR, _CONTINUED = range(1, 6)
-_MARKS = {_INFO: "I", _WARNING: "W", _ERROR: "E"}
+INFORMATION = "I"
+_MARKS = {_INFO: INFORMATION, _WARNING: "W", _ERROR: "E"}
 _SOURCE = re.compile(r"^(\w+: )+(error loading model: )?(\w+: )?")
 """Function names in front of a message, e.g. `llama_model_load: error loading model: `."""
 
 
-def _stamp() -> str:
-    """The time as the runner's log has it; see `runner.activity.log_lines`."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def log_line(mark: str, text: str) -> str:
+    """A line of the log with its time and level; see `runner.activity.log_lines`."""
+    time = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return f"[{time}] {mark} {text}"
 
 
 class NativeLog:
@@ -78,5 +80,5 @@ class NativeLog:
         line = text.decode("utf-8", "replace")
         if self._level == _ERROR and not continued:
             self._errors.append(line)
-        self._out.write(line if continued else f"[{_stamp()}] {_MARKS[self._level]} {line}")
+        self._out.write(line if continued else log_line(_MARKS[self._level], line))
         self._out.flush()

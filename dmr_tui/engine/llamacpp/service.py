@@ -15,6 +15,7 @@ from dmr_tui.engine.llamacpp.chain import DEFAULTS
 from dmr_tui.engine.llamacpp.clerk import Clerk
 from dmr_tui.engine.llamacpp.constraint import Candidates, Constraint
 from dmr_tui.engine.llamacpp.context import Context
+from dmr_tui.engine.llamacpp.fault import contained, failed
 from dmr_tui.engine.llamacpp.likelihood import Likelihoods
 from dmr_tui.engine.llamacpp.model import Model
 from dmr_tui.engine.llamacpp.native import NativeLog
@@ -23,7 +24,6 @@ from dmr_tui.engine.llamacpp.sampling import Sampler
 from dmr_tui.engine.llamacpp.sequence import Sequence, Thoughts
 from dmr_tui.engine.protocol import (
     Cancel,
-    Failed,
     Generate,
     Load,
     Loaded,
@@ -126,14 +126,18 @@ class Service:
         if isinstance(message, Generate):
             try:
                 self._check_queue()
-                self._batcher.add(self._sequence(message))
+                with contained():
+                    sequence = self._sequence(message)
+                self._batcher.add(sequence)
             except DmrError as error:
-                self._fail(message.id, error)
+                self._pipe.send(failed(message.id, error))
         elif isinstance(message, Query):
             try:
-                self._pipe.send(Reply(message.id, self._reply(message.question)))
+                with contained():
+                    reply = self._reply(message.question)
+                self._pipe.send(Reply(message.id, reply))
             except DmrError as error:
-                self._fail(message.id, error)
+                self._pipe.send(failed(message.id, error))
         elif isinstance(message, Cancel):
             self._batcher.cancel(message.id)
 
@@ -230,8 +234,13 @@ class Service:
         except EngineError as error:
             self._tell()
             for request in self._batcher.drop_all():
-                self._fail(request, error)
+                self._pipe.send(failed(request, error))
             return
+        if self._batcher.failed:
+            self._tell()  # how far they came
+            for request, reason in self._batcher.failed:
+                self._pipe.send(failed(request, reason))
+            self._batcher.failed.clear()
         silence = monotonic() - self._spoke
         held = self._batcher.steady and silence < _FRAME_INTERVAL
         if silence >= _HEARTBEAT or not held:
@@ -245,9 +254,6 @@ class Service:
             self._pipe.send(Step(self._events))
             self._events = []
             self._spoke = monotonic()
-
-    def _fail(self, request: int, error: DmrError) -> None:
-        self._pipe.send(Failed(request, error.code, error.message, error.hint, error.param))
 
     def _prompt_builder(self) -> PromptBuilder:
         """Made when first needed: until then jinja2 has had time to be imported elsewhere."""

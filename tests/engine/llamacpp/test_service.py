@@ -21,9 +21,12 @@ from dmr_tui.engine.protocol import (
     Load,
     Loaded,
     LoadProgress,
+    Query,
     Step,
     ToWorker,
+    encode_frame,
 )
+from dmr_tui.engine.questions import TemplateQuestion
 from dmr_tui.engine.request import Finished, Started
 from dmr_tui.engine.stats import Stats
 from dmr_tui.errors import BusyError, EngineError, to_error
@@ -104,6 +107,62 @@ def test_a_failed_step_fails_those_it_had_and_no_more(
     (step,) = pipe.sent
     assert isinstance(step, Step)
     assert ends(step) == {3}
+
+
+def test_a_defect_ends_the_request_that_meets_it_and_no_other(
+    tiny_gguf: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("dmr_tui.engine.llamacpp.service._FRAME_INTERVAL", 0.0)
+    service, pipe = started(tiny_gguf)
+    pipe.inbox.put(Generate(1, complete("Hello", max_tokens=100)))
+    pipe.inbox.put(Generate(2, complete("Hello", max_tokens=100)))
+    service.turn()
+    pipe.sent.clear()
+    capsys.readouterr()
+
+    def broken(index: int) -> int:
+        raise KeyError("a defect")
+
+    monkeypatch.setattr(service._batcher._running[0], "draw", broken)
+    pipe.inbox.put(Query(3, TemplateQuestion(chat("Hello"))))
+    pipe.inbox.put(Generate(4, chat("Hello")))
+    with monkeypatch.context() as patch:
+        patch.setattr(service, "_prompt_builder", dict[str, str]().popitem)
+        service.turn()
+    errors = [message for message in pipe.sent if isinstance(message, Failed)]
+    assert [(each.id, each.code) for each in errors] == [
+        (3, "engine_error"),
+        (4, "engine_error"),
+        (1, "engine_error"),
+    ]
+    assert errors[2].message == "the engine failed at this request: KeyError: 'a defect'"
+    lines = capsys.readouterr().err.splitlines()
+    assert sum("Traceback" in line for line in lines) == 3
+    assert all(" I " in line[:40] for line in lines if line)
+    pipe.sent.clear()
+    service.turn()
+    (step,) = (message for message in pipe.sent if isinstance(message, Step))
+    assert {number for number, _ in step.events} == {2}
+    assert service._batcher._memory.held > 0
+
+
+def test_an_error_with_half_a_character_is_told(
+    tiny_gguf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service, pipe = started(tiny_gguf)
+
+    def broken() -> None:
+        raise EngineError("the template says \ud83d", "no \udc00")
+
+    monkeypatch.setattr(service, "_prompt_builder", broken)
+    pipe.inbox.put(Generate(1, chat("Hello")))
+    pipe.inbox.put(Generate(2, complete("Hello", max_tokens=1)))
+    pipe.sent.clear()
+    monkeypatch.setattr(service, "_handle_waiting", lambda: None)
+    service.turn()
+    (told,) = pipe.sent
+    assert told == Failed(1, "engine_error", "the template says ?", "no ?")
+    encode_frame(told)
 
 
 def test_short_passes_share_a_frame(tiny_gguf: Path, monkeypatch: pytest.MonkeyPatch) -> None:

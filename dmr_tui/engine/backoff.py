@@ -1,4 +1,4 @@
-"""Wait longer each time before a worker that dies while it loads is started again."""
+"""Wait longer each time before a worker that dies, and answers nothing, is started again."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class _Deaths:
 
 
 class BackOff:
-    """Remembers which models' workers die while they load."""
+    """Remembers which models' workers die before they have answered."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         """Nothing has died yet."""
@@ -44,17 +44,17 @@ class BackOff:
         left = deaths.last + wait - self._clock()
         if left > 0:
             raise EngineError(
-                f"{name} died {deaths.count} times while it was loaded; "
+                f"{name} died {deaths.count} times and answered nothing; "
                 f"the next try is possible in {left:.0f} s. The last time: {deaths.error.message}",
                 deaths.error.hint,
             )
 
     def died(self, model_id: str, error: DmrError) -> None:
-        """A worker died while it was loading the model."""
+        """A worker died that nobody had ended."""
         before = self._deaths.get(model_id)
         count = 1 if before is None else before.count + 1
         self._deaths[model_id] = _Deaths(count, self._clock(), error)
 
     def lived(self, model_id: str) -> None:
-        """A load came to an orderly end: what was before does not count any more."""
+        """A worker has answered: what was before does not count any more."""
         self._deaths.pop(model_id, None)

@@ -66,7 +66,6 @@ def check_request(request: GenerateRequest) -> None:
         if not request.messages:
             raise InvalidRequestError("there are no messages to answer", param="messages")
         _check_tools(request)
-    _check_form(request)
 
 
 def check_sampling(sampling: Sampling) -> None:
@@ -119,12 +118,21 @@ def _check_tools(request: ChatRequest) -> None:
         raise InvalidRequestError("tool_choice: there are no tools to call", param="tool_choice")
 
 
-def _check_form(request: GenerateRequest) -> None:
-    """Compile what the answer is held to: the worker does so again, but loads a model first."""
+def has_form(request: GenerateRequest) -> bool:
+    """Whether the answer is held to a form, which is worth a look before a model is loaded."""
+    if not isinstance(request, ChatRequest):
+        return request.format is not None
+    strict = any(tool.function.strict for tool in request.tools)
+    return request.format is not None or request.tool_choice not in ("auto", "none") or strict
+
+
+def check_form(request: GenerateRequest) -> None:
+    """Compile what the answer is held to: the worker does so again, but loads a model first.
+
+    Raises:
+        InvalidRequestError: it cannot be compiled; with `param` naming the field at fault.
+    """
     if isinstance(request, ChatRequest):
-        strict = any(tool.function.strict for tool in request.tools)
-        if request.format is None and request.tool_choice in ("auto", "none") and not strict:
-            return
         from dmr_tui.engine.text.plan import check_answer
 
         check_answer(request)

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from dmr_tui.engine.backoff import BackOff
-from dmr_tui.engine.checks import check_request, check_sampling
+from dmr_tui.engine.checks import check_form, check_request, check_sampling, has_form
 from dmr_tui.engine.engines import Engines
 from dmr_tui.engine.files import ModelFiles
 from dmr_tui.engine.llama_server import Connect
@@ -29,7 +29,13 @@ from dmr_tui.engine.room import (
 )
 from dmr_tui.engine.slot import Slot
 from dmr_tui.engine.telling import EngineEventKind, Tell, tell_nobody
-from dmr_tui.errors import ConflictError, DmrError, InsufficientMemoryError, UnavailableError
+from dmr_tui.errors import (
+    ConflictError,
+    DmrError,
+    EngineError,
+    InsufficientMemoryError,
+    UnavailableError,
+)
 from dmr_tui.settings import Settings
 
 
@@ -97,6 +103,8 @@ class EngineManager:
         """
         check_request(request)
         check_sampling(profile.sampling)
+        if has_form(request):
+            await asyncio.to_thread(check_form, request)  # a large schema takes its time
         request = _with_defaults(request, profile)
         with self._use(files, profile) as slot:
             async with aclosing(slot.progress()) as fractions:
@@ -105,12 +113,15 @@ class EngineManager:
             async with aclosing(slot.worker.generate(request)) as events:
                 async for event in events:
                     yield event
+            self._back_off.lived(files.id)
 
     async def ask(self, files: ModelFiles, question: Question[A], profile: Profile) -> A:
         """The reply to a question, loading the model first if need be; raises like `generate`."""
         with self._use(files, profile) as slot:
             await slot.wait_ready()
-            return await slot.worker.ask(question)
+            reply = await slot.worker.ask(question)
+            self._back_off.lived(files.id)
+            return reply
 
     async def load(self, files: ModelFiles, profile: Profile) -> None:
         """Have a model in memory; raises like `generate`."""
@@ -225,6 +236,7 @@ class EngineManager:
         """Tell when a worker dies that nobody has ended."""
         await slot.worker.ended.wait()
         if slot.worker.crashed:
+            self._back_off.died(slot.files.id, EngineError(slot.worker.cause))
             self._tell(
                 "crash",
                 slot.files.name,
@@ -240,7 +252,6 @@ class EngineManager:
             self._back_off.check(slot.files.id, slot.files.name)
             await self._make_room(slot, force=bool(profile.force))
             await self._start(slot, profile)
-            self._back_off.lived(slot.files.id)
         self._arm(slot)
 
     async def _start(self, slot: Slot, profile: Profile) -> None:

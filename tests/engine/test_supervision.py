@@ -77,7 +77,25 @@ async def test_a_model_that_kills_its_workers_has_to_wait(
 ) -> None:
     for _ in range(FREE_TRIES):
         await die_loading(manager, tiny)
-    with pytest.raises(EngineError, match="tiny died 2 times while it was loaded"):
+    with pytest.raises(EngineError, match="tiny died 2 times and answered nothing"):
+        await manager.load(tiny, ANY)
+
+
+async def test_a_model_that_dies_before_it_answers_has_to_wait(
+    manager: EngineManager, tiny: ModelFiles
+) -> None:
+    async def die() -> None:
+        await manager.load(tiny, ANY)
+        worker_of(manager, tiny).send_signal(signal.SIGSEGV)
+        await manager._slots[tiny.id].worker.ended.wait()
+
+    await die()
+    assert (await ask(manager, tiny, complete("Hello"))).text  # that wipes the slate
+    for _ in range(FREE_TRIES):
+        await die()
+    while manager._wakes:
+        await asyncio.sleep(0)
+    with pytest.raises(EngineError, match="died 2 times and answered nothing"):
         await manager.load(tiny, ANY)
 
 

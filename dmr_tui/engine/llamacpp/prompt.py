@@ -14,6 +14,9 @@ from dmr_tui.errors import ContextLengthError, InvalidRequestError
 RENDER_SECONDS = 10.0
 """A template that takes longer than this is taken for one that never ends."""
 
+_CHARACTERS = 8
+"""Of a token, at most, in nearly every text."""
+
 
 @dataclass(frozen=True)
 class Prompt:
@@ -45,12 +48,15 @@ class PromptBuilder:
         if not tokens:
             raise InvalidRequestError("the prompt is empty", param="prompt")
         if len(tokens) > self._context_size:
-            raise ContextLengthError(
-                f"the prompt has {len(tokens)} tokens, the context holds {self._context_size}",
-                "shorten it, or load the model with a larger context",
-                param="messages" if isinstance(request, ChatRequest) else "prompt",
-            )
+            raise self._too_long(request, str(len(tokens)))
         return prompt
+
+    def _too_long(self, request: GenerateRequest, tokens: str) -> ContextLengthError:
+        return ContextLengthError(
+            f"the prompt has {tokens} tokens, the context holds {self._context_size}",
+            "shorten it, or load the model with a larger context",
+            param="messages" if isinstance(request, ChatRequest) else "prompt",
+        )
 
     def render(self, request: ChatRequest) -> str:
         """The text of a conversation, as the template writes it.
@@ -66,13 +72,31 @@ class PromptBuilder:
         if isinstance(request, ChatRequest):
             text = self.render(request)
             plan = plan_chat(request, self._template.source, text)
-            return Prompt(self._vocabulary.tokenize(text), plan)
+            return Prompt(self._tokenize(request, text), plan)
         plan = plan_completion(request.format)
         if request.suffix is not None:
             return Prompt(self._infill(request, request.suffix), plan)
         if isinstance(request.prompt, str):
-            return Prompt(self._vocabulary.tokenize(request.prompt) or self._beginning(), plan)
+            return Prompt(self._tokenize(request, request.prompt) or self._beginning(), plan)
         return Prompt(self._checked(request), plan)
+
+    def _tokenize(self, request: GenerateRequest, text: str) -> list[int]:
+        """Tokens of a text; of one that is much too long only the beginning is looked at.
+
+        Megabytes would take seconds, in which no other request goes on.
+
+        Raises:
+            ContextLengthError: it is too long.
+        """
+        # What is cut in the middle of a word may have more tokens at its end than the whole has.
+        enough = self._context_size + self._context_size // 8
+        length = 2 * _CHARACTERS * self._context_size
+        while length < len(text):
+            count = len(self._vocabulary.tokenize(text[:length]))
+            if count > enough:
+                raise self._too_long(request, f"at least {count}")
+            length *= 4
+        return self._vocabulary.tokenize(text)
 
     def _infill(self, request: CompletionRequest, suffix: str) -> list[int]:
         """A prompt between whose two texts the answer belongs."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from pathlib import Path
 from queue import SimpleQueue
@@ -144,6 +145,38 @@ def test_a_defect_ends_the_request_that_meets_it_and_no_other(
     (step,) = (message for message in pipe.sent if isinstance(message, Step))
     assert {number for number, _ in step.events} == {2}
     assert service._batcher._memory.held > 0
+
+
+def test_of_a_prompt_that_is_much_too_long_only_the_beginning_is_read(
+    tiny_gguf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service, pipe = started(tiny_gguf)
+    tokenize, read = service._vocabulary.tokenize, list[int]()
+
+    def counted(text: str, *, beginning: bool = True) -> list[int]:
+        read.append(len(text))
+        return tokenize(text, beginning=beginning)
+
+    monkeypatch.setattr(service._vocabulary, "tokenize", counted)
+    pipe.sent.clear()
+    pipe.inbox.put(Generate(1, complete("Hello " * 1_000_000, max_tokens=1)))
+    # Runs of blanks have few tokens: more of them is looked at before they are refused.
+    pipe.inbox.put(Generate(2, complete("Hello" + " " * 1_000_000, max_tokens=1)))
+    pipe.inbox.put(Generate(3, complete("Hello " * 100, max_tokens=1)))
+    monkeypatch.setattr(service, "_handle_waiting", lambda: None)
+    service._handle(pipe.inbox.get())
+    (failed,) = pipe.sent
+    assert isinstance(failed, Failed)
+    assert failed.code == "context_length_exceeded"
+    assert re.fullmatch(
+        r"the prompt has at least \d{4,} tokens, the context holds 512", failed.message
+    )
+    assert sum(read) < 100_000
+    read.clear()
+    service._handle(pipe.inbox.get())
+    assert isinstance(pipe.sent[-1], Failed)
+    service._handle(pipe.inbox.get())
+    assert len(pipe.sent) == 2
 
 
 def test_an_error_with_half_a_character_is_told(

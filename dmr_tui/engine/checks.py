@@ -6,7 +6,14 @@ import math
 import re
 from collections.abc import Callable
 
-from dmr_tui.engine.request import ChatRequest, GenerateRequest, Limits, NamedTool, Sampling
+from dmr_tui.engine.request import (
+    ChatRequest,
+    CompletionRequest,
+    GenerateRequest,
+    Limits,
+    NamedTool,
+    Sampling,
+)
 from dmr_tui.errors import InvalidRequestError
 
 MAX_STOPS = 64
@@ -62,6 +69,15 @@ def check_request(request: GenerateRequest) -> None:
             f" {request.logprobs}",
             param="logprobs",
         )
+    if isinstance(request, CompletionRequest) and request.prompt_logprobs:
+        if request.logprobs is None:
+            raise InvalidRequestError("prompt_logprobs needs logprobs", param="logprobs")
+        if request.suffix is not None:
+            raise InvalidRequestError(
+                "suffix: a prompt in two parts cannot be repeated with its logprobs",
+                "leave echo or logprobs out",
+                param="suffix",
+            )
     if isinstance(request, ChatRequest):
         if not request.messages:
             raise InvalidRequestError("there are no messages to answer", param="messages")

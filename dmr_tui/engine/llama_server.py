@@ -20,12 +20,18 @@ from dmr_tui.engine.last_words import Death, Postmortem
 from dmr_tui.engine.programs import NAME, Program
 from dmr_tui.engine.protocol import Load, Loaded
 from dmr_tui.engine.questions import A, PropsQuestion, Question
-from dmr_tui.engine.request import Event, GenerateRequest
+from dmr_tui.engine.request import CompletionRequest, Event, GenerateRequest
 from dmr_tui.engine.rotation import rotate
 from dmr_tui.engine.spawn import log_file, resident_memory, spawn_server
 from dmr_tui.engine.stats import Stats
 from dmr_tui.engine.watchdog import LAST_PATIENCE, UNKILLABLE, Watchdog, ends_within, responds
-from dmr_tui.errors import DmrError, EngineError, InsufficientMemoryError, UnavailableError
+from dmr_tui.errors import (
+    DmrError,
+    EngineError,
+    InsufficientMemoryError,
+    InvalidRequestError,
+    UnavailableError,
+)
 
 PREFIX = "/engines"
 """Below which the server puts its routes: where a runner's are."""
@@ -153,6 +159,12 @@ class LlamaServer:
 
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[Event, None]:
         """See `Backend.generate`."""
+        if isinstance(request, CompletionRequest) and request.prompt_logprobs:
+            raise InvalidRequestError(
+                f"echo with logprobs: {self.name} does not tell how likely a prompt is",
+                "leave one of them out, or use the built-in engine",
+                param="logprobs",
+            )
         with self._asked() as client:
             try:
                 async with aclosing(client.generate(self._files.name, request)) as events:

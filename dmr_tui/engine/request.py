@@ -194,6 +194,8 @@ class CompletionRequest(Struct, frozen=True, omit_defaults=True, tag="completion
     """What comes after the answer; a text prompt is then what comes before it."""
     logprobs: int | None = None
     """See `ChatRequest`."""
+    prompt_logprobs: bool = False
+    """Report the same of the prompt's own tokens; needs `logprobs`."""
 
 
 GenerateRequest: TypeAlias = ChatRequest | CompletionRequest
@@ -211,6 +213,16 @@ class Started(Struct, frozen=True, tag="started"):
 
     prompt_tokens: int
     cached_tokens: int = 0
+
+
+class PromptLogprobs(Struct, frozen=True, tag="prompt_logprobs"):
+    """How likely the tokens of a prompt were; before the first text, when that was asked for."""
+
+    first: bytes | None
+    """The text of the first token, of which nothing can be told as none is before it; None when
+    `tokens` are all."""
+    tokens: list[TokenLogprobs]
+    """Of those that follow."""
 
 
 class Likelihood(Struct, frozen=True):
@@ -278,4 +290,6 @@ class Finished(Struct, frozen=True, tag="finished"):
     usage: Usage
 
 
-Event: TypeAlias = Loading | Started | Delta | ReasoningDelta | ToolCallDelta | Finished
+Event: TypeAlias = (
+    Loading | Started | PromptLogprobs | Delta | ReasoningDelta | ToolCallDelta | Finished
+)

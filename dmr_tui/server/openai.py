@@ -22,6 +22,7 @@ from dmr_tui.engine.request import (
     Finished,
     GenerateRequest,
     Loading,
+    PromptLogprobs,
     ReasoningDelta,
     Started,
     ToolCallDelta,
@@ -148,6 +149,8 @@ async def collect(answers: Sequence[AsyncGenerator[Event, None]]) -> list[Collec
         async for index, event in events:
             if isinstance(event, Delta | ReasoningDelta | ToolCallDelta):
                 whole[index].add(event)
+            elif isinstance(event, PromptLogprobs):
+                whole[index].prompt = event
             elif isinstance(event, Finished):
                 whole[index].reason, whole[index].usage = event.reason, event.usage
                 finished += 1
@@ -171,6 +174,10 @@ async def stream(
                     opening = shape.opening(index)
                     if opening is not None:
                         yield sse.event(opening)
+                case PromptLogprobs():
+                    told = shape.prompt(index, event)
+                    if told is not None:
+                        yield sse.event(told)
                 case Delta() | ReasoningDelta() | ToolCallDelta():
                     yield sse.event(shape.piece(index, event))
                 case Finished(reason, usage):

@@ -18,6 +18,7 @@ from dmr_tui.engine.request import (
     Delta,
     FinishReason,
     FunctionCall,
+    PromptLogprobs,
     ReasoningDelta,
     TokenLogprobs,
     ToolCall,
@@ -42,6 +43,7 @@ class Collected:
     reasoning: str = ""
     calls: list[ToolCall] = field(default_factory=list)
     logprobs: list[TokenLogprobs] = field(default_factory=list)
+    prompt: PromptLogprobs | None = None
     reason: FinishReason = "stop"
     usage: Usage = field(default_factory=lambda: Usage(prompt_tokens=0, completion_tokens=0))
 
@@ -70,6 +72,10 @@ class Shape(Protocol):
 
     def opening(self, index: int) -> Any | None:
         """The chunk before the first text, if there is one."""
+        ...
+
+    def prompt(self, index: int, event: PromptLogprobs) -> Any | None:
+        """The chunk of what is known of the prompt, if it is part of the answer."""
         ...
 
     def piece(self, index: int, event: Piece) -> Any:
@@ -141,6 +147,9 @@ class ChatShape:
     def opening(self, index: int) -> Any:
         """See `Shape.opening`: the role."""
         return self._chunk(index, {"role": "assistant", "content": ""}, None)
+
+    def prompt(self, index: int, event: PromptLogprobs) -> None:
+        """See `Shape.prompt`: a chat's prompt is not repeated."""
 
     def piece(self, index: int, event: Piece) -> Any:
         """See `Shape.piece`."""
@@ -236,6 +245,12 @@ class CompletionShape:
         choice = self._choice(index, self._echo[index], None)
         return self._envelope.wrap("text_completion", [choice])
 
+    def prompt(self, index: int, event: PromptLogprobs) -> Any:
+        """See `Shape.prompt`: its text has come before."""
+        self._offsets[index] = TextOffsets(0)
+        logprobs = completion_logprobs([], self._offsets[index], event)
+        return self._envelope.wrap("text_completion", [self._choice(index, "", None, logprobs)])
+
     def piece(self, index: int, event: Piece) -> Any:
         """See `Shape.piece`."""
         text = "" if isinstance(event, ToolCallDelta) else event.text
@@ -261,7 +276,8 @@ class CompletionShape:
         choices = []
         for index, (prompt, answer) in enumerate(zip(prompts, answers, strict=True)):
             before = prompt + answer.reasoning
-            logprobs = completion_logprobs(answer.logprobs, TextOffsets(len(before)))
+            offsets = TextOffsets(0 if answer.prompt else len(before))
+            logprobs = completion_logprobs(answer.logprobs, offsets, answer.prompt)
             choices.append(self._choice(index, before + answer.text, answer.reason, logprobs))
         usage = total([answer.usage for answer in answers], self.choices)
         payload = self._envelope.wrap("text_completion", choices, usage)

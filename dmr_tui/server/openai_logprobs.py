@@ -9,7 +9,7 @@ import codecs
 from collections.abc import Sequence
 from typing import Any
 
-from dmr_tui.engine.request import Likelihood, TokenLogprobs
+from dmr_tui.engine.request import Likelihood, PromptLogprobs, TokenLogprobs
 
 
 def chat_logprobs(tokens: Sequence[TokenLogprobs]) -> dict[str, Any] | None:
@@ -43,22 +43,35 @@ class TextOffsets:
 
 
 def completion_logprobs(
-    tokens: Sequence[TokenLogprobs], offsets: TextOffsets
+    tokens: Sequence[TokenLogprobs], offsets: TextOffsets, prompt: PromptLogprobs | None = None
 ) -> dict[str, Any] | None:
     """The object of a completion; null when there is nothing to tell.
 
     Args:
         tokens: in the order of the text.
         offsets: of the choice, as far as its tokens have come.
+        prompt: what the text begins with, if it is the repeated prompt. Of its first token nothing
+            is known: it has nulls.
     """
-    if not tokens:
+    known = [*(prompt.tokens if prompt else ()), *tokens]
+    pieces = [token.chosen.piece for token in known]
+    logprobs: list[float | None] = [token.chosen.logprob for token in known]
+    tops: list[dict[str, float] | None] = [_top(token) for token in known]
+    if prompt and prompt.first is not None:
+        pieces, logprobs, tops = [prompt.first, *pieces], [None, *logprobs], [None, *tops]
+    if not pieces:
         return None
     return {
-        "tokens": [_text(token.chosen) for token in tokens],
-        "token_logprobs": [token.chosen.logprob for token in tokens],
-        "top_logprobs": [{_text(each): each.logprob for each in token.top} for token in tokens],
-        "text_offset": [offsets.next(token.chosen.piece) for token in tokens],
+        "tokens": [piece.decode("utf-8", "replace") for piece in pieces],
+        "token_logprobs": logprobs,
+        "top_logprobs": tops,
+        "text_offset": [offsets.next(piece) for piece in pieces],
     }
+
+
+def _top(token: TokenLogprobs) -> dict[str, float]:
+    """The likeliest texts: of two tokens with the same one, the likelier."""
+    return {_text(each): each.logprob for each in reversed(token.top)}
 
 
 def _text(likelihood: Likelihood) -> str:

@@ -145,6 +145,7 @@ class CompletionBody(GenerationBody, frozen=True):
     prompt: str | list[Any] | None = None
     echo: bool | None = None
     suffix: str | None = None
+    best_of: int | None = None
 
 
 def to_chat(body: ChatBody) -> ChatRequest:
@@ -222,8 +223,12 @@ def to_completions(body: CompletionBody) -> list[CompletionRequest]:
     prompts = _prompts(body.prompt)
     sampling, limits, form = _sampling(body), _limits(body), to_format(body)
     suffix, logprobs = body.suffix or None, _completion_logprobs(body)
+    if body.best_of not in (None, choices(body)):
+        raise _wrong("best_of", "answers are not chosen among; ask for all of them with `n`")
+    repeated = bool(body.echo) and logprobs is not None
     return [
-        CompletionRequest(prompt, sampling, limits, form, suffix, logprobs) for prompt in prompts
+        CompletionRequest(prompt, sampling, limits, form, suffix, logprobs, repeated)
+        for prompt in prompts
     ]
 
 

@@ -327,7 +327,7 @@ async def test_log_probabilities_of_a_chat(url: str) -> None:
 async def test_log_probabilities_of_a_completion(url: str) -> None:
     async with AsyncOpenAI(base_url=url + "/v1", api_key="unused", max_retries=0) as client:
         whole = await client.completions.create(
-            model=NAME, prompt="Hello", max_tokens=6, temperature=0, logprobs=2, echo=True
+            model=NAME, prompt="Hello", max_tokens=6, temperature=0, logprobs=2
         )
         (choice,) = whole.choices
         told = choice.logprobs
@@ -336,10 +336,60 @@ async def test_log_probabilities_of_a_completion(url: str) -> None:
         assert told.text_offset
         assert told.top_logprobs
         assert len(told.tokens) == len(told.token_logprobs or []) == 6
-        assert told.text_offset[0] == len("Hello")
+        assert told.text_offset[0] == 0
         assert all(len(each) <= 2 for each in told.top_logprobs)
         for token, offset in zip(told.tokens, told.text_offset, strict=True):
             assert choice.text[offset : offset + len(token)] == token or "\ufffd" in choice.text
+
+
+async def test_how_likely_a_prompt_is(url: str) -> None:
+    """A token is as likely when it is read as when it is drawn; asked for as lm-eval does."""
+    async with AsyncOpenAI(base_url=url + "/v1", api_key="unused", max_retries=0) as client:
+        prompt = [300 + at for at in range(150)]
+        asked: dict[str, Any] = {"model": NAME, "temperature": 0, "max_tokens": 1, "logprobs": 2}
+        for _ in range(2):  # what is remembered from the first time hides nothing
+            whole = await client.completions.create(**asked, prompt=prompt, echo=True)
+            (choice,) = whole.choices
+            told = choice.logprobs
+            assert told is not None
+            assert told.tokens
+            assert told.token_logprobs
+            assert told.top_logprobs
+            assert told.text_offset
+            assert len(told.tokens) == len(told.token_logprobs) == len(told.top_logprobs) == 151
+            assert told.token_logprobs[0] is None
+            assert told.top_logprobs[0] is None
+            assert all(1 <= len(each) <= 2 for each in told.top_logprobs[1:])
+            for token, offset in zip(told.tokens, told.text_offset, strict=True):
+                assert choice.text[offset : offset + len(token)] == token
+        for at in (1, 2, 32, 33, 100, 149):
+            (drawn,) = (
+                await client.completions.create(
+                    **asked, prompt=prompt[:at], logit_bias={str(prompt[at]): 100}
+                )
+            ).choices
+            assert drawn.logprobs is not None
+            assert drawn.logprobs.tokens == [told.tokens[at]]
+            assert drawn.logprobs.token_logprobs == pytest.approx(
+                [told.token_logprobs[at]], abs=0.02
+            )
+        stream = await client.completions.create(**asked, prompt=prompt, echo=True, stream=True)
+        chunks = [choice async for chunk in stream for choice in chunk.choices]
+        assert "".join(each.text for each in chunks) == choice.text
+        parts = [each.logprobs for each in chunks if each.logprobs]
+        assert [token for part in parts for token in part.tokens or []] == told.tokens
+        assert [at for part in parts for at in part.text_offset or []] == told.text_offset
+
+
+async def test_a_text_begins_where_its_writer_began(url: str) -> None:
+    """The mark of a beginning that the model puts there is no part of it."""
+    async with AsyncOpenAI(base_url=url + "/v1", api_key="unused", max_retries=0) as client:
+        asked: dict[str, Any] = {"model": NAME, "prompt": "Hello", "max_tokens": 1, "logprobs": 0}
+        (choice,) = (await client.completions.create(**asked, echo=True)).choices
+        assert choice.logprobs is not None
+        assert "".join((choice.logprobs.tokens or [])[:-1]) == "Hello"
+        with pytest.raises(openai.BadRequestError, match="suffix: a prompt in two parts"):
+            await client.completions.create(**asked, echo=True, suffix="b")
 
 
 async def test_offsets_are_the_same_while_a_stop_string_may_come(url: str) -> None:

@@ -113,6 +113,7 @@ async def test_a_wrong_or_unsupported_value_names_the_field(
         ({"prompt": [-1]}, "prompt"),
         ({"prompt": [2**31]}, "prompt"),
         ({"prompt": "a", "logprobs": 21}, "logprobs"),
+        ({"prompt": "a", "best_of": 3, "n": 2}, "best_of"),
     ],
 )
 async def test_a_wrong_completion_names_the_field(

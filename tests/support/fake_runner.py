@@ -8,7 +8,7 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from dmr_tui.engine.checks import check_request
+from dmr_tui.engine.checks import check_form, check_request, has_form
 from dmr_tui.engine.fit import Fit
 from dmr_tui.engine.plan import Memory
 from dmr_tui.engine.profile import Profile, RunningModel
@@ -142,6 +142,8 @@ class FakeRunner:
     ) -> AsyncGenerator[Event, None]:
         self._known(model)
         check_request(request)
+        if has_form(request):
+            check_form(request)
         self.asked.append((model, request, profile))
         texts: list[Event] = [ReasoningDelta(text) for text in self.thoughts]
         texts += [Delta(text) for text in self.words]

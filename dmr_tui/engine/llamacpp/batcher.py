@@ -139,9 +139,8 @@ class Batcher:
         for part in parts:
             part.sequence.computed += part.tokens
             self._memory.grow(part.sequence.slot, part.tokens, alone=len(parts) == 1)
-            if part.sequence.pending == 0:
-                drawn += 1
-                happenings += self._advance_alone(part.sequence, part.index)
+            drawn += part.sequence.pending == 0
+            happenings += self._advance_alone(part)
         self.tally.passed(tokens - flowing, drawn, perf_counter() - started)
         return happenings
 
@@ -154,13 +153,15 @@ class Batcher:
                 return
             self._waiting.popleft()
             self._running.append(sequence)
-            sequence.admit(self._memory.admit(sequence.tokens, exact=sequence.exact))
+            slot = self._memory.admit(sequence.tokens, exact=sequence.exact, anew=sequence.looking)
+            sequence.admit(slot)
 
     def _begin(self) -> Iterator[Happening]:
         """Let newcomers take what is computed already, or wait for what is about to be."""
         for sequence in self._running:
             if not sequence.begun:
-                shared = self._memory.begin(sequence.slot, sequence.tokens)
+                tokens = sequence.tokens
+                shared = self._memory.begin(sequence.slot, tokens, anew=sequence.looking)
                 if shared is not None:
                     self.tally.shared(shared)
                     for event in sequence.begin(shared):
@@ -187,7 +188,10 @@ class Batcher:
         elif flowing:
             room = min(room, self._pace.chunk(wants, flowing))
         shares = share_out(room, wants)
-        for sequence, count in zip(reading, shares, strict=True):
+        outputs = self._context.ids - len(begun)
+        for sequence, share in zip(reading, shares, strict=True):
+            count = min(share, outputs) if sequence.looking else share
+            outputs -= count if sequence.looking else 0
             if count:
                 parts.append(self._put(sequence, count))
         return parts
@@ -199,14 +203,19 @@ class Batcher:
             start,
             sequence.slot,
             wants_output=end == len(sequence.tokens),
+            wants_all=sequence.looking,
         )
         return _Part(sequence, count, index)
 
-    def _advance_alone(self, sequence: Sequence, index: int) -> Iterator[Happening]:
-        """Let a sequence go on; should that fail, it ends, and no other one."""
+    def _advance_alone(self, part: _Part) -> Iterator[Happening]:
+        """Let a sequence go on with what a pass gave; should that fail, no other one ends."""
+        sequence = part.sequence
         try:
             with contained():
-                yield from self._advance(sequence, index)
+                if sequence.looking:
+                    sequence.look(part.index - part.tokens + 1, part.tokens)
+                if sequence.pending == 0:
+                    yield from self._advance(sequence, part.index)
         except EngineError as error:
             if sequence not in self._running:
                 raise  # it was ended already: what failed is more than this sequence

@@ -176,7 +176,13 @@ class Batch:
         self.native.n_tokens = 0
 
     def add(
-        self, tokens: Sequence[int], position: int, sequence: int, *, wants_output: bool
+        self,
+        tokens: Sequence[int],
+        position: int,
+        sequence: int,
+        *,
+        wants_output: bool,
+        wants_all: bool = False,
     ) -> int:
         """Append successive tokens of a sequence.
 
@@ -185,6 +191,7 @@ class Batch:
             position: of the first one in its sequence.
             sequence: whose they are.
             wants_output: compute logits for the last one.
+            wants_all: compute them for each.
 
         Returns:
             The index of the last one in the batch, for sampling.
@@ -196,11 +203,11 @@ class Batch:
             self._tokens[start] = tokens[0]
             self._positions[start] = position
             self._owners[start] = self._addresses[sequence]
-            self._outputs[start] = wants_output
+            self._outputs[start] = wants_output or wants_all
             return start
         self._tokens[start:end] = tokens
         self._positions[start:end] = range(position, position + count)
         self._owners[start:end] = [self._addresses[sequence]] * count
-        self._outputs[start:end] = [0] * count
-        self._outputs[end - 1] = wants_output
+        self._outputs[start:end] = [wants_all] * count
+        self._outputs[end - 1] = wants_output or wants_all
         return end - 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, field
 from typing import Any
 
 from dmr_tui.engine.llamacpp.constraint import Candidates
@@ -12,6 +13,21 @@ from dmr_tui.engine.request import Likelihood, TokenLogprobs
 
 IMPOSSIBLE = -9999.0
 """OpenAI's stand-in for minus infinity, which JSON cannot write."""
+
+
+@dataclass
+class LookedAt:
+    """What is known of the tokens of a prompt.
+
+    Attributes:
+        first: see `PromptLogprobs`.
+        tokens: of the second token and those after it.
+        told: whether it has been handed out.
+    """
+
+    first: bytes | None
+    tokens: list[TokenLogprobs] = field(default_factory=list)
+    told: bool = False
 
 
 class Likelihoods:

@@ -84,12 +84,13 @@ class Memory:
         needed = max(promised, self.held + coming)
         return needed + HEADROOM * len(running) + own <= self._context.size
 
-    def admit(self, tokens: list[int], *, exact: bool = False) -> int:
+    def admit(self, tokens: list[int], *, exact: bool = False, anew: bool = False) -> int:
         """Take a sequence in.
 
         Args:
             tokens: all that are known of it.
             exact: it must be computed the same way each time, if it is by itself.
+            anew: all of it must be computed, also what others hold.
 
         Returns:
             Its id, for `begin` and what follows. If a finished sequence ends where this one goes
@@ -97,8 +98,8 @@ class Memory:
         """
         if not self._running:
             self._clear_out(tokens, exact)
-        ready, source = self._best(tokens)
-        if self._running:
+        ready, source = (0, -1) if anew else self._best(tokens)
+        if self._running and not anew:
             share, parked = self._parking.find(tokens[:-1])
             if parked and share - ready >= WORTH_WAITING and self._restore(parked):
                 ready, source = self._best(tokens)
@@ -114,8 +115,13 @@ class Memory:
         self._index.add(slot, tokens)
         return slot
 
-    def begin(self, slot: int, tokens: list[int]) -> int | None:
+    def begin(self, slot: int, tokens: list[int], *, anew: bool = False) -> int | None:
         """Share what is there already of a sequence's tokens, but never the last one.
+
+        Args:
+            slot: its id.
+            tokens: all that are known of it.
+            anew: as for `admit`.
 
         Returns:
             How many first tokens need not be computed; None while another sequence is computing
@@ -123,7 +129,7 @@ class Memory:
         """
         holding = self._running[slot]
         ready, source = self._best(tokens, besides=slot)
-        if self._context.divisible:
+        if self._context.divisible and not anew:
             if self._coming(slot, tokens) - max(ready, holding.computed) >= WORTH_WAITING:
                 return None
             if ready > holding.computed:

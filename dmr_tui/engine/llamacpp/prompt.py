@@ -24,6 +24,8 @@ class Prompt:
 
     tokens: list[int]
     plan: AnswerPlan
+    own_beginning: bool = False
+    """The first token is the model's mark of a beginning, which nobody has written."""
 
 
 class PromptBuilder:
@@ -77,7 +79,8 @@ class PromptBuilder:
         if request.suffix is not None:
             return Prompt(self._infill(request, request.suffix), plan)
         if isinstance(request.prompt, str):
-            return Prompt(self._tokenize(request, request.prompt) or self._beginning(), plan)
+            tokens = self._tokenize(request, request.prompt) or self._beginning()
+            return Prompt(tokens, plan, own_beginning=self._begins_by_itself(request, tokens))
         return Prompt(self._checked(request), plan)
 
     def _tokenize(self, request: GenerateRequest, text: str) -> list[int]:
@@ -114,6 +117,11 @@ class PromptBuilder:
         prefix_mark, suffix_mark, middle_mark = marks
         tokens = [prefix_mark, *before, suffix_mark, *after, middle_mark]
         return [*self._beginning(), *tokens] if self._vocabulary.adds_bos else tokens
+
+    def _begins_by_itself(self, request: CompletionRequest, tokens: list[int]) -> bool:
+        if not request.prompt_logprobs or tokens[:1] != self._beginning():
+            return False
+        return len(self._vocabulary.encode(str(request.prompt))) < len(tokens)
 
     def _beginning(self) -> list[int]:
         """What a text that continues nothing starts from."""

@@ -8,7 +8,7 @@ from time import perf_counter
 
 import msgspec
 
-from dmr_tui.engine.llamacpp.likelihood import Likelihoods
+from dmr_tui.engine.llamacpp.likelihood import Likelihoods, LookedAt
 from dmr_tui.engine.llamacpp.sampling import Sampler
 from dmr_tui.engine.llamacpp.tally import Tally
 from dmr_tui.engine.request import (
@@ -16,6 +16,7 @@ from dmr_tui.engine.request import (
     Event,
     Finished,
     FinishReason,
+    PromptLogprobs,
     Started,
     TokenLogprobs,
     Usage,
@@ -73,6 +74,7 @@ class Sequence:
         marks: frozenset[int] = frozenset(),
         thoughts: Thoughts | None = None,
         likelihoods: Likelihoods | None = None,
+        looked_at: LookedAt | None = None,
         tally: Tally | None = None,
         hold_call: Callable[[str, Sampler], bool] | None = None,
         exact: bool = False,
@@ -88,6 +90,7 @@ class Sequence:
             marks: control tokens whose spelling belongs to the text.
             thoughts: when and how they are made to end; None: by themselves.
             likelihoods: measures each token; from now on this object's to close.
+            looked_at: collects how likely the prompt's own tokens are; needs `likelihoods`.
             tally: told how long the first token took.
             hold_call: holds the rest of the answer to the form of tool calls, the first of which
                 begins with a text; tells whether that was possible.
@@ -113,6 +116,7 @@ class Sequence:
         """Control tokens whose spelling belongs to the text."""
         self._thoughts = thoughts
         self._likelihoods = likelihoods
+        self._looked_at = looked_at
         self._hold_call = hold_call
         self._measured: list[TokenLogprobs] = []
         """Of tokens whose text has not been given yet."""
@@ -136,6 +140,26 @@ class Sequence:
     def flowing(self) -> bool:
         """Its answer has begun, and goes on with the next pass."""
         return self.pending == 1 and self.generated > 0
+
+    @property
+    def looking(self) -> bool:
+        """Each of its prompt's tokens has to be computed by itself, and its logits be kept."""
+        return self._looked_at is not None and len(self._looked_at.tokens) < self._prompt_tokens - 1
+
+    def look(self, index: int, count: int) -> None:
+        """Measure the tokens of the prompt that follow those computed last.
+
+        Args:
+            index: in the batch, of the first of these.
+            count: how many there were.
+        """
+        if self._looked_at is None or self._likelihoods is None:
+            return
+        known = self._looked_at.tokens
+        for at in range(count):
+            place = self.computed - count + at + 1
+            if place == len(known) + 1 and place < self._prompt_tokens:
+                known.append(self._likelihoods.measure(index + at, self.tokens[place]))
 
     def admit(self, slot: int) -> None:
         """Take a place in KV memory."""
@@ -199,7 +223,7 @@ class Sequence:
             opened = self._text.opened
             if opened is not None:
                 self._text.hold(self._hold_call(opened, self._sampler))
-        return self._measure(events)
+        return [*self._about_prompt(), *self._measure(events)]
 
     @property
     def finish_reason(self) -> FinishReason | None:
@@ -220,7 +244,7 @@ class Sequence:
             prompt_seconds=first - begun,
             generation_seconds=now - first,
         )
-        events = self._measure(self._text.finish())
+        events = [*self._about_prompt(), *self._measure(self._text.finish())]
         if reason == "stop" and self._text.called:
             reason = "tool_calls"
         return [*events, Finished(reason=reason, usage=usage)]
@@ -230,6 +254,13 @@ class Sequence:
         self._sampler.close()
         if self._likelihoods is not None:
             self._likelihoods.close()
+
+    def _about_prompt(self) -> list[Event]:
+        """What was measured of the prompt, once."""
+        if self._looked_at is None or self._looked_at.told:
+            return []
+        self._looked_at.told = True
+        return [PromptLogprobs(self._looked_at.first, self._looked_at.tokens)]
 
     def _measure(self, events: list[Event]) -> list[Event]:
         """Give the first piece of text how likely its tokens were; thoughts and calls have none."""

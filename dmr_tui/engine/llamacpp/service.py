@@ -16,7 +16,7 @@ from dmr_tui.engine.llamacpp.clerk import Clerk
 from dmr_tui.engine.llamacpp.constraint import Candidates, Constraint
 from dmr_tui.engine.llamacpp.context import Context
 from dmr_tui.engine.llamacpp.fault import contained, failed
-from dmr_tui.engine.llamacpp.likelihood import Likelihoods
+from dmr_tui.engine.llamacpp.likelihood import Likelihoods, LookedAt
 from dmr_tui.engine.llamacpp.model import Model
 from dmr_tui.engine.llamacpp.native import NativeLog
 from dmr_tui.engine.llamacpp.pipe import ParentPipe
@@ -33,11 +33,12 @@ from dmr_tui.engine.protocol import (
     ToWorker,
 )
 from dmr_tui.engine.questions import AnyQuestion, AnyReply, Props, Released, ReleaseQuestion
+from dmr_tui.engine.request import CompletionRequest, GenerateRequest
 from dmr_tui.engine.text.answer import AnswerText
 from dmr_tui.errors import BusyError, DmrError, EngineError, InvalidRequestError
 
 if TYPE_CHECKING:
-    from dmr_tui.engine.llamacpp.prompt import PromptBuilder
+    from dmr_tui.engine.llamacpp.prompt import Prompt, PromptBuilder
     from dmr_tui.engine.text.plan import AnswerPlan
 
 _HEARTBEAT = 5.0
@@ -186,10 +187,17 @@ class Service:
             likelihoods=None
             if request.logprobs is None
             else Likelihoods(self._context, self._candidates, request.logprobs),
+            looked_at=self._looked_at(request, prompt),
             tally=self._batcher.tally,
             hold_call=None if plan.call_grammar is None else partial(self._hold_call, plan, marks),
             exact=request.sampling.seed is not None and request.sampling.seed >= 0,
         )
+
+    def _looked_at(self, request: GenerateRequest, prompt: Prompt) -> LookedAt | None:
+        if not isinstance(request, CompletionRequest) or not request.prompt_logprobs:
+            return None
+        own = prompt.own_beginning
+        return LookedAt(None if own else self._vocabulary.text(prompt.tokens[0]))
 
     def _hold_call(
         self, plan: AnswerPlan, marks: frozenset[int], opened: str, sampler: Sampler

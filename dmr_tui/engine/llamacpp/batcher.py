@@ -229,6 +229,7 @@ class Batcher:
             yield from self._end(sequence, "length")
             return
         if self._vocabulary.ends(token):
+            sequence.hush()
             yield from self._end(sequence, "stop")
             return
         known = self._vocabulary

@@ -216,14 +216,22 @@ class Sequence:
 
     def say(self, piece: bytes) -> list[Event]:
         """Events for the text of the token that was drawn last."""
-        if self._thoughts is not None and self._text.thinking:
+        thinking = self._text.thinking
+        if self._thoughts is not None and thinking:
             self._thoughts.spend()
         events = self._text.feed(piece)
         if self._hold_call is not None:
             opened = self._text.opened
             if opened is not None:
                 self._text.hold(self._hold_call(opened, self._sampler))
-        return [*self._about_prompt(), *self._measure(events)]
+        events = [*self._about_prompt(), *self._measure(events)]
+        if thinking or self._text.thinking:
+            self._measured.clear()  # nothing is told of thoughts, nor of the marks around them
+        return events
+
+    def hush(self) -> None:
+        """The token that was drawn last has no text."""
+        del self._measured[-1:]
 
     @property
     def finish_reason(self) -> FinishReason | None:
@@ -269,5 +277,8 @@ class Sequence:
         measured, self._measured = self._measured, []
         first, *rest = events
         if isinstance(first, Delta):
+            # The blanks between thoughts and answer are left out.
+            while measured and measured[0].chosen.piece.isspace() and not first.text[0].isspace():
+                del measured[0]
             first = msgspec.structs.replace(first, logprobs=measured)
         return [first, *rest]

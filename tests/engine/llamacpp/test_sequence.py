@@ -1,0 +1,62 @@
+"""One answer's tokens, and what is told of them."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import pytest
+
+from dmr_tui.engine.llamacpp.likelihood import Likelihoods
+from dmr_tui.engine.llamacpp.sampling import Sampler
+from dmr_tui.engine.llamacpp.sequence import Sequence
+from dmr_tui.engine.request import Delta, Likelihood, TokenLogprobs
+from dmr_tui.engine.text.answer import AnswerText, MarkedReader
+from dmr_tui.engine.text.reasoning import Markers, ReasoningSplitter
+
+
+class Script:
+    """Draws what it was told to, and finds it certain."""
+
+    def __init__(self, pieces: list[bytes]) -> None:
+        self.pieces = pieces
+
+    def sample(self, index: int) -> int:
+        return index
+
+    def measure(self, index: int, token: int) -> TokenLogprobs:
+        return TokenLogprobs(Likelihood(self.pieces[token], 0.0), [])
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        [b"<think>", b"a", b" b", b"</think>", b"\n\n", b"Hi", b" you"],
+        [b"<", b"think", b">", b"a", b" b</", b"think", b">", b"\n", b"\n", b"Hi", b" you"],
+        [b"Hi", b" y", b"ou"],
+        [b"\nHi", b" you"],
+    ],
+)
+def test_only_what_is_shown_is_told_of(pieces: list[bytes]) -> None:
+    script = Script([*pieces, b""])
+    splitter = ReasoningSplitter(Markers("<think>", "</think>"), inside=False)
+    sequence = Sequence(
+        1,
+        [5],
+        sampler=cast(Sampler, script),
+        limit=None,
+        text=AnswerText(MarkedReader(splitter, None)),
+        likelihoods=cast(Likelihoods, script),
+    )
+    events = []
+    for index, piece in enumerate(pieces):
+        sequence.draw(index)
+        events += sequence.say(piece)
+    sequence.draw(len(pieces))  # the end of the turn
+    sequence.hush()
+    events += sequence.finish("stop")
+    deltas = [event for event in events if isinstance(event, Delta)]
+    told = b"".join(each.chosen.piece for delta in deltas for each in delta.logprobs)
+    assert told.decode() == "".join(delta.text for delta in deltas)
+    assert told.endswith(b"Hi you")
+    entries = [each for delta in deltas for each in delta.logprobs]
+    assert b"" not in [each.chosen.piece for each in entries]

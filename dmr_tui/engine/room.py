@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +25,7 @@ from dmr_tui.engine.plan import (
 )
 from dmr_tui.engine.protocol import Load
 from dmr_tui.errors import InsufficientMemoryError, InvalidRequestError
-from dmr_tui.system.gpu import GpuMeter
+from dmr_tui.system.gpu import GpuMeter, shown_to_cuda
 from dmr_tui.system.memory import read_memory
 
 ShapeReader = Callable[[Path], ModelShape]
@@ -157,7 +158,8 @@ def free_memory() -> Memory:
     reading = read_memory()
     device = 0
     if _offloads():
-        device = sum(gpu.memory_total - gpu.memory_used for gpu in GpuMeter().read())
+        gpus = shown_to_cuda(GpuMeter().read(), os.environ.get("CUDA_VISIBLE_DEVICES"))
+        device = sum(gpu.memory_total - gpu.memory_used for gpu in gpus)
     return Memory(reading.available, reading.total + psutil.swap_memory().total, device)
 
 

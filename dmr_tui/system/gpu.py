@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -27,6 +27,7 @@ class GpuReading:
         power: watts that it draws.
         power_limit: watts that it may draw.
         owners: what each process holds of its memory, by process id; None where that is not told.
+        uuid: how CUDA names it, `GPU-8f6a…`; empty where CUDA cannot use it.
     """
 
     name: str
@@ -37,6 +38,7 @@ class GpuReading:
     power: float | None = None
     power_limit: float | None = None
     owners: dict[int, int] | None = None
+    uuid: str = ""
 
 
 class GpuMeter:
@@ -95,13 +97,45 @@ class GpuMeter:
         return readings
 
 
+def shown_to_cuda(gpus: Sequence[GpuReading], wanted: str | None) -> list[GpuReading]:
+    """The GPUs that a program may use.
+
+    Args:
+        gpus: all of the machine.
+        wanted: `CUDA_VISIBLE_DEVICES`: numbers, or beginnings of UUIDs, with commas between them;
+            None when it is not set. It speaks of NVIDIA's only, and what follows a name that fits
+            none does not count.
+
+    Source: CUDA C++ Programming Guide, "CUDA Environment Variables".
+    """
+    if wanted is None:
+        return list(gpus)
+    cuda = [gpu for gpu in gpus if gpu.uuid]
+    shown = [gpu for gpu in gpus if not gpu.uuid]
+    for name in map(str.strip, wanted.split(",")):
+        if name.isdecimal():
+            found = cuda[int(name) : int(name) + 1]
+        else:
+            found = [gpu for gpu in cuda if name and gpu.uuid.startswith(name)]
+        if len(found) != 1:
+            break
+        shown += found
+    return shown
+
+
 def _read(handle: Any, closely: bool) -> GpuReading:
     import pynvml as nvml
 
     memory = nvml.nvmlDeviceGetMemoryInfo(handle)
     # A slice of a shared card has no load.
     load = _told(lambda: float(nvml.nvmlDeviceGetUtilizationRates(handle).gpu))
-    reading = GpuReading(str(nvml.nvmlDeviceGetName(handle)), memory.total, memory.used, load)
+    reading = GpuReading(
+        name=str(nvml.nvmlDeviceGetName(handle)),
+        memory_total=memory.total,
+        memory_used=memory.used,
+        load=load,
+        uuid=_told(lambda: str(nvml.nvmlDeviceGetUUID(handle))) or "",
+    )
     if not closely:
         return reading
     sensor = nvml.NVML_TEMPERATURE_GPU

@@ -15,7 +15,7 @@ import pytest
 
 from dmr_tui.system.cgroup import memory_groups
 from dmr_tui.system.cpu import CpuMeter, core_count
-from dmr_tui.system.gpu import GpuMeter, GpuReading
+from dmr_tui.system.gpu import GpuMeter, GpuReading, shown_to_cuda
 from dmr_tui.system.memory import MemoryReading, free_disk, read_memory
 from dmr_tui.system.sampler import Sampler
 from dmr_tui.system.traffic import Traffic, TrafficMeter, network_totals
@@ -116,6 +116,10 @@ class Driver:
     def nvmlDeviceGetName(self, handle: int) -> str:
         return f"Card {handle}"
 
+    def nvmlDeviceGetUUID(self, handle: int) -> str:
+        self._maybe_fail("uuid")
+        return f"GPU-{handle}{handle}-x"
+
     def nvmlDeviceGetMemoryInfo(self, handle: int) -> Any:
         self._maybe_fail("memory")
         return SimpleNamespace(total=24, used=11 + handle)
@@ -156,7 +160,10 @@ def meter(monkeypatch: pytest.MonkeyPatch, driver: Driver) -> GpuMeter:
 def test_every_card_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     driver = Driver(cards=2)
     gpus = meter(monkeypatch, driver)
-    expected = (GpuReading("Card 0", 24, 11, 61.0), GpuReading("Card 1", 24, 12, 61.0))
+    expected = (
+        GpuReading("Card 0", 24, 11, 61.0, uuid="GPU-00-x"),
+        GpuReading("Card 1", 24, 12, 61.0, uuid="GPU-11-x"),
+    )
     assert gpus.read() == expected
     assert gpus.read() == expected
     assert driver.opened == 1
@@ -225,6 +232,28 @@ def test_a_card_without_memory_of_its_own_and_another_makers_are_left_out(
     nvidia = {"device/vendor": "0x10de", "device/mem_info_vram_total": 5}
     assert len(GpuMeter(sysfs(tmp_path / "b", nvidia)).read()) == 1
     assert len(GpuMeter(sysfs(tmp_path / "c", AMD)).read()) == 2
+
+
+@pytest.mark.parametrize(
+    ("wanted", "shown"),
+    [
+        (None, ["0", "1", "2", "Radeon RX 7900 XTX"]),
+        ("", ["Radeon RX 7900 XTX"]),
+        ("1", ["Radeon RX 7900 XTX", "1"]),
+        ("2, 0", ["Radeon RX 7900 XTX", "2", "0"]),
+        ("0,7,1", ["Radeon RX 7900 XTX", "0"]),
+        ("-1", ["Radeon RX 7900 XTX"]),
+        ("GPU-22,GPU-1", ["Radeon RX 7900 XTX", "2", "1"]),
+        ("GPU-", ["Radeon RX 7900 XTX"]),
+        ("NoDevFiles", ["Radeon RX 7900 XTX"]),
+    ],
+)
+def test_cuda_may_be_shown_some_cards_only(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, wanted: str | None, shown: list[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "pynvml", Driver(cards=3))
+    gpus = GpuMeter(sysfs(tmp_path, AMD)).read()
+    assert [gpu.name.removeprefix("Card ") for gpu in shown_to_cuda(gpus, wanted)] == shown
 
 
 @pytest.mark.parametrize("broken", ["init", "memory"])

@@ -127,11 +127,8 @@ class EmbeddingService:
         """Hear what the parent says, waiting for it only when there is nothing to do; one pass."""
         if not self._jobs:
             self._handle(self._next())
-        while True:
-            try:
-                self._handle(self._pipe.inbox.get_nowait())
-            except Empty:
-                break
+        while not self._pipe.inbox.empty():
+            self._handle(self._pipe.inbox.get())
         if self._jobs:
             self._step()
 

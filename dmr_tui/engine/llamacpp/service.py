@@ -116,12 +116,8 @@ class Service:
         return self._pipe.inbox.get()
 
     def _handle_waiting(self) -> None:
-        while True:
-            try:
-                message = self._pipe.inbox.get_nowait()
-            except Empty:
-                return
-            self._handle(message)
+        while not self._pipe.inbox.empty():
+            self._handle(self._pipe.inbox.get())
 
     def _handle(self, message: ToWorker) -> None:
         if isinstance(message, Generate):

@@ -65,7 +65,10 @@ class Repl:
         self._show_last()
         preload = asyncio.create_task(self._preload())
         try:
-            await self._converse()
+            # All the time, and not just while answers come: what is typed on the way to the next
+            # prompt, a Ctrl-D for one, must not become the terminal's own.
+            with quiet_input():
+                await self._converse()
         finally:
             preload.cancel()
             await asyncio.wait({preload})
@@ -115,8 +118,7 @@ class Repl:
                 outcome = await execute(line, self._context)
 
         before = self._context.conversation
-        with quiet_input():
-            await until_interrupted(run())
+        await until_interrupted(run())
         if outcome.text:
             text = printable(outcome.text)
             print(f"Error: {text}" if outcome.error else text)
@@ -132,12 +134,11 @@ class Repl:
     async def _answer(self, turn: Turn) -> bool:
         """Print the answer to a message; returns whether there was one."""
         name = display_name(self._context.conversation.model)
-        with quiet_input():
-            try:
-                await until_interrupted(show_answer(turn, name, self._printer))
-            except DmrError as error:
-                talk(error_text(error))
-                return bool(turn.text)
+        try:
+            await until_interrupted(show_answer(turn, name, self._printer))
+        except DmrError as error:
+            talk(error_text(error))
+            return bool(turn.text)
         if self._verbose and turn.text:
             talk(f"\n{stats_text(turn.stats())}")
         self._report_problem()

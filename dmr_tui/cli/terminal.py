@@ -1,4 +1,4 @@
-"""The terminal while an answer is being printed: what is typed then waits for the prompt."""
+"""The terminal between two prompts: what is typed then waits for the next one."""
 
 from __future__ import annotations
 

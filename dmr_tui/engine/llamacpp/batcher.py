@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 from dmr_tui.engine.llamacpp.context import Context
 from dmr_tui.engine.llamacpp.crew import Crew
-from dmr_tui.engine.llamacpp.fault import contained
+from dmr_tui.engine.llamacpp.fault import explained
 from dmr_tui.engine.llamacpp.memory import Memory
 from dmr_tui.engine.llamacpp.model import Vocabulary
 from dmr_tui.engine.llamacpp.pace import Pace
@@ -22,7 +22,7 @@ from dmr_tui.engine.llamacpp.sequence import Sequence
 from dmr_tui.engine.llamacpp.tally import Tally
 from dmr_tui.engine.request import Event, FinishReason
 from dmr_tui.engine.stats import Stats
-from dmr_tui.errors import EngineError
+from dmr_tui.errors import DmrError
 
 Happening: TypeAlias = tuple[int, Event]
 """An event and the request that it belongs to."""
@@ -56,7 +56,7 @@ class Batcher:
         self._waiting: deque[Sequence] = deque()
         self._running: list[Sequence] = []
         """In the order of their admission."""
-        self.failed: list[tuple[int, EngineError]] = []
+        self.failed: list[tuple[int, DmrError]] = []
         """Requests that ended by an error of their own; whoever tells it forgets it."""
         self._full = False
         """The last pass found no room: nobody is admitted before one has."""
@@ -211,17 +211,16 @@ class Batcher:
         """Let a sequence go on with what a pass gave; should that fail, no other one ends."""
         sequence = part.sequence
         try:
-            with contained():
-                if sequence.looking:
-                    sequence.look(part.index - part.tokens + 1, part.tokens)
-                if sequence.pending == 0:
-                    yield from self._advance(sequence, part.index)
-        except EngineError as error:
+            if sequence.looking:
+                sequence.look(part.index - part.tokens + 1, part.tokens)
+            if sequence.pending == 0:
+                yield from self._advance(sequence, part.index)
+        except Exception as error:
             if sequence not in self._running:
                 raise  # it was ended already: what failed is more than this sequence
             self._leave(sequence)
             sequence.close()
-            self.failed.append((sequence.request, error))
+            self.failed.append((sequence.request, explained(error)))
 
     def _advance(self, sequence: Sequence, index: int) -> Iterator[Happening]:
         token = sequence.draw(index)

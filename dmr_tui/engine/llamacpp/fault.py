@@ -20,20 +20,28 @@ def contained() -> Iterator[None]:
     should the worker die later, it is not what it died of.
 
     Raises:
-        EngineError: in place of anything that is not an error of ours already.
+        DmrError: see `explained`.
     """
     try:
         yield
     except DmrError:
         raise
     except Exception as error:
-        for line in traceback.format_exc().splitlines():
+        raise explained(error) from error
+
+
+def explained(error: Exception) -> DmrError:
+    """An error of ours as it is; of any other the trace goes to the log."""
+    if isinstance(error, DmrError):
+        return error
+    for part in traceback.format_exception(error):
+        for line in part.splitlines():
             sys.stderr.write(log_line(INFORMATION, f"{line}\n"))
-        sys.stderr.flush()
-        raise EngineError(
-            f"the engine failed at this request: {type(error).__name__}: {error}",
-            "ask in another way; the model's log tells more",
-        ) from error
+    sys.stderr.flush()
+    return EngineError(
+        f"the engine failed at this request: {type(error).__name__}: {error}",
+        "ask in another way; the model's log tells more",
+    )
 
 
 def failed(request: int, error: DmrError) -> Failed:

@@ -29,7 +29,14 @@ from guide.dialogue import Dialogue
 
 SEED = 77
 COUNT = 400
-REQUIRED = {"intents": 0.95, "beyond": 0.90, "memory": 0.90, "tasks": 0.90, "rest": 0.90}
+REQUIRED = {
+    "intents": 0.95,
+    "others": 0.95,
+    "beyond": 0.90,
+    "memory": 0.90,
+    "tasks": 0.90,
+    "rest": 0.90,
+}
 REQUIRED_CLEAN = 0.995
 SHIPPED = Path(__file__).parents[2] / "dmr_tui" / "guide" / "guide.gguf"
 _AT_ONCE = 8

@@ -64,6 +64,11 @@ class Sessions:
         writing.add_done_callback(written)
         return asyncio.shield(writing)
 
+    async def settled(self) -> DmrError | None:
+        """Wait until all that was saved so far has been written; returns `problem`."""
+        await asyncio.get_running_loop().run_in_executor(self._thread, lambda: None)
+        return self.problem
+
     async def chats(self, query: str = "", *, model: str = "") -> list[ChatInfo]:
         """Saved chats, the last used first; see `Archive.chats`."""
         return await self._call(lambda archive: archive.chats(query, model=model))

@@ -141,13 +141,13 @@ class Repl:
             return bool(turn.text)
         if self._verbose and turn.text:
             talk(f"\n{stats_text(turn.stats())}")
-        self._report_problem()
+        await self._report_problem()
         print()
         return True
 
-    def _report_problem(self) -> None:
-        """Say once that a chat cannot be saved."""
-        problem = self._context.sessions.problem if self._context.sessions else None
+    async def _report_problem(self) -> None:
+        """Say once that a chat cannot be saved; a prompt means that what is above it is."""
+        problem = await self._context.sessions.settled() if self._context.sessions else None
         if problem is not None and self._told is None:
             talk(error_text(problem))
         self._told = problem

@@ -5,11 +5,13 @@ import contextlib
 import sqlite3
 import stat
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from dmr_tui.chat import schema
+from dmr_tui.chat.archive import Archive, Changes
 from dmr_tui.chat.conversation import Conversation
 from dmr_tui.chat.sessions import Sessions
 from dmr_tui.chat.stats import TurnStats
@@ -364,6 +366,35 @@ async def test_a_full_or_broken_disk_does_not_stop_the_chat(
     assert await sessions.save(talk) is None  # Nothing was forgotten in the meantime.
     assert sessions.problem is None
     assert [node.text for node in (await sessions.load(talk.id)).path] == ["hi", "Hello"]
+
+
+async def test_a_wait_for_what_is_being_written(
+    sessions: Sessions, chats_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = Archive.write
+
+    def slowly(archive: Archive, changes: Changes) -> None:
+        time.sleep(0.1)
+        write(archive, changes)
+
+    monkeypatch.setattr(Archive, "write", slowly)
+    talk = Conversation(MODEL)
+    talk.ask("hi")
+    sessions.save(talk)
+    talk.answer("Hello")
+    sessions.save(talk)
+    assert await sessions.settled() is None
+    other = Sessions(chats_file)
+    assert [node.text for node in (await other.load(talk.id)).path] == ["hi", "Hello"]
+    await other.close()
+
+    def broken(archive: Archive, changes: Changes) -> None:
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr(Archive, "write", broken)
+    talk.ask("again")
+    sessions.save(talk)
+    assert "the disk is full" in str(await sessions.settled())
 
 
 async def test_a_newer_file_is_left_alone(sessions: Sessions, chats_file: Path) -> None:

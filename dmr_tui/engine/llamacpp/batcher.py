@@ -57,7 +57,7 @@ class Batcher:
         self._running: list[Sequence] = []
         """In the order of their admission."""
         self.failed: list[tuple[int, DmrError]] = []
-        """Requests that ended by an error of their own; whoever tells it forgets it."""
+        """Requests that an error ended; whoever tells it forgets it."""
         self._full = False
         """The last pass found no room: nobody is admitted before one has."""
 
@@ -103,13 +103,12 @@ class Batcher:
             if sequence.request == request:
                 self._remove(sequence)
 
-    def drop_all(self) -> list[int]:
-        """Drop every request that has a place, and say which: their state is lost."""
-        dropped = list(self._running)
-        for sequence in dropped:
+    def drop_all(self, reason: DmrError) -> None:
+        """Let every request that has a place fail: their state is lost."""
+        for sequence in list(self._running):
             self._leave(sequence)
             sequence.close()
-        return [sequence.request for sequence in dropped]
+            self.failed.append((sequence.request, reason))
 
     def step(self) -> list[Happening]:
         """Admit who fits, do one pass, and draw a token for every sequence that is ready.

@@ -236,10 +236,7 @@ class Service:
         try:
             self._events += self._batcher.step()
         except EngineError as error:
-            self._tell()
-            for request in self._batcher.drop_all():
-                self._pipe.send(failed(request, error))
-            return
+            self._batcher.drop_all(error)
         if self._batcher.failed:
             self._tell()  # how far they came
             for request, reason in self._batcher.failed:

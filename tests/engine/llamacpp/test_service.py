@@ -110,6 +110,31 @@ def test_a_failed_step_fails_those_it_had_and_no_more(
     assert ends(step) == {3}
 
 
+def test_two_faults_in_one_pass_are_both_told(
+    tiny_gguf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service, pipe = started(tiny_gguf)
+    for number in (1, 2, 3):
+        pipe.inbox.put(Generate(number, complete("Hello", max_tokens=100)))
+    service.turn()
+    pipe.sent.clear()
+    batcher = service._batcher
+    first, second, _ = batcher._running
+
+    def broken(index: int) -> int:
+        raise EngineError("its own fault")
+
+    def broken_for_all(index: int) -> int:
+        batcher._suspend(second)
+        raise EngineError("the context is lost")
+
+    monkeypatch.setattr(first, "draw", broken)
+    monkeypatch.setattr(second, "draw", broken_for_all)
+    service.turn()
+    errors = [(each.id, each.message) for each in pipe.sent if isinstance(each, Failed)]
+    assert errors == [(1, "its own fault"), (3, "the context is lost")]
+
+
 def test_a_defect_ends_the_request_that_meets_it_and_no_other(
     tiny_gguf: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

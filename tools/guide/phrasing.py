@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 
 _GROUP = re.compile(r"\{([^{}\[\]]*)\}|\[([^{}\[\]]*)\]")
-_HELD_OUT_SHARE = 0.2
+_HELD_OUT_SHARE = 0.1
 _FEWEST_TO_SPLIT = 4
 _SENTENCES = 20
 """How many sentences of a pattern are compared with those of others."""
@@ -43,7 +43,8 @@ class Wordings:
             return hashlib.sha256(f"{key}\0{pattern}".encode()).digest()
 
         ranked = sorted(dict.fromkeys(patterns), key=order)
-        held = round(len(ranked) * _HELD_OUT_SHARE) if len(ranked) >= _FEWEST_TO_SPLIT else 0
+        few = len(ranked) < _FEWEST_TO_SPLIT
+        held = 0 if few else max(1, round(len(ranked) * _HELD_OUT_SHARE))
         self.held_out: Sequence[str] = ranked[:held]
         self.learned: Sequence[str] = ranked[held:]
 

@@ -1,6 +1,6 @@
 """Train the network on two CPU cores.
 
-    python -m guide.train build/guide [--steps 18000]
+    python -m guide.train build/guide [--steps 22000]
 
 The number of steps is fixed, so that the same seeds give the same model; the checkpoint in the
 folder lets a run that was ended go on.
@@ -28,8 +28,8 @@ from guide.network import Llama, Shape
 from guide.tokenizer import Tokenizer, learn
 
 SEED = 20
-STEPS = 18_000
-QUESTIONS_FIRST = 0.4
+STEPS = 22_000
+QUESTIONS_FIRST = 0.45
 """Share of the steps in which only questions are learned, and which answer they want.
 
 Such rows are short: each minute brings four times as many questions as whole dialogues do."""

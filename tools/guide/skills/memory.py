@@ -64,7 +64,7 @@ def _topic(name: str, what: str, pool: tuple[str, ...], *, strange: bool = True)
         noted=f"Noted: your {what} X." if pool else "Nice to meet you, X!",
         asks=_WORDINGS[f"ask {name}"],
         recalled=f"Your {what} X.",
-        unknown=f"You have not told me your {what.removesuffix(' is')} yet.",
+        unknown=f"You have not told me yet what your {what.partition(' is')[0]} is.",
         pool=pool,
         strange=strange,
     )

@@ -159,12 +159,7 @@ class LlamaServer:
 
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[Event, None]:
         """See `Backend.generate`."""
-        if isinstance(request, CompletionRequest) and request.prompt_logprobs:
-            raise InvalidRequestError(
-                f"echo with logprobs: {self.name} does not tell how likely a prompt is",
-                "leave one of them out, or use the built-in engine",
-                param="logprobs",
-            )
+        self._check(request)
         with self._asked() as client:
             try:
                 async with aclosing(client.generate(self._files.name, request)) as events:
@@ -173,6 +168,23 @@ class LlamaServer:
                         yield event
             except UnavailableError as error:
                 raise await self._explained(error) from error
+
+    def _check(self, request: GenerateRequest) -> None:
+        """Refuse what llama-server would pass over without a word."""
+        if not isinstance(request, CompletionRequest):
+            return
+        if request.prompt_logprobs:
+            raise InvalidRequestError(
+                f"echo with logprobs: {self.name} does not tell how likely a prompt is",
+                "leave one of them out, or use the built-in engine",
+                param="logprobs",
+            )
+        if request.suffix is not None:
+            raise InvalidRequestError(
+                f"suffix: {self.name} does not fill in the middle of a text here",
+                "leave it out, or use the built-in engine",
+                param="suffix",
+            )
 
     async def ask(self, question: Question[A]) -> A:
         """See `Backend.ask`."""

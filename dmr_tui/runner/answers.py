@@ -19,9 +19,11 @@ from dmr_tui.engine.request import (
     GenerateRequest,
     GrammarAnswer,
     JSONAnswer,
+    Likelihood,
     NamedTool,
     ReasoningDelta,
     Started,
+    TokenLogprobs,
     ToolCallDelta,
     Usage,
 )
@@ -46,9 +48,21 @@ class _Delta(Struct, frozen=True):
     tool_calls: list[_Call] | None = None
 
 
+class _Likelihood(Struct, frozen=True):
+    logprob: float
+    token: str = ""
+    bytes: list[int] | None = None
+    top_logprobs: list[_Likelihood] = []
+
+
+class _Logprobs(Struct, frozen=True):
+    content: list[_Likelihood] | None = None
+
+
 class _Choice(Struct, frozen=True):
     delta: _Delta | None = None
     text: str | None = None
+    logprobs: _Logprobs | None = None
     finish_reason: str | None = None
 
 
@@ -93,8 +107,15 @@ def to_body(
     if profile is not None:
         body["dmr_profile"] = profile
     body |= _form(request.format)
+    # None of the likeliest ones: llama-server would take that for none of the tokens, either.
+    count = None if request.logprobs is None else max(request.logprobs, 1)
     if not isinstance(request, ChatRequest):
-        return "completions", {**body, "prompt": request.prompt}
+        body["prompt"] = request.prompt
+        if request.suffix is not None:
+            body["suffix"] = request.suffix
+        return "completions", body if count is None else {**body, "logprobs": count}
+    if count is not None:
+        body |= {"logprobs": True, "top_logprobs": count}
     body["messages"] = request.messages
     options = request.template_options
     if request.reasoning.enabled is not None:
@@ -134,10 +155,17 @@ def _tools(request: ChatRequest) -> dict[str, Any]:
     }
 
 
-async def read_events(lines: AsyncIterator[bytes], path: str) -> AsyncGenerator[Event, None]:
+async def read_events(
+    lines: AsyncIterator[bytes], path: str, request: GenerateRequest
+) -> AsyncGenerator[Event, None]:
     """The events of a stream's lines.
 
     The stream tells its counts at the end only, so `Started` has none.
+
+    Args:
+        lines: of the stream.
+        path: where it comes from, for errors.
+        request: what was asked.
 
     Raises:
         DmrError: the failure that the stream reports.
@@ -154,7 +182,7 @@ async def read_events(lines: AsyncIterator[bytes], path: str) -> AsyncGenerator[
             fields = chunk.error if isinstance(chunk.error, dict) else {"message": chunk.error}
             raise from_object(fields, 500, path)
         for choice in (chunk.choices or [])[:1]:
-            for event in _pieces(choice):
+            for event in _pieces(choice, request.logprobs):
                 counted += 1
                 yield event
             reason = _reason(choice.finish_reason) or reason
@@ -179,19 +207,30 @@ def _chunk(line: bytes) -> _Chunk | None:
         raise UnavailableError(f"the runner sent a chunk that is none: {error}") from error
 
 
-def _pieces(choice: _Choice) -> list[Delta | ReasoningDelta | ToolCallDelta]:
+def _pieces(choice: _Choice, top: int | None) -> list[Delta | ReasoningDelta | ToolCallDelta]:
     delta = choice.delta or _Delta()
     found: list[Delta | ReasoningDelta | ToolCallDelta] = []
     if delta.reasoning_content:
         found.append(ReasoningDelta(delta.reasoning_content))
     text = delta.content or choice.text
     if text:
-        found.append(Delta(text))
+        told = choice.logprobs.content if choice.logprobs and top is not None else None
+        logprobs = [_token_logprobs(each, top or 0) for each in told or []]
+        found.append(Delta(text, logprobs=logprobs))
     for call in delta.tool_calls or []:
         function = call.function or _Function()
         name, arguments = function.name or "", function.arguments or ""
         found.append(ToolCallDelta(call.index, call.id or "", name, arguments))
     return found
+
+
+def _token_logprobs(told: _Likelihood, top: int) -> TokenLogprobs:
+    return TokenLogprobs(_likelihood(told), [_likelihood(each) for each in told.top_logprobs[:top]])
+
+
+def _likelihood(told: _Likelihood) -> Likelihood:
+    piece = told.token.encode() if told.bytes is None else bytes(told.bytes)
+    return Likelihood(piece, told.logprob)
 
 
 def _reason(said: str | None) -> FinishReason | None:

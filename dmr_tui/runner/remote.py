@@ -101,7 +101,7 @@ class RemoteRunner(RemoteModels):
                     begun.cancel()
                     await asyncio.wait({begun})
             lines = self._connection.lines(await begun)
-            async with aclosing(lines), aclosing(read_events(lines, path)) as events:
+            async with aclosing(lines), aclosing(read_events(lines, path, request)) as events:
                 async for event in events:
                     yield event
 

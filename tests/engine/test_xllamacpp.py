@@ -13,6 +13,7 @@ from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 import pytest_asyncio
 from gguf import PoolingType
@@ -32,6 +33,7 @@ from dmr_tui.engine.questions import (
 )
 from dmr_tui.engine.request import (
     ChatRequest,
+    CompletionRequest,
     Delta,
     Finished,
     Function,
@@ -49,6 +51,7 @@ from dmr_tui.runner.remote import RemoteRunner
 from dmr_tui.runner.shapes import read_shape
 from dmr_tui.settings import Settings
 from tests.engine.asking import GREEDY, Answer, ask, chat, complete, worker_of
+from tests.engine.test_likelihood import reported
 from tests.support.gguf_maker import (
     CHATML,
     write_tiny_bert,
@@ -107,6 +110,36 @@ async def test_it_answers_word_for_word_as_the_built_in_engine_does(
     engines = {model.id: model.backend for model in both.running()}
     assert engines[tiny.id] == "llama-server"
     assert engines[twin(tiny).id] == "llama.cpp"
+
+
+@pytest.mark.parametrize("top", [0, 3])
+async def test_it_tells_how_likely_tokens_were_as_the_built_in_engine_does(
+    both: EngineManager, tiny: ModelFiles, top: int
+) -> None:
+    for request in (chat("Hello there", max_tokens=8), complete("Once upon", max_tokens=8)):
+        request = msgspec.structs.replace(request, logprobs=top)
+        theirs = reported(await ask(both, tiny, request, OTHER))
+        ours = reported(await ask(both, twin(tiny), request, OWN))
+        assert len(ours) == 8
+        # It says nothing of tokens that are parts of a character.
+        whole = [each for each in ours if each.chosen.piece.isascii()]
+        assert len(whole) > 4
+        for their, our in zip(theirs, whole, strict=True):
+            assert their.chosen.piece == our.chosen.piece
+            # Other kernels: the numbers of so small a model differ in the second digit.
+            assert their.chosen.logprob == pytest.approx(our.chosen.logprob, abs=0.3)
+            assert their.top[:1] == ([their.chosen] if top else [])
+            assert len(their.top) == top
+
+
+async def test_it_refuses_what_it_would_pass_over(both: EngineManager, tiny: ModelFiles) -> None:
+    middle = CompletionRequest("def f(", suffix="return 1")
+    with pytest.raises(InvalidRequestError, match="suffix: llama-server does not") as raised:
+        await ask(both, tiny, middle, OTHER)
+    assert raised.value.param == "suffix"
+    likely = CompletionRequest("Hello", logprobs=1, prompt_logprobs=True)
+    with pytest.raises(InvalidRequestError, match="does not tell how likely a prompt is"):
+        await ask(both, tiny, likely, OTHER)
 
 
 async def test_no_answer_is_lost_however_many_come_in_a_row(

@@ -18,7 +18,7 @@ from dmr_tui.errors import DmrError
 from dmr_tui.screens.library import short_name
 from dmr_tui.screens.workspace import Workspace
 from dmr_tui.widgets.figures import short_size, span
-from dmr_tui.widgets.header import Header
+from dmr_tui.widgets.header import GAP, Header
 from dmr_tui.widgets.keybar import Hint, KeyBar
 from dmr_tui.widgets.printable import printable
 from dmr_tui.widgets.statusbar import StatusBar
@@ -167,7 +167,7 @@ class ShellScreen(Screen[None]):
         pulls, runner, loaded = self._pulls(), self._runner(), self._loaded()
         # That nothing is served is the least of it where there is much to tell.
         parts = [*pulls, *([] if pulls and runner.plain == _ALONE else [runner]), *loaded]
-        gap = " · " if self._is_narrow else "  ·  "
+        gap = GAP if self._is_narrow else f" {GAP} "
         return Content.styled(gap, "$text-disabled").join(parts)
 
     @property

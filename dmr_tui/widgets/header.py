@@ -8,6 +8,9 @@ from textual.reactive import reactive
 from dmr_tui.actions import MODES, find_action
 from dmr_tui.widgets.line import Line, Part
 
+GAP = " · "
+"""Between two parts of the state, where there is little room."""
+
 
 class Header(Line):
     """Tabs on the left, the runner's state on the right."""
@@ -35,9 +38,13 @@ class Header(Line):
         return parts
 
     def right(self, width: int) -> list[Part]:
-        """The runner's state, cut to the room there is."""
+        """The runner's state, cut to the room there is: whole parts of it, where that is enough."""
         state = self.state
         over = state.cell_length + 2 - width
         if over > 0:
-            state = Content.styled("…", "$text-muted") + state[over + 1 :]
+            whole = state.plain.find(GAP, max(over - len(GAP), 0))
+            if whole >= 0:
+                state = state[whole + len(GAP) :]
+            else:
+                state = Content.styled("…", "$text-muted") + state[over + 1 :]
         return [Part(state + Content(" "))]

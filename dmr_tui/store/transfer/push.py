@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 
-from dmr_tui.errors import StoreError, UnsupportedModelError
+from dmr_tui.errors import InvalidRequestError, StoreError, UnsupportedModelError
 from dmr_tui.store import durable
 from dmr_tui.store.manifest import OCI_MANIFEST, Descriptor
 from dmr_tui.store.reference import Reference, parse_reference
@@ -46,6 +46,7 @@ def push(
         insecure: any registry but Docker Hub may speak plain HTTP.
 
     Raises:
+        InvalidRequestError: the name has no tag.
         ModelNotFoundError: the store has no such model.
         UnauthorizedError: the registry wants another login.
         RegistryError: it fails, or refuses.
@@ -55,6 +56,11 @@ def push(
     if reference.is_huggingface:
         raise UnsupportedModelError(
             f"models cannot be pushed to Hugging Face yet: {reference.familiar()}"
+        )
+    if reference.tag is None:
+        raise InvalidRequestError(
+            f"{reference.familiar()} names a digest; a push needs a tag",
+            "give it a name first: dmr tag",
         )
     model = store.find(str(reference))
     data = store.manifest_bytes(model.id)

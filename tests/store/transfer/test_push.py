@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from dmr_tui.errors import (
+    InvalidRequestError,
     ModelNotFoundError,
     RegistryError,
     StoppedError,
@@ -53,6 +54,17 @@ def test_blobs_come_first_and_the_manifest_last(server: StandIn, origin: Transfe
         server.name
     ).manifest.digests
     assert "transfer-encoding" not in puts[0].headers
+
+
+def test_a_push_by_digest_is_refused_and_overwrites_no_tag(
+    server: StandIn, origin: Transfers
+) -> None:
+    model_id, name = origin.store.find(server.name).id, server.name.removesuffix(":latest")
+    with pytest.raises(InvalidRequestError, match="names a digest; a push needs a tag"):
+        origin.push(f"{name}@{model_id}")
+    assert server.manifests == {}
+    origin.push(f"{name}:v1@{model_id}")
+    assert list(server.manifests) == ["v1"]
 
 
 def test_what_the_registry_has_is_not_sent_again(server: StandIn, origin: Transfers) -> None:

@@ -6,14 +6,15 @@ seen on their way to the client, the rest is told by the runner.
 
 from __future__ import annotations
 
-import msgspec
 from msgspec import Struct
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from dmr_tui.errors import InvalidRequestError
 from dmr_tui.runner.activity.exchange import Exchange, current
 from dmr_tui.runner.activity.records import CLIENT_LEFT
 from dmr_tui.runner.base import Runner
+from dmr_tui.server.body import decode
 
 PROTOCOLS = {
     "/chat/completions": "chat",
@@ -156,8 +157,8 @@ class _Watch:
         if not self._exchange.model:
             # It has not got as far as the runner.
             try:
-                self._exchange.model = msgspec.json.decode(body, type=_Asked).model
-            except msgspec.MsgspecError:
+                self._exchange.model = decode(body, _Asked).model
+            except InvalidRequestError:
                 self._exchange.model = ""
         if self._keeps:
             self._exchange.response = b"".join(self._answer)

@@ -93,6 +93,20 @@ async def test_what_is_refused_is_recorded_with_the_reason(  # one row of the ta
         assert record.model == model
 
 
+@pytest.mark.parametrize(
+    "body",
+    [b'{"x":' + b"[" * 5000 + b"]" * 5000 + b"}", b'{"model":"\xff\xfe"}', b'{"model":', b"\x00"],
+    ids=["deep", "not UTF-8", "cut", "no JSON"],
+)
+async def test_a_body_that_cannot_be_read_ends_its_request(
+    client: httpx.AsyncClient, runner: FakeRunner, body: bytes
+) -> None:
+    assert (await client.post("/v1/chat/completions", content=body)).status_code == 400
+    record = await ended(runner)
+    assert (record.status, record.model) == (400, "")
+    assert runner.journal.bodies(record.id) is not None
+
+
 async def test_a_foreign_page_is_recorded_as_refused(
     client: httpx.AsyncClient, runner: FakeRunner
 ) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from dmr_tui.errors import StoreError
 
 _READ_ONLY = {errno.EROFS, errno.EACCES, errno.EPERM}
+_FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
 @contextmanager
@@ -37,6 +38,11 @@ def reporting(doing: str) -> Iterator[None]:
 def is_read_only(error: BaseException | None) -> bool:
     """Whether a failure says that a file system or a folder may only be read."""
     return isinstance(error, OSError) and error.errno in _READ_ONLY
+
+
+def is_full(error: BaseException | None) -> bool:
+    """Whether a failure says that a disk, or what a user may have of it, is full."""
+    return isinstance(error, OSError) and error.errno in _FULL
 
 
 def read(path: Path) -> bytes:

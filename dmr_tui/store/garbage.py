@@ -77,7 +77,11 @@ def prune(store: Store, *, everything: bool = False, partials: bool = False) -> 
             for item in survey(store, kept)
             if everything or _due(item, partials=partials or everything)
         ]
-        removed = _delete(found)
+        removed: list[Removed] = []
+        if everything:
+            draft.save_then(lambda: removed.extend(_delete(found)))
+        else:
+            removed += _delete(found)
         store.leases.sweep()
     return removed
 
@@ -122,7 +126,11 @@ def purge(store: Store, *, force: bool = False) -> None:
                 )
             # The index first, so that no name outlives its model; the layout last, so that a
             # purge that was cut off can be repeated. A missing index would look like a lost one.
-            store.index.write(EMPTY)
+            try:
+                store.index.write(EMPTY)
+            except StoreError as error:
+                if not durable.is_full(error.__cause__):
+                    raise
             for name in ("bundles", "manifests", "blobs", ".dmr"):
                 durable.remove(root / name)
             for path in _temporaries(root):
@@ -183,11 +191,10 @@ def _locked_by_another(path: Path) -> bool:
 
 
 def _untagged(store: Store, draft: Draft) -> list[Garbage]:
-    """Drop the entries without tags from the index; their files are garbage then."""
+    """Drop the entries without tags from a draft; their files are garbage then."""
     gone = [entry for entry in draft.entries if not entry.tags and not store.leases.users(entry.id)]
     for entry in gone:
         draft.remove(entry.id)
-    draft.save()
     return [Garbage("model", entry.id, (), 0) for entry in gone]
 
 

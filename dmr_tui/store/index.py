@@ -6,7 +6,7 @@ change and the write, so that no process loses another's change.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -255,6 +255,22 @@ class Draft:
                 has_manifest=self._index.has_manifest,
             )
             base, data = data, self._encoded()
+
+    def save_then(self, free: Callable[[], object]) -> None:
+        """Save, then remove the files that no entry names any more.
+
+        On a full disk they go first: no index can be written before something is free. What is cut
+        off there leaves a name without a model, which can be removed again.
+        """
+        try:
+            self.save()
+        except StoreError as error:
+            if not durable.is_full(error.__cause__):
+                raise
+            free()
+            self.save()
+        else:
+            free()
 
     def _encoded(self) -> bytes:
         return gojson.encode(self._document, indent=2, sort_keys=False)

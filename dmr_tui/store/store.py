@@ -6,7 +6,8 @@ layout.json   models.json   blobs/sha256/<hex>   manifests/sha256/<id>   bundles
 ```
 
 What is added appears in the order blobs, config, manifest, index; what is removed goes in the
-opposite order. So a crash leaves at most files that nothing names, never a name without files.
+opposite order. So a crash leaves at most files that nothing names, never a name without files; but
+on a full disk, where no index can be written, files are removed first.
 """
 
 from __future__ import annotations
@@ -201,9 +202,8 @@ class Store:
             if not force:
                 self.require_unused(entry.id, name)
             draft.remove(entry.id)
-            draft.save()
             with durable.reporting(f"remove the files of {name}"):
-                self._delete_files(entry, draft)
+                draft.save_then(lambda: self._delete_files(entry, draft))
         untagged: list[Removal] = [("Untagged", each) for each in tags]
         return [*untagged, ("Deleted", entry.id)]
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import time
@@ -43,6 +44,43 @@ def leave_garbage(store: Store) -> dict[str, Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"loose")
     return files
+
+
+@pytest.fixture
+def full_disk(store: Store, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A store whose disk takes nothing while the weights of its one model are there."""
+    blob = store.blobs.path(add_model(store, None).manifest.layers[0].digest)
+    sync = os.fsync
+
+    def refuse(descriptor: int) -> None:
+        if blob.exists():
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    return blob
+
+
+def test_on_a_full_disk_a_model_can_be_removed(store: Store, full_disk: Path) -> None:
+    (model,) = store.models()
+    assert store.remove(model.id) == [("Deleted", model.id)]
+    assert not full_disk.exists()
+    assert store.index.entries() == []
+    assert store.index.removed() == [model.id]
+    assert set(tree(store.root)) == {"models.json", "layout.json", ".dmr/models.json", ".dmr/lock"}
+
+
+def test_on_a_full_disk_prune_frees_models_without_a_name(store: Store, full_disk: Path) -> None:
+    foreseen = preview_prune(store, everything=True)
+    assert prune(store, everything=True) == foreseen
+    assert not full_disk.exists()
+    assert store.index.entries() == []
+
+
+@pytest.mark.usefixtures("full_disk")
+def test_on_a_full_disk_a_store_can_be_purged(store: Store) -> None:
+    purge(store)
+    assert list(store.root.iterdir()) == []
 
 
 @pytest.mark.usefixtures("later")

@@ -2,9 +2,10 @@
 
 What is checked: the layout and the index, each model's manifest and config, each blob's size (with
 `full`, its digest), and the bundles. A blob that is not what its name says goes to
-`.dmr/quarantine`, so that the next pull fetches it again. An index that cannot be read is built
-anew from the manifests, with the tags that this program wrote last. Garbage is counted, not
-touched: `prune` removes it.
+`.dmr/quarantine`, so that the next pull fetches it again, unless a bundle still has the bytes. What
+another process made anew during the check is left alone. An index that cannot be read is built anew
+from the manifests, with the tags that this program wrote last. Garbage is counted, not touched:
+`prune` removes it.
 """
 
 from __future__ import annotations
@@ -13,15 +14,17 @@ import os
 import stat
 from collections import Counter
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from dmr_tui.errors import DmrError, StoreError
 from dmr_tui.store import durable
 from dmr_tui.store.blobs import digest_file
 from dmr_tui.store.garbage import survey
 from dmr_tui.store.index import Entry
+from dmr_tui.store.locking import locked
 from dmr_tui.store.manifest import Descriptor, Manifest, parse_config, parse_manifest
 from dmr_tui.store.reference import is_digest
 from dmr_tui.store.rescue import mend_entries, quarantine, rebuild_index
@@ -188,21 +191,21 @@ class _Check:
         wanted = dict.fromkeys(needed)
         if full:
             wanted |= dict.fromkeys(_present(self._store))
-        sizes = {digest: self._size(digest) for digest in wanted}
-        total, done = sum(size or 0 for size in sizes.values()), 0
-        for digest, size in sizes.items():
+        files = {digest: _look(self._store.blobs.path(digest)) for digest in wanted}
+        total, done = sum(file.size for file in files.values() if file), 0
+        for digest, file in files.items():
             self._report.blobs += 1
-            due = needed[digest].size if digest in needed else size
-            if size is None:
-                self._bad_blob(digest, "it is missing")
-            elif size != due:
-                self._bad_blob(digest, f"it has {size} bytes instead of {due}")
+            if file is None:
+                self._bad_blob(digest, None, "it is missing")
+            elif digest in needed and file.size != needed[digest].size:
+                what = f"it has {file.size} bytes instead of {needed[digest].size}"
+                self._bad_blob(digest, file, what)
             elif full:
                 what = self._hash(digest, _from(done, total, on_progress))
-                done += size
-                self._report.hashed += size
+                done += file.size
+                self._report.hashed += file.size
                 if what:
-                    self._bad_blob(digest, what)
+                    self._bad_blob(digest, file, what)
 
     def config(self, entry: Entry) -> None:
         """Whether a config that is there can be read."""
@@ -220,15 +223,11 @@ class _Check:
         if manifest is None:
             return
         folder = self._store.bundle_path(entry.id)
-        inodes = set()
-        for digest in manifest.digests:
-            inode = _inode(self._store.blobs.path(digest))
-            if inode:
-                inodes.add(inode)
+        blobs = {_look(self._store.blobs.path(digest)) for digest in manifest.digests} - {None}
         wrong = [
             path
             for path in (folder / "model").rglob("*")
-            if not path.is_dir() and _inode(path) not in inodes
+            if not path.is_dir() and _look(path) not in blobs
         ]
         if wrong:
             what = f"{len(wrong)} of its files are not the model's"
@@ -236,14 +235,6 @@ class _Check:
                 for path in wrong:
                     path.unlink(missing_ok=True)
             self._found("bundle", entry.id, what, [], repaired=self._repair)
-
-    def _size(self, digest: str) -> int | None:
-        """Bytes of a blob; None when there is no readable file, -1 when it is something else."""
-        try:
-            status = self._store.blobs.path(digest).stat()
-        except OSError:
-            return None
-        return status.st_size if stat.S_ISREG(status.st_mode) else -1
 
     def _hash(self, digest: str, on_bytes: Callable[[int], None]) -> str:
         """What is wrong with a blob's bytes; empty when nothing is."""
@@ -256,14 +247,36 @@ class _Check:
             return f"it cannot be read: {error.strerror}"
         return "" if blob.digest == digest else f"its bytes have the digest {blob.digest}"
 
-    def _bad_blob(self, digest: str, what: str) -> None:
+    def _bad_blob(self, digest: str, file: _File | None, what: str) -> None:
+        """Tell of a bad blob and repair it; but not if it is another file by now."""
         path = self._store.blobs.path(digest)
         users = self._users.get(digest, [])
         moved = self._repair and os.path.lexists(path)
-        if moved:
-            quarantine(self._store.root, path)
-            what += "; it is in quarantine now"
-        self._found("blob", digest, what, users, repaired=moved and not users)
+        with locked(self._store.root) if moved else nullcontext():
+            if _look(path) != file:
+                return
+            if moved:
+                quarantine(self._store.root, path)
+                what += "; it is in quarantine now"
+        if self._repair and any(self._link_back(digest, path, model) for model in users):
+            self._found("blob", digest, f"{what}; a bundle had its bytes", [], repaired=True)
+        else:
+            self._found("blob", digest, what, users, repaired=moved and not users)
+
+    def _link_back(self, digest: str, path: Path, model: str) -> bool:
+        """Have a blob again from the bundle of a model, where that holds its bytes."""
+        if model not in self._manifests:
+            return False
+        due = self._manifests[model].files.get(digest)
+        for file in (self._store.bundle_path(model) / "model").rglob("*"):
+            found = _look(file)
+            if found and found.size == due and not file.is_symlink() and _holds(file, digest):
+                durable.make_folder(path.parent)
+                with suppress(FileExistsError):  # it was fetched meanwhile
+                    os.link(file, path)
+                durable.sync(path.parent)
+                return True
+        return False
 
     def _found(
         self,
@@ -292,15 +305,34 @@ def _present(store: Store) -> list[str]:
     return found
 
 
+def _holds(path: Path, digest: str) -> bool:
+    """Whether a file can be read and has the bytes of a digest."""
+    try:
+        return digest_file(path, digest.partition(":")[0]).digest == digest
+    except OSError:
+        return False
+
+
 def _from(start: int, total: int, on_progress: OnProgress) -> Callable[[int], None]:
     """Reports one file's bytes as bytes of all files."""
     return lambda count: on_progress(start + count, total)
 
 
-def _inode(path: Path) -> tuple[int, int] | None:
+class _File(NamedTuple):
+    """What tells a file from another that takes its place."""
+
+    size: int
+    """Bytes; -1 of what is no regular file."""
+    device: int
+    inode: int
+    changed: int
+
+
+def _look(path: Path) -> _File | None:
     """Which file a path leads to; None when it leads to none."""
     try:
         status = path.stat()
     except OSError:
         return None
-    return status.st_dev, status.st_ino
+    size = status.st_size if stat.S_ISREG(status.st_mode) else -1
+    return _File(size, status.st_dev, status.st_ino, status.st_mtime_ns)

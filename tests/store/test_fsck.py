@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from shutil import rmtree
 
 import pytest
 
@@ -46,8 +47,7 @@ def test_a_sound_store_is_clean_and_left_alone(store: Store, blob: Path) -> None
 def test_a_bad_blob_goes_to_quarantine_and_its_model_is_named(
     store: Store, blob: Path, damage: bytes, full: bool
 ) -> None:
-    blob.unlink()
-    blob.write_bytes(damage)
+    blob.write_bytes(damage)  # and so into the bundle
     if full:
         assert fsck(store).damaged == []  # sizes alone do not show it
         store.bundle(store.find("m"))
@@ -80,14 +80,59 @@ def test_a_dry_run_says_the_same_and_changes_nothing(store: Store, blob: Path) -
 
 
 @pytest.mark.parametrize("how", ["missing", "dangling", "folder"])
-def test_a_blob_that_is_no_file_is_found(store: Store, blob: Path, how: str) -> None:
+@pytest.mark.parametrize("bundled", [False, True])
+def test_a_blob_that_is_no_file_is_found_and_comes_back_from_its_bundle(
+    store: Store, blob: Path, how: str, bundled: bool
+) -> None:
+    model = store.find("m")
+    if not bundled:
+        rmtree(store.bundle_path(model.id))
     blob.unlink()
     if how == "dangling":
         blob.symlink_to("/nowhere/at/all")
     elif how == "folder":
         blob.mkdir()
+    report = fsck(store)
+    assert whats(report) == [("blob", bundled)]
+    if bundled:
+        assert report.damaged == []
+        assert store.bundle(model).gguf.read_bytes() == blob.read_bytes() == WEIGHTS
+        assert blob.samefile(store.bundle(model).gguf)
+    else:
+        assert report.damaged == ["docker.io/ai/m:latest"]
+        assert not os.path.lexists(blob)
+
+
+def test_a_bundle_with_other_bytes_gives_none_back(store: Store, blob: Path) -> None:
+    blob.unlink()
+    bundle = store.bundle_path(store.find("m").id) / "model" / "model.gguf"
+    bundle.write_bytes(b"x" * len(WEIGHTS))
     assert fsck(store).damaged == ["docker.io/ai/m:latest"]
-    assert not os.path.lexists(blob)
+    assert not blob.exists()
+
+
+@pytest.mark.parametrize("repair", [True, False])
+@pytest.mark.parametrize("damage", [None, b"short", b"x" * len(WEIGHTS)])
+def test_what_is_made_anew_during_the_check_is_left_alone(
+    store: Store, blob: Path, damage: bytes | None, repair: bool
+) -> None:
+    model = store.find("m")
+    rmtree(store.bundle_path(model.id))
+    blob.unlink()
+    if damage is not None:
+        blob.write_bytes(damage)
+    rest = model.manifest.config.size if damage and len(damage) == len(WEIGHTS) else 1 << 20
+
+    def mend(done: int, total: int) -> None:
+        """At once, or once the bad bytes are read."""
+        if done >= total - rest and (not blob.exists() or blob.read_bytes() == damage):
+            new = blob.with_name("new")
+            new.write_bytes(WEIGHTS)
+            new.rename(blob)
+
+    assert fsck(store, full=True, repair=repair, on_progress=mend).problems == []
+    assert blob.read_bytes() == WEIGHTS
+    assert fsck(store, full=True).clean
 
 
 def test_a_symbolic_link_to_the_right_bytes_is_sound(

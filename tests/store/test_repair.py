@@ -45,7 +45,8 @@ def test_a_pull_repairs_what_fsck_finds(store: Store, server: StandIn, damage: s
     elif damage == "index":
         (store.root / "models.json").write_bytes(b"")
     else:
-        blob.unlink()
+        for path in (blob, store.bundle_path(model.id) / "model" / "model.gguf"):
+            path.unlink()
         if damage == "short":
             blob.write_bytes(WEIGHTS[:-1])
         elif damage == "flipped":

@@ -167,6 +167,29 @@ async def test_n_begins_a_new_chat(runner: StageRunner, tmp_path: Path) -> None:
         assert prompt(pilot).has_focus
 
 
+@pytest.mark.parametrize("keys", [["f2", "d", "d"], ["ctrl+n"], ["f2", "j", "enter"]])
+async def test_a_message_that_waits_does_not_go_into_another_chat(
+    runner: StageRunner, tmp_path: Path, keys: list[str]
+) -> None:
+    async with stage(runner, tmp_path).run_test(size=LARGE) as pilot:
+        await two_chats(pilot, runner)
+        await pilot.press("f2")
+        before = chat(pilot)._conversation
+        await say(pilot, "and at night")
+        await until(pilot, lambda: len(runner.asked) == 3)
+        await pilot.press("alt+up", "alt+up", "alt+up", "e")
+        await see(pilot, "editing your message")
+        await say(pilot, "why is the sky red")
+        await see(pilot, "“why is the sky red” is sent when")
+        await pilot.press(keys[0])
+        await pilot.pause()
+        await pilot.press(*keys[1:])
+        await until(pilot, lambda: prompt(pilot).text == "and at night\nwhy is the sky red")
+        assert chat(pilot)._conversation is not before
+        assert len(runner.asked) == 3
+        assert not chat(pilot)._outbox
+
+
 async def test_no_chats_yet(runner: StageRunner, tmp_path: Path) -> None:
     async with stage(runner, tmp_path).run_test(size=LARGE) as pilot:
         await converse(pilot, runner)

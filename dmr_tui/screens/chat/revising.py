@@ -110,6 +110,7 @@ class RevisingScreen(AskingScreen):
     def _show_conversation(self, conversation: Conversation) -> None:
         self._conversation = conversation
         self._end_edit()
+        self._hold_queue()  # What waits was written for what was shown before.
         self._pace.begin()
         self._stats = next((n.stats for n in reversed(conversation.answers) if n.stats), None)
         self._view.leave()

@@ -125,6 +125,8 @@ class DmrApp(App[None]):
     def on_mount(self) -> None:
         """Show the first frame, then look for the runner."""
         self.add_mode("models", self.get_default_screen)
+        # After ^z and `fg` the terminal is empty, and Textual draws only what changes.
+        self.app_resume_signal.subscribe(self, lambda _: self.refresh(layout=True))
         self.call_after_refresh(self._open)
 
     async def on_unmount(self) -> None:

@@ -3,6 +3,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from textual._compositor import LayoutUpdate
+from textual.driver import Driver
 
 from dmr_tui.widgets.header import Header
 from dmr_tui.widgets.keybar import KeyBar
@@ -29,6 +31,17 @@ async def test_the_keys_at_the_bottom_are_buttons(runner: StageRunner, tmp_path:
         keys = screen_text(pilot.app).splitlines()[-1]
         await pilot.click(KeyBar, offset=(keys.index("Sort"), 0))
         await see(pilot, "NAME ↓")
+
+
+async def test_all_is_drawn_again_when_a_shell_brings_the_program_back(
+    runner: StageRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with stage(runner, tmp_path).run_test(size=LARGE) as pilot:
+        await see(pilot, "nomic-embed-text")
+        drawn: list[object] = []
+        monkeypatch.setattr(pilot.app, "_display", lambda screen, what: drawn.append(what))
+        pilot.app.post_message(Driver.SignalResume())
+        await until(pilot, lambda: any(isinstance(each, LayoutUpdate) for each in drawn))
 
 
 @pytest.mark.parametrize("key", ["question_mark", "f1"])

@@ -181,6 +181,8 @@ class ChatRequest(Struct, frozen=True, omit_defaults=True, tag="chat"):
     logprobs: int | None = None
     """Report how likely each token was, and so many of the likeliest ones; None: do not."""
     reasoning: Reasoning = Reasoning()
+    continues: bool = False
+    """The last message is the beginning of the answer, which goes on from there."""
 
 
 class CompletionRequest(Struct, frozen=True, omit_defaults=True, tag="completion"):

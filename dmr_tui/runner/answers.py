@@ -116,10 +116,18 @@ def to_body(
         return "completions", body if count is None else {**body, "logprobs": count}
     if count is not None:
         body |= {"logprobs": True, "top_logprobs": count}
-    body["messages"] = request.messages
-    options = request.template_options
-    if request.reasoning.enabled is not None:
-        thinks = request.reasoning.enabled
+    return "chat/completions", body | _chat(request) | _tools(request)
+
+
+def _chat(request: ChatRequest) -> dict[str, Any]:
+    body: dict[str, Any] = {"messages": request.messages}
+    if request.messages and request.messages[-1].role == "assistant":
+        body["continue_final_message"] = request.continues
+        body["add_generation_prompt"] = not request.continues
+    options, thinks = request.template_options, request.reasoning.enabled
+    if thinks is None and request.continues:
+        thinks = False  # llama-server refuses to think within an answer that has begun
+    if thinks is not None:
         options = {"enable_thinking": thinks, "thinking": thinks, **options}
     if options:
         body["chat_template_kwargs"] = options
@@ -127,7 +135,7 @@ def to_body(
         body["reasoning_effort"] = request.reasoning.effort
     if request.reasoning.budget is not None:
         body["reasoning_budget"] = request.reasoning.budget
-    return "chat/completions", body | _tools(request)
+    return body
 
 
 def _form(form: AnswerFormat | None) -> dict[str, Any]:

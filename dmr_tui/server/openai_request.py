@@ -137,6 +137,9 @@ class ChatBody(GenerationBody, frozen=True):
     """Most tokens of thoughts; -1: any number. Beyond OpenAI's API, as the next one."""
     thinking_budget_tokens: int | None = None
     """llama-server's word for it."""
+    continue_final_message: bool | None = None
+    """vLLM's, as the next one: whether the last message is the beginning of the answer."""
+    add_generation_prompt: bool | None = None
 
 
 class CompletionBody(GenerationBody, frozen=True):
@@ -160,18 +163,41 @@ def to_chat(body: ChatBody) -> ChatRequest:
         (_message(turn, f"messages[{at}]"), turn.function_call)
         for at, turn in enumerate(body.messages)
     ]
+    messages = to_tool_messages(turns)
+    continues = _continues(body, messages[-1])
+    options = body.chat_template_kwargs or {}
+    if body.add_generation_prompt is False and not continues:
+        options = {"add_generation_prompt": False, **options}
     return ChatRequest(
-        messages=to_tool_messages(turns),
+        messages=messages,
         sampling=_sampling(body),
         limits=_limits(body),
-        template_options=body.chat_template_kwargs or {},
+        template_options=options,
         tools=to_tools(body),
         tool_choice=to_tool_choice(body),
         parallel_tool_calls=body.parallel_tool_calls is not False and not uses_functions(body),
         format=to_format(body),
         reasoning=_reasoning(body),
         logprobs=_chat_logprobs(body),
+        continues=continues,
     )
+
+
+def _continues(body: ChatBody, last: Message) -> bool:
+    """Whether the answer has begun; where nothing is said, as llama-server takes it."""
+    parts = last.content if isinstance(last.content, list) else []
+    text = bool(last.content) and not any(isinstance(part, ImagePart) for part in parts)
+    begun = last.role == "assistant" and text and not last.tool_calls
+    wanted = body.continue_final_message
+    if not wanted:
+        return begun and wanted is None
+    if body.add_generation_prompt:
+        raise _wrong("continue_final_message", "this excludes `add_generation_prompt`")
+    if not begun:
+        raise _wrong(
+            "continue_final_message", "the last message has to be a text of the assistant's"
+        )
+    return True
 
 
 def choices(body: GenerationBody) -> int:

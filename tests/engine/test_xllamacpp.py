@@ -166,6 +166,15 @@ async def test_both_engines_reply_alike(
     assert await both.ask(tiny, question, OTHER) == await both.ask(twin(tiny), question, OWN)
 
 
+async def test_both_engines_continue_an_answer(both: EngineManager, tiny: ModelFiles) -> None:
+    said = [Message("user", "Hi"), Message("assistant", "Hello! I")]
+    request = ChatRequest(said, PLAIN, Limits(16), continues=True)
+    other, own = await ask(both, tiny, request, OTHER), await ask(both, twin(tiny), request, OWN)
+    prompt = "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\nHello! I"
+    plain = await ask(both, twin(tiny), complete(prompt, sampling=PLAIN), OWN)
+    assert other.text == own.text == plain.text
+
+
 async def test_its_facts(both: EngineManager, tiny: ModelFiles) -> None:
     props = await both.ask(tiny, PropsQuestion(), OTHER)
     assert props.context_size == 4096

@@ -200,6 +200,12 @@ async def test_profiles_arrive(remote: RemoteRunner, runner: FakeRunner, profile
             parallel_tool_calls=False,
             reasoning=Reasoning(effort="low", budget=9),
         ),
+        ChatRequest([Message("user", "go"), Message("assistant", "Go")]),
+        ChatRequest(
+            [Message("user", "go"), Message("assistant", "Go")],
+            template_options={"enable_thinking": False, "thinking": False},
+            continues=True,
+        ),
         ChatRequest([Message("user", "go")], format=JSONAnswer()),
         ChatRequest([Message("user", "go")], format=JSONAnswer({"type": "null"})),
         CompletionRequest("once", format=GrammarAnswer('root ::= "x"')),

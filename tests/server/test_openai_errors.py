@@ -103,6 +103,24 @@ async def test_a_wrong_or_unsupported_value_names_the_field(
 
 
 @pytest.mark.parametrize(
+    ("last", "fields"),
+    [
+        ({"role": "assistant", "content": "A"}, {"add_generation_prompt": True}),
+        ({"role": "user", "content": "A"}, {}),
+        ({"role": "assistant", "content": ""}, {}),
+        ({"role": "assistant", "function_call": {"name": "f", "arguments": "{}"}}, {}),
+    ],
+)
+async def test_what_cannot_be_continued_is_refused(
+    client: httpx.AsyncClient, last: dict[str, Any], fields: dict[str, Any]
+) -> None:
+    messages = [{"role": "user", "content": "Hi"}, last]
+    body = {**CHAT, "messages": messages, "continue_final_message": True, **fields}
+    answer = await client.post("/v1/chat/completions", json=body)
+    assert problem(answer) == (400, "invalid_request", "continue_final_message")
+
+
+@pytest.mark.parametrize(
     ("fields", "param"),
     [
         ({}, "prompt"),

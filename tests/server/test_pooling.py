@@ -215,6 +215,39 @@ async def test_a_conversation_as_the_template_writes_it(client: httpx.AsyncClien
     assert answer.status_code == 400
 
 
+ASKED = {"role": "user", "content": "Hi"}
+BEGUN = {"role": "assistant", "content": "Hello! I"}
+PARTS = {"role": "assistant", "content": [{"type": "text", "text": "Hello! I"}]}
+EMPTY = {"role": "assistant", "content": ""}
+OPENED = "<|im_start|>assistant\n"
+CLOSED = f"{OPENED}Hello! I<|im_end|>\n"
+
+
+@pytest.mark.parametrize(
+    ("last", "fields", "written"),
+    [
+        (BEGUN, {}, f"{OPENED}Hello! I"),
+        (PARTS, {}, f"{OPENED}Hello! I"),
+        (BEGUN, {"continue_final_message": True}, f"{OPENED}Hello! I"),
+        (
+            BEGUN,
+            {"continue_final_message": True, "add_generation_prompt": False},
+            f"{OPENED}Hello! I",
+        ),
+        (BEGUN, {"continue_final_message": False}, CLOSED + OPENED),
+        (BEGUN, {"continue_final_message": False, "add_generation_prompt": False}, CLOSED),
+        (EMPTY, {}, f"{OPENED}<|im_end|>\n{OPENED}"),
+        (ASKED, {"add_generation_prompt": False}, "<|im_start|>user\nHi<|im_end|>\n"),
+    ],
+)
+async def test_an_answer_that_has_begun_is_continued(
+    client: httpx.AsyncClient, last: dict[str, Any], fields: dict[str, Any], written: str
+) -> None:
+    body = {"model": CHAT, "messages": [ASKED, last], **fields}
+    found = (await client.post("/apply-template", json=body)).json()
+    assert found == {"prompt": f"<|im_start|>user\nHi<|im_end|>\n{written}"}
+
+
 async def test_facts_of_a_model(client: httpx.AsyncClient, local: LocalRunner) -> None:
     found = (await client.get("/props", params={"model": CHAT})).json()
     assert found["default_generation_settings"]["n_ctx"] == 4096

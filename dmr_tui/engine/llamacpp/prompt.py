@@ -7,7 +7,13 @@ from dataclasses import dataclass
 from dmr_tui.engine.llamacpp.deadline import deadline
 from dmr_tui.engine.llamacpp.model import Vocabulary
 from dmr_tui.engine.request import ChatRequest, CompletionRequest, GenerateRequest
-from dmr_tui.engine.text.plan import AnswerPlan, plan_chat, plan_completion, template_input
+from dmr_tui.engine.text.plan import (
+    AnswerPlan,
+    continued,
+    plan_chat,
+    plan_completion,
+    template_input,
+)
 from dmr_tui.engine.text.template import ChatTemplate
 from dmr_tui.errors import ContextLengthError, InvalidRequestError
 
@@ -68,7 +74,8 @@ class PromptBuilder:
         """
         messages, options = template_input(request, self._template.source)
         with deadline(RENDER_SECONDS, "the model's chat template"):
-            return self._template.render(messages, options)
+            prompt = self._template.render(messages, options)
+        return continued(request, self._template.source, prompt)
 
     def _prompt(self, request: GenerateRequest) -> Prompt:
         if isinstance(request, ChatRequest):

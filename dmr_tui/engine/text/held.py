@@ -51,7 +51,8 @@ class Held(Struct, frozen=True):
     form: JSONAnswer | None = None
     """What may come in place of calls; None with tools: the answer has to be calls."""
     thoughts: Thinking = "none"
-    """Whether thoughts may come first, or have begun in the prompt."""
+    """Whether thoughts may come first, or have begun in the prompt; `none` in harmony's format: the
+    prompt ends within the message of the answer."""
 
 
 def held_grammar(held: Held, template: str) -> str:
@@ -143,18 +144,20 @@ def _harmony(held: Held, grammar: Grammar) -> Node:
         until(harmony.END, grammar),
         f"{harmony.START}assistant",
     )
+    begun = held.thoughts == "none"
+    before = f"{harmony.END}{harmony.START}assistant" if begun else ""
     options = [
         chain(
-            f"{harmony.CHANNEL}commentary {harmony.RECIPIENT}{tool.function.name} "
+            f"{before}{harmony.CHANNEL}commentary {harmony.RECIPIENT}{tool.function.name} "
             f"{harmony.CONSTRAIN}json{harmony.MESSAGE}",
             satisfying(parameters(tool), grammar, param="tools"),
         )
         for tool in held.tools
     ]
     if held.form is not None:
-        final = f"{harmony.CHANNEL}final{harmony.MESSAGE}"
+        final = "" if begun else f"{harmony.CHANNEL}final{harmony.MESSAGE}"
         options.append(chain(final, _json(held.form, grammar)))
-    return chain(optional(thoughts), choice(*options))
+    return chain(EMPTY if begun else optional(thoughts), choice(*options))
 
 
 def _json(form: JSONAnswer, grammar: Grammar) -> Node:

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace as replace_fields
 
 from dmr_tui.engine.request import (
     AnswerFormat,
@@ -22,7 +23,7 @@ from dmr_tui.engine.request import (
 from dmr_tui.engine.text.answer import MarkedReader, PlainReader, Reader
 from dmr_tui.engine.text.grammar.compile import check_grammar
 from dmr_tui.engine.text.held import Held, Thinking, call_grammar, check_strict, held_grammar
-from dmr_tui.engine.text.reasoning import ReasoningSplitter, begins_inside, find_markers
+from dmr_tui.engine.text.reasoning import Markers, ReasoningSplitter, begins_inside, find_markers
 from dmr_tui.engine.text.tools import generic, harmony
 from dmr_tui.engine.text.tools.families import find_format, is_harmony, knows_tools
 from dmr_tui.engine.text.tools.forced import forced_format, parameters
@@ -69,14 +70,50 @@ def template_input(request: ChatRequest, template: str) -> tuple[Sequence[Messag
         template: Jinja text.
     """
     tools = request.tools if request.tool_choice != "none" else []
-    options = {**_reasoning_options(request.reasoning), **request.template_options}
-    calls = any(message.tool_calls or message.role == "tool" for message in request.messages)
+    messages, reasoning = request.messages, request.reasoning
+    options = request.template_options
+    if request.continues:
+        messages = messages[:-1]
+        options = {**options, "add_generation_prompt": True}
+        if not _continues_thoughts(request, find_markers(template)):
+            # The answer has begun: the time to think is over.
+            reasoning = replace_fields(reasoning, enabled=bool(reasoning.enabled))
+    options = {**_reasoning_options(reasoning), **options}
+    calls = any(message.tool_calls or message.role == "tool" for message in messages)
     if not (tools or calls) or knows_tools(template):
-        return request.messages, {"tools": msgspec.to_builtins(tools) or None, **options}
+        return messages, {"tools": msgspec.to_builtins(tools) or None, **options}
     if not tools:
-        return generic.without_calls(request.messages), options
+        return generic.without_calls(messages), options
     parallel = request.parallel_tool_calls
-    return generic.tell(request.messages, tools, parallel=parallel), options
+    return generic.tell(messages, tools, parallel=parallel), options
+
+
+def continued(request: ChatRequest, template: str, prompt: str) -> str:
+    """A prompt with the answer's beginning, if the conversation ends with that.
+
+    Args:
+        request: what is asked.
+        template: Jinja text that wrote the prompt.
+        prompt: up to where the answer begins.
+    """
+    if not request.continues:
+        return prompt
+    last = request.messages[-1]
+    text = generic.text_of(last)
+    if is_harmony(template):
+        return f"{prompt}{harmony.CHANNEL}final{harmony.MESSAGE}{text}"
+    markers = find_markers(template)
+    if not begins_inside(prompt, markers):
+        return prompt + text
+    if _continues_thoughts(request, markers):
+        return prompt.rstrip().removesuffix(markers.opening.rstrip()) + text.lstrip()
+    return f"{prompt}{last.reasoning_content or ''}\n{markers.closing}\n\n{text}"
+
+
+def _continues_thoughts(request: ChatRequest, markers: Markers) -> bool:
+    """Whether the answer's beginning opens thoughts, and leaves them open."""
+    begun = generic.text_of(request.messages[-1]).lstrip()
+    return begun.startswith(markers.opening.rstrip()) and markers.closing not in begun
 
 
 def _reasoning_options(reasoning: Reasoning) -> dict[str, Any]:
@@ -151,7 +188,7 @@ def _plan_marked(request: ChatRequest, template: str, prompt: str) -> AnswerPlan
         grammar = held_grammar(_held(request, _thoughts(request, template, prompt)), template)
     own = isinstance(request.format, GrammarAnswer)
     # A person's own grammar says what the whole answer is, thoughts included.
-    inside = begins_inside(prompt, markers) and not own
+    inside = _inside(request, prompt, markers) and not own
     sure = grammar is not None and not own
 
     def reader() -> Reader:
@@ -172,7 +209,8 @@ def _plan_marked(request: ChatRequest, template: str, prompt: str) -> AnswerPlan
 def _plan_harmony(request: ChatRequest, template: str, _prompt: str) -> AnswerPlan:
     grammar = None
     if held_to_form(request):
-        grammar = held_grammar(_held(request, "may"), template)
+        thoughts: Thinking = "none" if request.continues else "may"
+        grammar = held_grammar(_held(request, thoughts), template)
     names = frozenset(tool.function.name for tool in offered(request))
     sure = grammar is not None and not isinstance(request.format, GrammarAnswer)
     closing = f"{harmony.END}{harmony.START}assistant{harmony.CHANNEL}final{harmony.MESSAGE}"
@@ -220,9 +258,18 @@ def _calls(request: ChatRequest, template: str) -> Callable[[], str | None] | No
 def _thoughts(request: ChatRequest, template: str, prompt: str) -> Thinking:
     """What may come before an answer that is held to a form."""
     markers = find_markers(template)
-    if begins_inside(prompt, markers):
+    if _inside(request, prompt, markers):
         return "begun"
+    if request.continues:
+        return "none"
     closed = prompt.rstrip().endswith(markers.closing)
     if markers.closing not in template or closed or request.reasoning.enabled is False:
         return "none"
     return "may"
+
+
+def _inside(request: ChatRequest, prompt: str, markers: Markers) -> bool:
+    """Whether what comes next is a thought."""
+    if request.continues:
+        return _continues_thoughts(request, markers)
+    return begins_inside(prompt, markers)

@@ -28,7 +28,7 @@ from dmr_tui.engine.request import (
     ToolChoice,
 )
 from dmr_tui.engine.text.answer import AnswerText
-from dmr_tui.engine.text.plan import plan_chat, template_input
+from dmr_tui.engine.text.plan import continued, plan_chat, template_input
 from dmr_tui.errors import InvalidRequestError
 from tests.engine.text.tools import recorded
 from tests.support.writer import RandomWriter
@@ -136,6 +136,77 @@ def test_thoughts_that_the_prompt_opened_must_end_first(writer: RandomWriter) ->
     unthinking = plan_chat(request, "</think>", "<think>\n\n</think>\n\n").grammar
     assert unthinking is not None
     assert not writer.accepts(unthinking, "<think>Hm.</think>7")
+
+
+def begun(text: str, thoughts: str | None = None, **fields: Any) -> ChatRequest:
+    """An answer that has begun."""
+    last = Message("assistant", text, reasoning_content=thoughts)
+    return ChatRequest([*ASKED, last], continues=True, **fields)
+
+
+@pytest.mark.parametrize(
+    ("template", "prompt", "request_", "written"),
+    [
+        ("", "A:", begun("Hello! I"), "A:Hello! I"),
+        ("</think>", "A:<think>\n", begun("So"), "A:<think>\n\n</think>\n\nSo"),
+        ("</think>", "A:<think>\n", begun("So", "Hm."), "A:<think>\nHm.\n</think>\n\nSo"),
+        ("</think>", "A:<think>\n", begun("<think>\nHm"), "A:<think>\nHm"),
+        ("</think>", "A:", begun("<think>\nHm"), "A:<think>\nHm"),
+        (recorded.HARMONY, "A", begun("So"), "A<|channel|>final<|message|>So"),
+    ],
+)
+def test_the_beginning_of_an_answer_follows_the_prompt(
+    template: str, prompt: str, request_: ChatRequest, written: str
+) -> None:
+    messages, options = template_input(request_, template)
+    assert messages == ASKED
+    assert options["add_generation_prompt"] is True
+    assert continued(request_, template, prompt) == written
+
+
+def test_an_answer_that_has_begun_is_past_its_thoughts_unless_it_opens_them() -> None:
+    assert template_input(begun("So"), "</think>")[1]["enable_thinking"] is False
+    assert "enable_thinking" not in template_input(begun("<think>\n"), "</think>")[1]
+    told = begun("So", reasoning=Reasoning(enabled=True))
+    assert template_input(told, "</think>")[1]["enable_thinking"] is True
+
+
+@pytest.mark.parametrize(
+    ("request_", "template", "more", "events"),
+    [
+        (begun("Hello! I"), "</think>", " am.", [Delta(" am.")]),
+        (begun("Hello! I", tools=TOOLS), "", " am.", [Delta(" am.")]),
+        (begun("Hello! I"), recorded.HARMONY, " am.", [Delta(" am.")]),
+        (begun("<think>\nHm"), "</think>", "</think>\nSo", [Delta("So")]),
+        (begun("<think>\nHm"), "</think>", "m", [ReasoningDelta("m")]),
+        (begun("<think>Hm</think>So"), "</think>", " it is", [Delta(" it is")]),
+    ],
+)
+def test_an_answer_goes_on_from_its_beginning(
+    request_: ChatRequest, template: str, more: str, events: list[Event]
+) -> None:
+    text = AnswerText(plan_chat(request_, template, "").reader())
+    assert [*text.feed(more.encode()), *text.finish()] == events
+
+
+def test_what_follows_the_beginning_of_an_answer_is_held_to_its_form(writer: RandomWriter) -> None:
+    form = JSONAnswer({"const": 7})
+    for template in (recorded.HERMES + "</think>", recorded.HARMONY):
+        plan = plan_chat(begun("Seven:", format=form), template, "")
+        assert plan.grammar is not None
+        assert writer.accepts(plan.grammar, "7")
+        assert not writer.accepts(plan.grammar, "<think>Hm.</think>7")
+        assert not writer.accepts(plan.grammar, "<|channel|>final<|message|>7")
+    forced = begun("I add.", tools=TOOLS, tool_choice=NamedTool("add"))
+    plan = plan_chat(forced, recorded.HARMONY, "")
+    call = (
+        "<|end|><|start|>assistant<|channel|>commentary to=functions.add "
+        '<|constrain|>json<|message|>{"a": 1}'
+    )
+    assert plan.grammar is not None
+    assert writer.accepts(plan.grammar, call)
+    text = AnswerText(plan.reader())
+    assert calls_in([*text.feed(call.encode()), *text.finish()]) == ["add"]
 
 
 def test_a_grammar_of_ones_own_is_taken_as_it_is() -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from dmr_tui.errors import StoreError
 
 _READ_ONLY = {errno.EROFS, errno.EACCES, errno.EPERM}
+_NO_FALLOCATE = {errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS}
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
@@ -155,6 +156,37 @@ def flush(file: int, start: int, count: int) -> None:
     if hasattr(libc, "sync_file_range"):
         begin = 2  # SYNC_FILE_RANGE_WRITE, from linux/fs.h
         libc.sync_file_range(file, ctypes.c_int64(start), ctypes.c_int64(count), begin)
+
+
+def reserve(file: int, size: int) -> None:
+    """Have the disk's room for an open file of so many bytes, where that costs no writing.
+
+    Elsewhere the file only gets its length: `os.posix_fallocate` would write to every block of a
+    file system that cannot reserve any.
+
+    Raises:
+        OSError: there is no room.
+    """
+    code = _fallocate(file, size)
+    if code in _NO_FALLOCATE:
+        os.ftruncate(file, size)
+    elif code:
+        raise OSError(code, os.strerror(code))
+
+
+def _fallocate(file: int, size: int) -> int:
+    """Have the kernel reserve the room; returns 0 or the error's number."""
+    if sys.platform != "linux":
+        return errno.ENOSYS
+    import ctypes  # Not at the top: whoever only reads does not pay for it.
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    if not hasattr(libc, "fallocate"):
+        return errno.ENOSYS
+    while libc.fallocate(file, 0, ctypes.c_int64(0), ctypes.c_int64(size)):
+        if ctypes.get_errno() != errno.EINTR:
+            return ctypes.get_errno()
+    return 0
 
 
 def sync(path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -58,3 +59,27 @@ def test_new_folders_are_made_and_last(tmp_path: Path, monkeypatch: pytest.Monke
     durable.make_folder(tmp_path / "a/b")
     assert synced == [tmp_path, tmp_path / "a"]
     assert (tmp_path / "a/b").is_dir()
+
+
+@pytest.mark.parametrize("code", [0, errno.EOPNOTSUPP, errno.ENOSYS], ids=["can", "cannot", "old"])
+def test_room_is_reserved_without_writing_any_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    if code:
+        monkeypatch.setattr(durable, "_fallocate", lambda *_: code)
+    with (tmp_path / "file").open("w+b") as file:
+        file.write(b"there")
+        file.flush()
+        durable.reserve(file.fileno(), 64 << 20)
+        status = os.fstat(file.fileno())
+        assert status.st_size == 64 << 20
+        assert (status.st_blocks * 512 < 1 << 20) is (code != 0)
+        file.seek(0)
+        assert file.read(6) == b"there\0"
+
+
+def test_room_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with (tmp_path / "file").open("wb") as file:
+        with pytest.raises(OSError, match=r"File too large|No space left"):
+            durable.reserve(file.fileno(), 1 << 62)
+        assert os.fstat(file.fileno()).st_size == 0

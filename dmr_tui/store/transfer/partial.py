@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import time
@@ -21,7 +20,6 @@ _STRIDE = 8 << 20  # bytes hashed between looks at everything else
 _SYNC = 1 << 30  # bytes after which the beginning is synced
 _FLUSH = 32 << 20  # bytes after which they are sent on their way to the disk
 _RESTING = 60.0  # seconds after which nobody seems to write to a file any more
-_NO_FALLOCATE = {errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS}
 
 
 def counters_of(partial: Path) -> Path:
@@ -187,18 +185,5 @@ class Partial:
 
     def _reserve(self) -> None:
         """Have the disk's room for the whole blob, so that it cannot run out on the way."""
-        if self.size <= CELL:
-            return
-        try:
-            _fallocate(self._file, self.size)
-        except OSError as error:
-            if error.errno not in _NO_FALLOCATE:
-                raise
-            os.ftruncate(self._file, self.size)
-
-
-def _fallocate(file: int, size: int) -> None:
-    if hasattr(os, "posix_fallocate"):
-        os.posix_fallocate(file, 0, size)
-    else:  # macOS
-        os.ftruncate(file, size)
+        if self.size > CELL:
+            durable.reserve(self._file, self.size)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from dmr_tui.errors import StoreError
+from dmr_tui.store import durable
 from dmr_tui.store.fsck import fsck
 from dmr_tui.store.garbage import prune
 from dmr_tui.store.transfer import partial
@@ -30,8 +31,9 @@ class Disk:
         self.calls = 0
         self.fails_at = 0
         self.code = code
-        self._real: Callable[..., Any] = getattr(os, name)
-        monkeypatch.setattr(os, name, self._call)
+        room = durable if name == "reserve" else os
+        self._real: Callable[..., Any] = getattr(room, name)
+        monkeypatch.setattr(room, name, self._call)
 
     def _call(self, *arguments: Any, **named: Any) -> Any:
         self.calls += 1
@@ -43,7 +45,7 @@ class Disk:
 @pytest.mark.parametrize(
     ("name", "code", "most"),
     [
-        ("posix_fallocate", errno.ENOSPC, 9),
+        ("reserve", errno.ENOSPC, 9),
         ("pwrite", errno.ENOSPC, 6),
         ("pwrite", errno.EDQUOT, 3),
         ("preadv", errno.EIO, 3),

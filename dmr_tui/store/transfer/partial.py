@@ -93,10 +93,12 @@ class Partial:
         """
         with durable.reporting(f"write {self.path}"):
             length = os.fstat(self._file).st_size
-            if length != self.size or not self.pieces.resume():
+            counted = self.pieces.resume()
+            if length != self.size or not counted:
                 prefix = length if length <= self.size else 0
-                if prefix < length:
-                    os.ftruncate(self._file, 0)
+                if counted:  # What follows is room that was being reserved.
+                    prefix = min(prefix, self.pieces.frontier())
+                os.ftruncate(self._file, prefix)
                 self.pieces.begin(prefix)
             self._reserve()
         return self.pieces.present() > 0

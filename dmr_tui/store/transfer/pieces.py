@@ -243,9 +243,9 @@ def present_bytes(partial: Path, counters: Path, size: int) -> int:
         data = counters.read_bytes()
     except FileNotFoundError:
         return min(length, size)
-    if length < size or len(data) % _WORD or len(data) < _FIRST * _WORD:
+    if len(data) % _WORD or len(data) < _FIRST * _WORD:
         return min(length, size)
-    return min(sum(memoryview(data).cast("Q")[_FIRST:]), size)
+    return min(sum(memoryview(data).cast("Q")[_FIRST:]), length, size)
 
 
 def _is_valid(path: Path, length: int, size: int) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 import random
@@ -15,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from dmr_tui.errors import RegistryError, StoppedError, StoreError
+from dmr_tui.store import durable
 from dmr_tui.store.blobs import BlobStore
 from dmr_tui.store.transfer import fetch, pieces
 from dmr_tui.store.transfer import partial as partial_room
@@ -324,6 +326,27 @@ def test_the_room_on_the_disk_is_reserved_at_once(blobs: BlobStore) -> None:
 
     get(Slices(LARGE, look), blobs)
     assert min(seen) >= len(LARGE)
+
+
+@pytest.mark.parametrize("kept", [0, 2 * CELL])
+def test_room_whose_reservation_was_cut_off_is_not_taken_for_bytes(
+    blobs: BlobStore, monkeypatch: pytest.MonkeyPatch, kept: int
+) -> None:
+    def fill_up(file: int, size: int) -> None:
+        os.ftruncate(file, 5 * CELL)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    path = blobs.partial(digest_of(LARGE))
+    path.write_bytes(LARGE[:kept])
+    source = Slices(LARGE, Slices.part)
+    with monkeypatch.context() as full:
+        full.setattr(durable, "reserve", fill_up)
+        with pytest.raises(StoreError, match="No space left"):
+            get(source, blobs)
+    assert path.stat().st_size == 5 * CELL
+    assert fetch.present(blobs, source.digest, len(LARGE)) == kept
+    assert get(source, blobs)[0] == kept
+    assert sum(stop - start for start, stop in source.asked) == len(LARGE) - kept
 
 
 @pytest.mark.parametrize("size", [200 << 20, 1 << 30, (1 << 30) + 5])

@@ -44,20 +44,25 @@ class Variant:
 
 
 def variants(files: Sequence[HubFile]) -> list[Variant]:
-    """The GGUF models of a repository; sets of shards that are not complete are left out."""
-    groups: dict[str, dict[int, HubFile]] = {}
-    due: dict[str, int] = {}
+    """The GGUF models of a repository; sets of shards that are not complete are left out.
+
+    Of one that is there both whole and in shards, the whole file counts.
+    """
+    groups: dict[tuple[str, int], dict[int, HubFile]] = {}
     for file in files:
         if not _is_gguf(file) or _is_projector(file):
             continue
         shard = _SHARD.fullmatch(file.path)
         stem = shard["stem"] if shard else file.path[: -len(".gguf")]
-        groups.setdefault(stem, {})[int(shard["number"]) if shard else 1] = file
-        due[stem] = int(shard["count"]) if shard else 1
-    whole = {stem: group for stem, group in groups.items() if len(group) == due[stem]}
+        count = int(shard["count"]) if shard else 0
+        groups.setdefault((stem, count), {})[int(shard["number"]) if shard else 1] = file
+    complete: dict[str, dict[int, HubFile]] = {}
+    for stem, count in sorted(groups):
+        if len(groups[stem, count]) == max(count, 1):
+            complete.setdefault(stem, groups[stem, count])
     return [
         Variant(_quantization(stem), tuple(group[number] for number in sorted(group)))
-        for stem, group in sorted(whole.items())
+        for stem, group in complete.items()
     ]
 
 

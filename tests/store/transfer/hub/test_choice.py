@@ -106,6 +106,14 @@ def test_shards_are_one_model_when_they_are_all_there() -> None:
         pick("Q8_0", *shards[:2], "m-Q4_0.gguf")
 
 
+def test_of_a_whole_file_and_shards_of_the_same_model_the_whole_one_counts() -> None:
+    shards = [f"m-Q8_0-{n:05d}-of-00002.gguf" for n in (1, 2)]
+    for files in ([*shards, "m-Q8_0.gguf"], ["m-Q8_0.gguf", *shards], ["m-Q8_0.gguf", shards[0]]):
+        assert pick("Q8_0", *files, "m-Q4_0.gguf") == ["m-Q8_0.gguf"]
+    others = [f"m-Q8_0-{n:05d}-of-00003.gguf" for n in (1, 2)]
+    assert pick("Q8_0", *others, *shards) == shards
+
+
 @pytest.mark.parametrize(
     ("names", "chosen"),
     [

@@ -98,7 +98,7 @@ class Hub:
             environ: may name another Hub (`HF_ENDPOINT`) and the person's token.
 
         Raises:
-            InvalidRequestError: `HF_ENDPOINT` is no address.
+            InvalidRequestError: `HF_ENDPOINT` is no address, or `HF_TOKEN` no token.
         """
         self._wire = wire
         self.endpoint = endpoint(environ)
@@ -266,17 +266,31 @@ def endpoint(environ: Mapping[str, str]) -> str:
 
 
 def find_token(environ: Mapping[str, str]) -> str:
-    """The person's token, from where `hf auth login` and its libraries keep it; may be empty."""
+    """The person's token, from where `hf auth login` and its libraries keep it; may be empty.
+
+    Raises:
+        InvalidRequestError: the environment holds what cannot be sent.
+    """
     for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
-        if environ.get(name, "").strip():
-            return environ[name].strip()
+        token = environ.get(name, "").strip()
+        if token and not _can_be_sent(token):
+            raise InvalidRequestError(
+                f"{name} holds characters that no token has", "set it anew, without quotation marks"
+            )
+        if token:
+            return token
     home = Path(environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface")
     file = Path(environ.get("HF_TOKEN_PATH") or home / "token")
     try:
         text = file.read_text("utf-8").strip()
     except (OSError, UnicodeDecodeError):
         return ""
-    return text if text.isascii() and text.isprintable() else ""
+    return text if _can_be_sent(text) else ""
+
+
+def _can_be_sent(token: str) -> bool:
+    """Whether a token can stand in a header."""
+    return token.isascii() and token.isprintable()
 
 
 def _file(entry: _Entry) -> HubFile:

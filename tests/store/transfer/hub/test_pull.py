@@ -256,3 +256,21 @@ def test_the_token_is_where_the_hubs_own_programs_keep_it(home: Path, tmp_path: 
     assert find_token({"HF_HOME": str(tmp_path)}) == "two"
     assert find_token({"HF_TOKEN_PATH": str(tmp_path / "token")}) == "two"
     assert find_token({"HF_TOKEN": " three ", "HF_HOME": str(tmp_path)}) == "three"
+
+
+@pytest.mark.parametrize("name", ["HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"])
+@pytest.mark.parametrize("token", ["“hf_abc”", "hf_abc\nhf_def"])
+def test_what_can_be_no_token_is_refused_before_anything_is_sent(
+    hub: HubStandIn,
+    transfers: Transfers,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    name: str,
+    token: str,
+) -> None:
+    monkeypatch.setenv(name, token)
+    with pytest.raises(InvalidRequestError, match=f"{name} holds characters that no token has"):
+        transfers.pull(NAME)
+    assert hub.seen == []
+    (tmp_path / "token").write_text(token)
+    assert find_token({"HF_HOME": str(tmp_path)}) == ""

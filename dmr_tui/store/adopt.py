@@ -69,8 +69,8 @@ def adopt(
             digest = model.digests.get(file.path)
             if digest is None or verify:
                 digest = _measured(file.path, digest, report)
-            ways.add(_take(store, file.path, digest, size, lease))
             layers.append((file.role, describe_layer(file, size, digest)))
+            ways.add(_take(store, file.path, digest, size, lease))
             done += size
             on_progress(done, model.size)
         made = Artifact(tuple(layers), model_config(headers[:weights]), file_time(model.path))

@@ -195,7 +195,14 @@ def file_layer(path: str, size: int, digest: str, moment: str) -> Descriptor:
         size: bytes.
         digest: of its bytes.
         moment: when it changed, in RFC 3339.
+
+    Raises:
+        InvalidRequestError: the path is not UTF-8.
     """
+    try:
+        path.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidRequestError(f"the file name {path!r} is not UTF-8", "rename it") from error
     metadata = _FileMetadata(path, 0o644, 0, 0, size, moment)
     annotations = {
         FILE_PATH: path,

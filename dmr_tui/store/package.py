@@ -153,6 +153,8 @@ def _enter(
     on_progress: OnProgress,
 ) -> StoredModel:
     """Copy the files, and put the artifact with them into the store."""
+    for file in files:  # Refused before the first is copied.
+        describe_layer(file, 0, "")
     total, done = sum(file.path.stat().st_size for file in files), 0
     layers = list(made.layers)
     there = {(role, layer.digest) for role, layer in layers}

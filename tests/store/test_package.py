@@ -143,12 +143,15 @@ def test_what_cannot_be_packaged_leaves_the_store_alone(
     binary = tmp_path / "binary.jinja"
     binary.write_bytes(b"\xff\xfe\x00")
     absent = tmp_path / "absent"
+    latin = tmp_path / os.fsdecode(b"m\xe4.gguf")
+    latin.write_bytes(gguf.read_bytes())
     name = parse_reference("m")
     by_digest = parse_reference("m@sha256:" + "0" * 64)
     package = partial(package_gguf, store)
     for refused in (
         partial(package, damaged, name),
         partial(package, absent, name),
+        partial(package, latin, name),
         partial(package, tmp_path, name),
         partial(package, gguf, name, extras=Extras(licenses=[absent])),
         partial(package, gguf, name, extras=Extras(chat_template=absent)),

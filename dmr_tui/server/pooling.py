@@ -1,4 +1,4 @@
-"""Embeddings in OpenAI's shape, reranking in Jina's and llama-server's, scores in vLLM's."""
+"""Embeddings in OpenAI's shape, reranking in Jina's and in TEI's, scores in vLLM's."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import base64
 import time
 import uuid
 from struct import unpack
-from typing import Any, Literal
+from typing import Literal
 
 from msgspec import Struct
 from starlette.requests import Request
@@ -49,10 +49,12 @@ class RerankBody(Struct, frozen=True):
     query: str
     documents: list[str | DocumentBody] | None = None
     texts: list[str] | None = None
-    """Text Embeddings Inference's word for documents."""
+    """Text Embeddings Inference's word for documents; it is then answered in TEI's shape."""
     model: str | None = None
     top_n: int | None = None
     return_documents: bool | None = None
+    return_text: bool | None = None
+    """TEI's word for that."""
 
 
 class ScoreBody(Struct, frozen=True):
@@ -108,19 +110,27 @@ class Pooling:
         documents = [each if isinstance(each, str) else each.text for each in given]
         work = self._runner.ask(model, RankQuestion(body.query, documents))
         reply = await attend(work, request.receive, self._closing)
-        results: list[dict[str, Any]] = [
-            {"index": index, "relevance_score": score} for index, score in enumerate(reply.scores)
+        ranked = sorted(enumerate(reply.scores), key=lambda found: found[1], reverse=True)
+        best = ranked[: body.top_n]
+        if body.documents is None:
+            return json_response(
+                [
+                    {"index": index, "score": score}
+                    | ({"text": documents[index]} if body.return_text else {})
+                    for index, score in best
+                ]
+            )
+        results = [
+            {"index": index, "relevance_score": score}
+            | ({"document": {"text": documents[index]}} if body.return_documents else {})
+            for index, score in best
         ]
-        if body.return_documents:
-            for result, document in zip(results, documents, strict=True):
-                result["document"] = {"text": document}
-        results.sort(key=lambda result: result["relevance_score"], reverse=True)
         return json_response(
             {
                 "model": model,
                 "object": "list",
                 "usage": _usage(reply.prompt_tokens),
-                "results": results[: body.top_n],
+                "results": results,
             }
         )
 

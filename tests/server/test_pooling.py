@@ -164,6 +164,18 @@ async def test_documents_come_best_first(client: httpx.AsyncClient, path: str) -
     assert best["document"]["text"] == ["one", "two", "three"][best["index"]]
 
 
+async def test_texts_are_ranked_in_the_shape_of_those_who_say_so(client: httpx.AsyncClient) -> None:
+    body: dict[str, Any] = {"model": RANK, "query": "string", "texts": ["one", "two", "three"]}
+    found = (await client.post("/rerank", json=body)).json()
+    assert [each.keys() for each in found] == [{"index", "score"}] * 3
+    scores = [each["score"] for each in found]
+    assert scores == sorted(scores, reverse=True)
+    assert {each["index"] for each in found} == {0, 1, 2}
+    (best,) = (await client.post("/rerank", json={**body, "return_text": True, "top_n": 1})).json()
+    assert best["score"] == pytest.approx(scores[0], abs=1e-3)
+    assert best["text"] == body["texts"][best["index"]]
+
+
 @pytest.mark.parametrize(
     "fields", [{}, {"documents": []}, {"documents": ["x"], "top_n": 0}, {"documents": [7]}]
 )

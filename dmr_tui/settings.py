@@ -154,7 +154,7 @@ def _parse(field: str, value: Any, where: str) -> Any:
             f"{where}: {value!r} is no level", "use debug, info, warn or error"
         )
     elif kind is str and isinstance(value, str):
-        return value
+        return check_key(value, where) if field == "api_key" else value
     elif kind is float and field == "keep_alive" and isinstance(value, str):
         return parse_duration(value, where)
     elif not isinstance(value, bool):
@@ -163,6 +163,19 @@ def _parse(field: str, value: Any, where: str) -> Any:
         except (TypeError, ValueError):
             pass
     raise InvalidRequestError(f"{where}: {value!r} is not of type {kind.__name__}")
+
+
+def check_key(key: str, where: str) -> str:
+    """The key, if it can stand in a header: others would lock everybody out.
+
+    Raises:
+        InvalidRequestError: it cannot.
+    """
+    if all("!" <= sign <= "~" for sign in key):
+        return key
+    raise InvalidRequestError(
+        f"{where}: a key cannot have spaces, or letters beyond ASCII", "use A-Z, a-z, 0-9 and signs"
+    )
 
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}

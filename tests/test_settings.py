@@ -41,6 +41,8 @@ def test_an_empty_variable_changes_nothing(paths: Paths) -> None:
         ('keep_alive = "soon"', "keep_alive: 'soon' is no duration"),
         ('log_level = "loud"', "log_level: 'loud' is no level"),
         ("port = ", "cannot read"),
+        ('api_key = "ключ"', "api_key: a key cannot have"),
+        ('api_key = "two words"', "api_key: a key cannot have"),
     ],
 )
 def test_a_wrong_file_is_named(paths: Paths, line: str, said: str) -> None:
@@ -53,6 +55,9 @@ def test_a_wrong_file_is_named(paths: Paths, line: str, said: str) -> None:
 def test_a_wrong_variable_is_named(paths: Paths) -> None:
     with pytest.raises(InvalidRequestError, match="MODEL_RUNNER_PORT: 'x' is not of type int"):
         load_settings(paths, {"MODEL_RUNNER_PORT": "x"})
+    with pytest.raises(InvalidRequestError, match="DMR_API_KEY: a key cannot have"):
+        load_settings(paths, {"DMR_API_KEY": "schlüssel"})
+    assert load_settings(paths, {"DMR_API_KEY": "sk-1_~!"}).api_key == "sk-1_~!"
 
 
 def test_a_level_of_another_program_is_not_ours(paths: Paths) -> None:

@@ -14,7 +14,7 @@ from dmr_tui.cli.command import command, run_async
 from dmr_tui.cli.output import talk
 from dmr_tui.errors import UsageError
 from dmr_tui.paths import Paths
-from dmr_tui.settings import Settings, load_settings
+from dmr_tui.settings import Settings, check_key, load_settings
 
 
 @command(
@@ -56,7 +56,7 @@ def serve_command(
         settings,
         port=settings.port if port is None else port,
         host=host or settings.host,
-        api_key=settings.api_key if api_key is None else api_key,
+        api_key=settings.api_key if api_key is None else check_key(api_key, "--api-key"),
     )
     run_async(_serve(paths, settings, socket))
 

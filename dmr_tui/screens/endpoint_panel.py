@@ -18,6 +18,7 @@ from dmr_tui.screens.endpoint import openai_base_url, shell_lines
 from dmr_tui.screens.remembered import EndpointChoice
 from dmr_tui.screens.shell import report
 from dmr_tui.screens.workspace import Workspace
+from dmr_tui.settings import check_key
 from dmr_tui.widgets.panel import explain
 
 _LOOPBACK = ("localhost", "::1")
@@ -60,13 +61,14 @@ class EndpointPanel(ModalScreen[None]):
         """What the fields say.
 
         Raises:
-            InvalidRequestError: the port is none.
+            InvalidRequestError: the port or the key is none.
         """
         port = self._typed("port")
         if not port.isascii() or not port.isdigit() or int(port) > 65535:
             raise InvalidRequestError(f"{port!r} is no port", "a number from 0 to 65535")
         on = bool(self._workspace.endpoint.url)
-        return EndpointChoice(on, self._typed("host"), int(port), self._typed("key"))
+        key = check_key(self._typed("key"), "API key")
+        return EndpointChoice(on, self._typed("host"), int(port), key)
 
     @property
     def _serving_elsewhere(self) -> str:

@@ -115,6 +115,12 @@ def test_wrong_usage(dmr: Dmr, arguments: tuple[str, ...], message: str) -> None
     assert result.err.count("Error: ") == 1
 
 
+def test_a_key_that_no_client_could_bring_is_refused(dmr: Dmr) -> None:
+    result = dmr("serve", "--port", "0", "--api-key", "ключ")
+    assert (result.code, result.out) == (1, "")
+    assert result.err.startswith("Error: --api-key: a key cannot have")
+
+
 def test_failures_are_said_once_on_stderr(dmr: Dmr) -> None:
     result = dmr("inspect", "nobody")
     assert (result.code, result.out) == (1, "")

@@ -89,6 +89,9 @@ async def test_what_cannot_be_is_said_in_the_panel(runner: StageRunner, tmp_path
             await see(pilot, "'99999' is no port")
             await pilot.press("ctrl+u", "0", "enter")
             await see(pilot, "● on at")
+            pilot.app.screen.query_one("#endpoint-key", Input).value = "ключ"
+            await pilot.press("enter")
+            await see(pilot, "API key: a key cannot have", "● on at")
             await pilot.press("ctrl+k", "shift+tab", "ctrl+u", *"no.such.host", "enter")
             await see(pilot, "cannot listen on 'no.such.host'", "○ off")
 

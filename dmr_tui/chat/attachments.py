@@ -74,7 +74,7 @@ def attach(text: str, folder: Path | None = None) -> Attached:
         InvalidRequestError: a named file is a folder, too large, unreadable, or neither text nor
             an image.
     """
-    reader = _Reader(folder or Path.cwd())
+    reader = _Reader(folder or Path())
     pieces: list[str] = []
     rest = 0
     # One pass over both kinds of names, so that inlined text is not searched for more.
@@ -104,7 +104,7 @@ def check_file(name: str, folder: Path | None = None) -> Path:
     Raises:
         InvalidRequestError: there is none, or as `attach` says.
     """
-    path = _find(name, folder or Path.cwd())
+    path = _find(name, folder or Path())
     if path is None:
         raise InvalidRequestError(f"no such file: {name}")
     _read(path)
@@ -130,7 +130,7 @@ def image_at(text: str, folder: Path | None = None) -> str:
         name = name[1:-1]
     if name.startswith("file://"):
         name = unquote(name.removeprefix("file://"))
-    path = _find(name, folder or Path.cwd()) if _IMAGE_SUFFIX.fullmatch(Path(name).suffix) else None
+    path = _find(name, folder or Path()) if _IMAGE_SUFFIX.fullmatch(Path(name).suffix) else None
     try:
         return str(path) if path is not None and path.is_file() and is_image(path) else ""
     except OSError:

@@ -6,7 +6,7 @@ import sys
 import time
 from types import TracebackType
 
-from dmr_tui.cli.output import size_text
+from dmr_tui.cli.output import redraw, size_text
 
 
 class Bar:
@@ -36,11 +36,9 @@ class Bar:
         if total:
             full = min(self._WIDTH, self._WIDTH * done // total)
             bar = "━" * full + " " * (self._WIDTH - full)
-            line = f"{self._text} {bar} {size_text(done)} of {size_text(total)}"
+            redraw(self._text, f" {bar} {size_text(done)} of {size_text(total)}")
         else:
-            line = f"{self._text} {size_text(done)}"
-        sys.stderr.write(f"\r\x1b[2K{line}")
-        sys.stderr.flush()
+            redraw(self._text, f" {size_text(done)}")
 
     def __enter__(self) -> Bar:
         return self
@@ -52,5 +50,4 @@ class Bar:
         trace: TracebackType | None,
     ) -> None:
         if self._drawn:
-            sys.stderr.write("\r\x1b[2K")
-            sys.stderr.flush()
+            redraw()

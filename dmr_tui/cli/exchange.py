@@ -37,7 +37,8 @@ def save_command(model: str, output: str) -> None:
     with Bar(f"Saving {found.name}") as bar, _output(output) as out:
         save(store, found, out, bar.show)
     if output != "-":
-        talk(f"Saved {found.name} to {output} ({size_text(Path(output).stat().st_size)})")
+        size = f" ({size_text(Path(output).stat().st_size)})" if Path(output).is_file() else ""
+        talk(f"Saved {found.name} to {output}{size}")
 
 
 @command("load", "dmr load -i smollm2.tar", "dmr load -i smollm2.tar my/copy:v1")
@@ -69,9 +70,9 @@ def load_command(name: str | None, source: str) -> None:
 
 @command("cp", "dmr cp smollm2 /mnt/team/models", "dmr cp smollm2 /mnt/team/models team/smollm2:v1")
 @click.argument("source")
-@click.argument("folder", metavar="STORE", type=click.Path(file_okay=False, path_type=Path))
+@click.argument("folder", metavar="STORE", type=click.Path(file_okay=False))
 @click.argument("target", required=False)
-def cp_command(source: str, folder: Path, target: str | None) -> None:
+def cp_command(source: str, folder: str, target: str | None) -> None:
     """Copy the model SOURCE into another store of this machine.
 
     STORE is that store's folder, as MODELS_PATH would name it; it is made if need be. The model
@@ -82,8 +83,15 @@ def cp_command(source: str, folder: Path, target: str | None) -> None:
     from dmr_tui.store.reference import parse_reference
     from dmr_tui.store.store import Store
 
+    if "/" not in folder and not Path(folder).is_dir():
+        # Who comes from Ollama means a name by it.
+        raise UsageError(
+            f"there is no store's folder {folder} here",
+            f"dmr tag {source} {folder} gives the model one more name\n"
+            f"dmr cp {source} ./{folder} makes a store",
+        )
     here = open_store()
-    there = Store(folder.absolute(), default_registry=here.default_registry)
+    there = Store(Path(folder).absolute(), default_registry=here.default_registry)
     reference = target and parse_reference(target, default_registry=here.default_registry)
     model = here.find(source)
     with Bar(f"Copying {model.name}") as bar:
@@ -96,6 +104,8 @@ def cp_command(source: str, folder: Path, target: str | None) -> None:
 def _output(path: str) -> Iterator[BinaryIO]:
     """Where to write; a file appears under its name only once it is whole.
 
+    A pipe or a device is written into, and a link keeps pointing to its file.
+
     Raises:
         UsageError: it would go to a terminal.
         InvalidRequestError: the file cannot be written.
@@ -106,12 +116,18 @@ def _output(path: str) -> Iterator[BinaryIO]:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
-    temporary = Path(f"{path}.{os.getpid()}.part")
+    target = Path(path)
     try:
+        if target.exists() and not target.is_file():
+            with target.open("wb") as file:
+                yield file
+            return
+        target = target.resolve()
+        temporary = target.with_name(f"{target.name}.{os.getpid()}.part")
         try:
             with temporary.open("wb") as file:
                 yield file
-            temporary.replace(path)
+            temporary.replace(target)
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:

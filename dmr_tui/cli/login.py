@@ -36,10 +36,16 @@ def login_command(
         if username is None:
             raise UsageError("--password-stdin needs --username")
         password = sys.stdin.read().rstrip("\r\n")
+        if not password:
+            raise UsageError("there is no password on standard input")
     elif not sys.stdin.isatty() and (username is None or password is None):
         raise UsageError("there is no terminal to ask on", "use -u NAME --password-stdin")
-    name = username or click.prompt("Username", err=True)
-    secret = password or click.prompt("Password", hide_input=True, err=True)
+    name = click.prompt("Username", err=True) if username is None else username
+    secret = password
+    if secret is None:
+        secret = click.prompt("Password", hide_input=True, err=True)
+    if not (name and secret):
+        raise UsageError("a username and a password must not be empty")
     file = login(
         registry or settings.default_registry, name, secret, insecure=settings.insecure_registry
     )

@@ -157,6 +157,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: without the program's name; None: the process's own.
     """
+    _open_missing_streams()
     try:
         code = _invoke(arguments)
         sys.stdout.flush()
@@ -172,10 +173,33 @@ def run(arguments: Sequence[str] | None = None) -> int:
         click.echo(err=True)
         return INTERRUPTED
     except BrokenPipeError:
-        # The reader (`| head`) has enough. Python flushes stdout once more at exit, to nobody.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader (`| head`) has enough.
+        _close_stdout()
+        return 1
+    except OSError as error:
+        # What the machine refuses, such as room on the disk that stdout goes to.
+        from dmr_tui.cli.output import error_text, talk
+
+        where = f"{os.fsdecode(error.filename)}: " if error.filename else ""
+        talk(error_text(DmrError(f"{where}{error.strerror or error}")))
+        _close_stdout()
         return 1
     return code
+
+
+def _open_missing_streams() -> None:
+    """Have all standard streams: Python has none for `dmr … >&-`."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 - until the end
+
+
+def _close_stdout() -> None:
+    """Let nobody hear what is still to come: Python flushes stdout once more at exit."""
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError:
+        return
 
 
 def _invoke(arguments: Sequence[str] | None) -> int:

@@ -74,17 +74,24 @@ class MarkdownPrinter:
         self._clock = clock
         self._new: list[str] = []
         self._timer: asyncio.TimerHandle | None = None
+        self._failure: OSError | None = None
         self._next = 0.0
         self._first = True
         self._language = ""
         self._code: list[str] = []
 
     def write(self, text: str) -> None:
-        """Take more of the answer."""
+        """Take more of the answer.
+
+        Raises:
+            OSError: what came before could not be written.
+        """
+        if self._failure is not None:
+            raise self._failure
         self._new.append(text)
         if self._timer is None:
             wait = max(0.0, self._next - self._clock())
-            self._timer = asyncio.get_running_loop().call_later(wait, self._draw)
+            self._timer = asyncio.get_running_loop().call_later(wait, self._draw_soon)
 
     def close(self) -> None:
         """Print what is left; the cursor then stands at the beginning of a line."""
@@ -94,8 +101,14 @@ class MarkdownPrinter:
         self._print(self._blocks.finish())
         self._live.finish([])
 
-    def _draw(self) -> None:
+    def _draw_soon(self) -> None:
         self._timer = None
+        try:
+            self._draw()
+        except OSError as error:
+            self._failure = error
+
+    def _draw(self) -> None:
         started = self._clock()
         text = "".join(self._new)
         self._new.clear()

@@ -84,6 +84,35 @@ def error_text(error: DmrError) -> str:
     return "\n".join([f"{label} {error.message}", *hints])
 
 
+def whole_text(typed: str) -> str:
+    """A word of the command line as text: bytes that are no characters become U+FFFD."""
+    return os.fsencode(typed).decode("utf-8", "replace")
+
+
+def redraw(text: str = "", tail: str = "") -> None:
+    """Write a line on stderr over the last one, in one row: only that can be written over.
+
+    Args:
+        text: its beginning, which is cut first.
+        tail: its end.
+    """
+    from rich.cells import cell_len, set_cell_size  # Not at the top: most commands draw nothing.
+
+    columns = _columns() - 1
+    room = max(columns - cell_len(tail), 1)
+    if cell_len(text) > room:
+        text = set_cell_size(text, room - 1) + "…"
+    sys.stderr.write(f"\r\x1b[2K{set_cell_size(text + tail, columns).rstrip()}")
+    sys.stderr.flush()
+
+
+def _columns() -> int:
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns or 80
+    except OSError:
+        return 80
+
+
 def talk(text: str = "") -> None:
     """Say something to the person; data goes to stdout and is never mixed with this."""
     click.echo(text, err=True)

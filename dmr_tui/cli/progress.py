@@ -12,7 +12,7 @@ from datetime import timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol
 
-from dmr_tui.cli.output import size_text, talk
+from dmr_tui.cli.output import redraw, size_text, talk
 from dmr_tui.store.transfer.meter import Meter
 from dmr_tui.store.transfer.progress import TransferProgress
 
@@ -188,9 +188,7 @@ class Waiting:
         await asyncio.sleep(self.DELAY)
         try:
             for frame in itertools.cycle(self._FRAMES):
-                sys.stderr.write(f"\r\x1b[2K{frame} {self._text}")
-                sys.stderr.flush()
+                redraw(f"{frame} {self._text}")
                 await asyncio.sleep(0.1)
         finally:
-            sys.stderr.write("\r\x1b[2K")
-            sys.stderr.flush()
+            redraw()

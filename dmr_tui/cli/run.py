@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from dmr_tui.chat.stats import stats_text
 from dmr_tui.chat.turn import Turn
 from dmr_tui.cli.answering import printer_for, show_answer
 from dmr_tui.cli.command import command, run_async
-from dmr_tui.cli.output import display_name, error_text, talk
+from dmr_tui.cli.output import display_name, error_text, talk, whole_text
 from dmr_tui.cli.progress import Waiting, show_transfer
 from dmr_tui.engine.profile import Profile
 from dmr_tui.engine.request import Limits, Sampling
@@ -127,23 +128,32 @@ def run_command(
     alive = None if keep_alive is None else parse_duration(keep_alive, "--keep-alive")
     conversation = Conversation(
         _model_or_file(model) if model else "",
-        system,
+        None if system is None else whole_text(system),
         sampling=Sampling(temperature=temperature, seed=seed),
         limits=Limits(max_tokens=max_tokens),
         profile=Profile(context_size=num_ctx, keep_alive=alive, force=force or None),
     )
-    piped = "" if detach or sys.stdin.isatty() else sys.stdin.read()
-    job = Job(conversation, " ".join(prompt), piped, goes_on, not no_save, detach, verbose, color)
+    piped = "" if detach or sys.stdin.isatty() else _read_stdin()
+    said = whole_text(" ".join(prompt))
+    job = Job(conversation, said, piped, goes_on, not no_save, detach, verbose, color)
     if detach and job.is_file:
         raise UsageError(
             "--detach needs a model of the store, not a file",
             f"dmr package --gguf {model} NAME makes one",
         )
     if not (job.text or detach or (sys.stdin.isatty() and sys.stdout.isatty())):
-        raise UsageError("no prompt", f'say one: dmr run {model} "…", or chat on a terminal')
+        how = f"dmr run {'-c ' if goes_on else ''}{model or 'MODEL'}"
+        raise UsageError("no prompt", f'say one: {how} "…", or chat on a terminal')
     if debug:
         talk(f"Running model {model}" + (f" with prompt {job.text}" if job.text else ""))
     run_async(_run(job))
+
+
+def _read_stdin() -> str:
+    """What is piped in, as text: bytes that are no characters become U+FFFD."""
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(encoding="utf-8", errors="replace")
+    return sys.stdin.read()
 
 
 def _model_or_file(model: str) -> str:
@@ -197,7 +207,10 @@ async def _last_chat(sessions: Sessions, wanted: Conversation) -> Conversation:
     found = [chat for chat in chats if not wanted.model or same_model(chat.model, wanted.model)]
     if not found:
         whose = f" with {wanted.model}" if wanted.model else ""
-        raise UsageError(f"there is no saved chat{whose}", "dmr run MODEL begins one")
+        hint = "dmr run MODEL begins one"
+        if chats:
+            hint += f'; the last one is with {chats[0].model}: dmr run -c {chats[0].model} "…"'
+        raise UsageError(f"there is no saved chat{whose}", hint)
     last = await sessions.load(found[0].id)
     last.model = wanted.model or last.model
     last.system = wanted.system or last.system

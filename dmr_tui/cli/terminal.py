@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 import sys
 import termios
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
 _INPUT, _LOCAL = 0, 3  # Indices of c_iflag and c_lflag in what tcgetattr returns.
@@ -35,7 +36,7 @@ def quiet_input() -> Iterator[None]:
 
 
 async def until_interrupted(work: Coroutine[Any, Any, object]) -> bool:
-    """Run `work`; Ctrl-C cancels it, and only it.
+    """Run `work`; Ctrl-C cancels it, and only it; after Ctrl-Z the terminal is as it was.
 
     Returns:
         Whether it came to its end.
@@ -44,6 +45,7 @@ async def until_interrupted(work: Coroutine[Any, Any, object]) -> bool:
     before = signal.getsignal(signal.SIGINT)
     task = asyncio.ensure_future(work)
     loop.add_signal_handler(signal.SIGINT, task.cancel)
+    loop.add_signal_handler(signal.SIGCONT, _modes_again())
     try:
         await task
     except asyncio.CancelledError:
@@ -53,5 +55,20 @@ async def until_interrupted(work: Coroutine[Any, Any, object]) -> bool:
         return False
     finally:
         loop.remove_signal_handler(signal.SIGINT)
+        loop.remove_signal_handler(signal.SIGCONT)
         signal.signal(signal.SIGINT, before)
     return True
+
+
+def _modes_again() -> Callable[[], None]:
+    """Gives the terminal the modes that it has now: a shell changes them for itself."""
+    if not sys.stdin.isatty():
+        return lambda: None
+    modes = termios.tcgetattr(sys.stdin)
+
+    def again() -> None:
+        # Who goes on in the background is stopped when it touches the terminal.
+        if os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp():
+            termios.tcsetattr(sys.stdin, termios.TCSANOW, modes)
+
+    return again

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,32 @@ def test_cp_into_another_store(dmr: Dmr, store: Store, tmp_path: Path) -> None:
     there = Store(tmp_path / "team")
     assert there.find("team/m:v1").id == store.find("my/m").id
     assert dmr("cp", "my/m", str(store.root)).code == 1
+
+
+def test_a_pipe_is_written_into_and_a_link_kept(dmr: Dmr, store: Store, tmp_path: Path) -> None:
+    pipe, link, real = (tmp_path / name for name in ("pipe", "link.tar", "real.tar"))
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor(1) as reader:
+        reading = reader.submit(pipe.read_bytes)
+        assert dmr("save", "my/m", "-o", str(pipe)).err == f"Saved my/m to {pipe}\n"
+        piped = reading.result(20)
+    real.touch()
+    link.symlink_to(real.name)
+    assert dmr("save", "my/m", "-o", str(link)).code == 0
+    assert link.is_symlink()
+    assert real.read_bytes() == piped != b""
+    assert "Is a directory" in dmr("save", "my/m", "-o", str(tmp_path)).err
+
+
+def test_cp_to_a_bare_word_is_not_what_ollama_means_by_it(
+    dmr: Dmr, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    refused = dmr("cp", "my/m", "copy")
+    assert refused.code == 2
+    assert "dmr tag my/m copy gives the model one more name" in refused.err
+    assert dmr("cp", "my/m", "./copy").code == 0
+    assert dmr("cp", "my/m", "copy", "again").code == 0  # It is one now.
 
 
 def test_package_from_another_model(dmr: Dmr, store: Store) -> None:

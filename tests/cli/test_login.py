@@ -25,3 +25,6 @@ def test_what_cannot_be_asked_must_be_given(dmr: Dmr) -> None:
     assert dmr("login", "ghcr.io").code == 2
     assert dmr("login", "--password-stdin").code == 2
     assert dmr("login", "-u", "x", "-p", "y", "--password-stdin").code == 2
+    empty = dmr("login", "-u", "x", "--password-stdin", stdin="\n")
+    assert (empty.code, empty.err) == (2, "Error: there is no password on standard input\n")
+    assert dmr("login", "-u", "x", "-p", "").code == 2

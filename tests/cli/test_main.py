@@ -154,6 +154,30 @@ def test_a_reader_that_has_enough_gets_no_complaint(command: str) -> None:
     process.stderr.close()
 
 
+def test_what_the_machine_refuses_is_one_line(dmr: Dmr, monkeypatch: pytest.MonkeyPatch) -> None:
+    full = subprocess.run(
+        [sys.executable, "-m", "dmr_tui", "list"],
+        stdout=open("/dev/full", "w"),  # noqa: SIM115 - closed with it
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert (full.returncode, full.stderr) == (1, "Error: No space left on device\n")
+
+    def refused() -> None:
+        raise PermissionError(13, "Permission denied", "/etc/secret")
+
+    monkeypatch.setattr("dmr_tui.cli.store_care.open_store", refused)
+    result = dmr("fsck")
+    assert (result.code, result.err) == (1, "Error: /etc/secret: Permission denied\n")
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-"])
+def test_a_standard_stream_may_be_missing(closed: str) -> None:
+    line = f"exec {sys.executable} -m dmr_tui version {closed}"
+    run = subprocess.run(["sh", "-c", line], capture_output=True, text=True)
+    assert (run.returncode, run.stderr) == (0, "")
+
+
 def test_settings_that_are_wrong_are_named(dmr: Dmr, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MODEL_RUNNER_PORT", "many")
     result = dmr("ps")

@@ -58,6 +58,38 @@ def test_bars_and_waits_on_a_terminal() -> None:
         assert "Loading" not in terminal.everything()
 
 
+LONG = """
+import asyncio, os
+from dmr_tui.cli.bar import Bar
+from dmr_tui.cli.progress import Waiting
+from dmr_tui.cli.terminal import quiet_input
+
+async def main():
+    async with Waiting("Loading " + "a-long-name" * 9):
+        await asyncio.to_thread(os.read, 0, 1)
+    Bar._INTERVAL = 0
+    with Bar("Saving " + "a-long-name" * 9) as bar:
+        bar.show(1000, 2000)
+        os.read(0, 1)
+    print("done")
+
+with quiet_input():
+    asyncio.run(main())
+"""
+
+
+def test_a_narrow_terminal_is_not_flooded() -> None:
+    with Terminal([sys.executable, "-c", LONG], cwd=ROOT, columns=70) as terminal:
+        terminal.wait_for(r"^. Loading a-long-name.*…$")
+        for frame in ("⠙", "⠹"):
+            terminal.wait_for(f"^{frame} Loading ")
+        terminal.type("\r")
+        terminal.wait_for(r"^Saving a-long.*… ━+ +1\.00kB of 2\.00kB$")
+        terminal.type("\r")
+        terminal.wait_for(r"^done$")
+        assert "a-long-name" not in terminal.everything()
+
+
 async def test_plain_lines_elsewhere(capsys: pytest.CaptureFixture[str]) -> None:
     assert await show_transfer(FakeRunner().push("ai/llama3.2:1B-Q8_0")) == (
         "Model pushed successfully"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import signal
 import stat
 import sys
 from collections.abc import Callable, Iterator
@@ -407,3 +409,15 @@ def test_a_chat_that_cannot_be_saved_goes_on(chat: Open) -> None:
         terminal.wait_for(rf"> question {number}\nok\n(Error.*\n.*\n.*\n)?\n> Send")
     terminal.leave()
     assert terminal.everything().count("Error: saved chats cannot be used") == 1
+
+
+def test_a_shell_that_changed_the_terminal_meanwhile(chat: Open) -> None:
+    terminal = chat(words=["new "], endless=True).ready()
+    terminal.say("go on")
+    terminal.wait_for(r"^new")
+    assert not terminal.echoes()
+    terminal.let_echo()  # as bash does after Ctrl-Z
+    os.kill(terminal.pid, signal.SIGCONT)
+    terminal.wait_until(lambda: not terminal.echoes(), "no echo")
+    terminal.keys("C-c")
+    terminal.leave()

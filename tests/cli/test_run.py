@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
@@ -54,6 +55,28 @@ def test_prompt_and_stdin(
     use_runner(runner)
     assert dmr("run", NAME, *words, stdin=stdin).code == 0
     assert runner.chat.messages[-1].content == prompt
+
+
+def test_what_is_no_text_is_taken_as_well_as_it_can_be(
+    dmr: Dmr, use_runner: Use, tmp_path: Path
+) -> None:
+    runner = FakeRunner()
+    use_runner(runner)
+    assert dmr("run", NAME, "--system", "s\udcff", "a\udcff b").code == 0
+    assert [message.content for message in runner.chat.messages] == ["s\ufffd", "a\ufffd b"]
+    code = "import sys; from dmr_tui.cli.run import _read_stdin; print(ascii(_read_stdin()))"
+    for locale in ("C", "C.UTF-8"):
+        strict = {**os.environ, "LC_ALL": locale, "PYTHONIOENCODING": "utf-8:strict"}
+        piped = subprocess.run(
+            [sys.executable, "-c", code], input=b"caf\xe9", env=strict, capture_output=True
+        )
+        assert piped.stdout == b"'caf\\ufffd'\n"
+
+
+def test_a_prompt_taken_for_a_model_is_explained(dmr: Dmr, use_runner: Use) -> None:
+    use_runner(FakeRunner())
+    hint = dmr("run", "-c", "And then?").err
+    assert 'say one: dmr run -c And then? "…"' in hint
 
 
 def test_options_reach_the_model(dmr: Dmr, use_runner: Use) -> None:

@@ -134,6 +134,12 @@ class Terminal:
         """Whether the terminal itself shows what is typed."""
         return bool(termios.tcgetattr(self._fd)[3] & termios.ECHO)
 
+    def let_echo(self) -> None:
+        """Have the terminal show what is typed, as a shell that was gone back to has."""
+        modes = termios.tcgetattr(self._fd)
+        modes[3] |= termios.ECHO | termios.ICANON
+        termios.tcsetattr(self._fd, termios.TCSANOW, modes)
+
     def wait_for(self, pattern: str, seconds: float = SECONDS) -> re.Match[str]:
         """Until the screen matches."""
         found: list[re.Match[str]] = []

@@ -187,10 +187,11 @@ class Batcher:
         elif flowing:
             room = min(room, self._pace.chunk(wants, flowing))
         shares = share_out(room, wants)
+        # Beyond the one that each may have for itself.
         outputs = self._context.ids - len(begun)
         for sequence, share in zip(reading, shares, strict=True):
-            count = min(share, outputs) if sequence.looking else share
-            outputs -= count if sequence.looking else 0
+            count = min(share, outputs + 1) if sequence.looking else share
+            outputs -= max(0, count - 1) if sequence.looking else 0
             if count:
                 parts.append(self._put(sequence, count))
         return parts

@@ -28,10 +28,18 @@ from dmr_tui.engine.protocol import (
     encode_frame,
 )
 from dmr_tui.engine.questions import TemplateQuestion
-from dmr_tui.engine.request import Finished, Started
+from dmr_tui.engine.request import (
+    CompletionRequest,
+    Finished,
+    Limits,
+    PromptLogprobs,
+    Sampling,
+    Started,
+)
 from dmr_tui.engine.stats import Stats
 from dmr_tui.errors import BusyError, EngineError, to_error
 from tests.engine.asking import chat, complete
+from tests.support.gguf_states import write_tiny_mamba
 
 
 class Pipe(ParentPipe):
@@ -50,9 +58,9 @@ class Pipe(ParentPipe):
             self.sent.append(message)
 
 
-def started(tiny_gguf: Path) -> tuple[Service, Pipe]:
+def started(file: Path, context: int = 512) -> tuple[Service, Pipe]:
     pipe = Pipe()
-    load = Load(str(tiny_gguf), None, 512, None, 0, 1, 0)
+    load = Load(str(file), None, context, None, 0, 1, 0)
     service = open_service(load, pipe)
     assert isinstance(service, Service)
     return service, pipe
@@ -279,6 +287,28 @@ def test_a_full_queue_refuses(tiny_gguf: Path) -> None:
     assert [each.id for each in refused] == [SEQUENCES + QUEUE, SEQUENCES + QUEUE + 1]
     assert {each.code for each in refused} == {"too_many_requests"}
     assert isinstance(to_error(refused[0].code, "full"), BusyError)
+
+
+def test_prompts_are_looked_at_where_each_place_has_one_output(tmp_path: Path) -> None:
+    service, pipe = started(write_tiny_mamba(tmp_path / "mamba.gguf"), 2048)
+    assert service._context.ids == service._context.sequences == SEQUENCES
+    pipe.sent.clear()
+    greedy, one = Sampling(temperature=0.0), Limits(1)
+    for number in range(SEQUENCES):
+        prompt = [300 + number, *range(400, 410)]
+        asked = CompletionRequest(prompt, greedy, one, logprobs=0, prompt_logprobs=True)
+        pipe.inbox.put(Generate(number, asked))
+    while not service._batcher.idle or pipe.sent == []:
+        service.turn()
+    steps = [message for message in pipe.sent if isinstance(message, Step)]
+    assert len(steps) == len(pipe.sent)
+    looked = [
+        len(event.tokens)
+        for step in steps
+        for _, event in step.events
+        if isinstance(event, PromptLogprobs)
+    ]
+    assert looked == [10] * SEQUENCES
 
 
 def test_a_long_silence_is_broken(tiny_gguf: Path, monkeypatch: pytest.MonkeyPatch) -> None:

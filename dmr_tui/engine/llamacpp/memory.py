@@ -106,6 +106,7 @@ class Memory:
         if source in self._kept and ready == self._kept[source].computed:
             slot, holding = source, self._kept.pop(source)
             holding.planned = len(tokens)
+            holding.begun = False
         else:
             if source in self._kept:
                 self._touch(source)

@@ -353,3 +353,18 @@ def test_cells_that_were_computed_twice_count_twice(model: Model) -> None:
         memory.grow(slot, len(alike))
     assert memory.held == 4 * len(alike)
     assert not memory.fits([500] * 20)
+
+
+def test_who_goes_on_with_a_finished_one_is_waited_for_only_once_it_computes(model: Model) -> None:
+    """Else two of them, alike, wait for each other."""
+    memory = Memory(room(model, 512))
+    other = memory.admit([5])
+    turn = memory.admit(SYSTEM)
+    assert [memory.begin(other, [5]), memory.begin(turn, SYSTEM)] == [0, 0]
+    memory.grow(turn, len(SYSTEM))
+    memory.keep(turn, SYSTEM)
+    longer = [*SYSTEM, *range(500, 500 + WORTH_WAITING), 7]
+    assert memory.admit(longer) == turn
+    second = memory.admit(longer)
+    assert memory.begin(second, longer) == len(SYSTEM)
+    assert memory.begin(turn, longer) is None

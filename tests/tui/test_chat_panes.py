@@ -100,13 +100,22 @@ async def test_escape_leaves_search_then_pane(runner: StageRunner, tmp_path: Pat
         assert prompt(pilot).has_focus
 
 
-async def test_a_chat_is_renamed(runner: StageRunner, tmp_path: Path) -> None:
-    async with stage(runner, tmp_path).run_test(size=LARGE) as pilot:
+@pytest.mark.parametrize("size", [LARGE, SMALL])
+async def test_a_chat_is_renamed(
+    runner: StageRunner, tmp_path: Path, size: tuple[int, int]
+) -> None:
+    async with stage(runner, tmp_path).run_test(size=size) as pilot:
         await two_chats(pilot, runner)
         await pilot.press("r")
         await see(pilot, "Rename the chat")
         await pilot.press("home", *"Sky: ", "enter")
-        await see(pilot, "Sky: why is the sky blue · 1 turn")
+        await see(pilot, "▸ Sky: why is the sky blue")
+        await until(pilot, lambda: pilot.app.screen.query_one(ChatList).has_focus)
+        assert chat(pilot)._conversation.title == "Sky: why is the sky blue"
+        await pilot.press("w")
+        await see(pilot, "Export to a file", "sky-why-is-the-sky-blue.md")
+        await pilot.press("escape")
+        await see(pilot, "2 chats")
         await until(pilot, lambda: pilot.app.screen.query_one(ChatList).has_focus)
 
 
@@ -159,8 +168,11 @@ async def test_a_chat_is_exported(
         assert json.loads((tmp_path / "sky.json").read_text())["title"] == "why is the sky blue"
 
 
-async def test_n_begins_a_new_chat(runner: StageRunner, tmp_path: Path) -> None:
-    async with stage(runner, tmp_path).run_test(size=LARGE) as pilot:
+@pytest.mark.parametrize("size", [LARGE, SMALL])
+async def test_n_begins_a_new_chat(
+    runner: StageRunner, tmp_path: Path, size: tuple[int, int]
+) -> None:
+    async with stage(runner, tmp_path).run_test(size=size) as pilot:
         await two_chats(pilot, runner)
         await pilot.press("n")
         await see(pilot, "New chat", "Write below")
@@ -188,6 +200,21 @@ async def test_a_message_that_waits_does_not_go_into_another_chat(
         assert chat(pilot)._conversation is not before
         assert len(runner.asked) == 3
         assert not chat(pilot)._outbox
+
+
+async def test_on_a_narrow_screen_the_pane_makes_room_for_what_is_written(
+    runner: StageRunner, tmp_path: Path
+) -> None:
+    async with stage(runner, tmp_path).run_test(size=SMALL) as pilot:
+        await two_chats(pilot, runner)
+        await pilot.press("f")
+        await see(pilot, "This is a copy of the chat.", "it scatters")
+        await pilot.press("f2")
+        await see(pilot, "3 chats")
+        await pilot.press("alt+1")
+        await see(pilot, "[1 Models]")
+        await pilot.press("enter", *"hello")
+        await see(pilot, "[3 Chat]", "it scatters", "hello")
 
 
 async def test_no_chats_yet(runner: StageRunner, tmp_path: Path) -> None:

@@ -108,6 +108,7 @@ class AskingScreen(ShellScreen):
             if before and self._conversation.root.children:
                 later = " once it is here" if self.workspace.pulls.find(name) else ""
                 self.workspace.say(f"{name} goes on with the conversation{later}.")
+        self._composer.prompt.focus()
         self.refresh_all()
         self._send_next()
 

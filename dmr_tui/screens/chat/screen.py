@@ -168,16 +168,33 @@ class ChatScreen(RevisingScreen):
 
     def _toggle(self, pane: Widget) -> bool:
         """Show a pane, or hide it and go back to the prompt; whether it is shown now."""
-        self.remove_class("-zoomed")
         shown = not pane.display
-        for each in self._panes:
-            # Two of them would leave no room for what they are about.
-            each.display = shown and each is pane
-        self.set_class(shown, "-pane")
+        self._show_pane(pane if shown else None)
         if not shown:
             self._composer.prompt.focus()
-        self.call_after_refresh(self.refresh_hints)
         return shown
+
+    def _show_pane(self, pane: Widget | None) -> None:
+        """Show this one and no other: two would leave no room for what they are about."""
+        self.remove_class("-zoomed")
+        for each in self._panes:
+            each.display = each is pane
+        self.set_class(pane is not None, "-pane")
+        self.call_after_refresh(self.refresh_hints)
+
+    def on_descendant_focus(self) -> None:
+        """On a narrow screen a pane hides the conversation: leave it when that gets the focus."""
+        super().on_descendant_focus()
+        alone = self._is_narrow and self.has_class("-pane")
+        if alone and self.query_one("#middle").has_focus_within:
+            self._show_pane(None)
+
+    def _back_to_chats(self) -> None:
+        """From a question above the prompt to the list that it was asked in."""
+        chats, _ = self._panes
+        if not chats.display:
+            self._show_pane(chats)
+        chats.list.focus()
 
     @on(ParametersPane.Changed)
     @work(group="parameters", exit_on_error=False)
@@ -232,8 +249,6 @@ class ChatScreen(RevisingScreen):
         if hit is not None:
             self._view.transcript.focus()
             self._view.cursor.go(Spot(hit))
-        if self.has_class("-narrow"):
-            self._toggle(chats)
 
     async def _delete_chat(self, chat: ChatInfo, *, sure: bool) -> None:
         if not sure:
@@ -253,7 +268,7 @@ class ChatScreen(RevisingScreen):
             await self._do(self._keeper.rename(chat, title))
             if chat.id == self._conversation.id:
                 self._conversation.title = title
-        self.query_one(ChatList).focus()
+        self._back_to_chats()
 
     async def _export_chat(self, chat: ChatInfo) -> None:
         proposed = self._keeper.file_name(chat)
@@ -261,7 +276,7 @@ class ChatScreen(RevisingScreen):
         path = await self._do(self._keeper.export(chat, Path(name))) if name else None
         if path is not None:
             self.workspace.say(f"Wrote {path}")
-        self.query_one(ChatList).focus()
+        self._back_to_chats()
 
     # Other actions.
 

@@ -194,3 +194,44 @@ async def test_commands_before_the_runner_is_there_say_so(tmp_path: Path) -> Non
         await see(pilot, "[3 Chat]")
         await say(pilot, "/show info")
         await see(pilot, "the runner is still starting")
+
+
+@pytest.mark.parametrize(
+    "line", ["/clear", "/new", "/load 1", "/fork", "/undo", "/version 1", "/delete", "/compact"]
+)
+async def test_commands_that_change_the_path_wait_for_the_answer(
+    runner: StageRunner, tmp_path: Path, line: str
+) -> None:
+    async with stage(runner, tmp_path).run_test(size=LARGE) as pilot:
+        await converse(pilot, runner, ("one", "first"))
+        await say(pilot, "two")
+        await until(pilot, lambda: len(runner.asked) == 2)
+        await say(pilot, line)
+        await see(pilot, "Not while the answer comes: ^c stops it.")
+        assert prompt(pilot).text == line
+        runner.say("second")
+        runner.finish()
+        await gone(pilot, "esc stops")
+        assert texts(pilot) == ["one", "first", "two", "second"]
+        await say(pilot, "/show turns")
+        await see(pilot, "  2  two")
+
+
+async def test_an_answer_is_not_reworded_while_another_comes(
+    runner: StageRunner, tmp_path: Path
+) -> None:
+    async with stage(runner, tmp_path).run_test(size=LARGE) as pilot:
+        await converse(pilot, runner, ("one", "first"))
+        await say(pilot, "two")
+        await until(pilot, lambda: len(runner.asked) == 2)
+        await pilot.press("alt+up", "alt+up", "alt+up", "e")
+        await see(pilot, "editing the answer")
+        await say(pilot, "first of all")
+        await see(pilot, "Not while the answer comes: ^c stops it.", "editing the answer")
+        assert prompt(pilot).text == "first of all"
+        runner.say("second")
+        runner.finish()
+        await gone(pilot, "esc stops")
+        assert texts(pilot) == ["one", "first", "two", "second"]
+        await pilot.press("enter")
+        await until(pilot, lambda: texts(pilot) == ["one", "first of all"])

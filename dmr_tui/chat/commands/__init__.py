@@ -8,7 +8,7 @@ else:
 """
 
 from dmr_tui.chat.commands.base import ChatContext, Outcome, SlashCommand
-from dmr_tui.chat.commands.registry import COMMANDS, completions, execute, is_command
+from dmr_tui.chat.commands.registry import COMMANDS, completions, execute, is_command, waits
 from dmr_tui.chat.commands.suggestions import Suggestion, suggest
 
 __all__ = [
@@ -21,4 +21,5 @@ __all__ = [
     "execute",
     "is_command",
     "suggest",
+    "waits",
 ]

@@ -124,6 +124,7 @@ class SlashCommand:
         topic: under which heading the help lists it.
         words: the fixed first arguments, for completion.
         offers: what else may follow the name, for completion.
+        waits: it changes the path or the chat, which an answer on its way belongs to.
     """
 
     name: str
@@ -134,6 +135,7 @@ class SlashCommand:
     topic: Topic = "this place"
     words: tuple[str, ...] = ()
     offers: Literal["", "chats", "files", "models"] = ""
+    waits: bool = False
 
 
 def number_of(text: str) -> int | None:

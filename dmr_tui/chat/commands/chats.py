@@ -150,18 +150,21 @@ def _turns(chat: ChatInfo) -> str:
 
 
 COMMANDS = (
-    SlashCommand("/clear", ("/new",), "", "forget what was said, begin anew", _clear, "chats"),
+    SlashCommand("/clear", ("/new",), "", "forget what was said, begin anew", _clear, "chats",
+                 waits=True),
     SlashCommand("/chats", (), "[WORDS]", "list saved chats, or those with these words",
                  _chats, "chats"),
-    SlashCommand("/load", (), "N|TITLE", "open a saved chat", _load, "chats", offers="chats"),
+    SlashCommand("/load", (), "N|TITLE", "open a saved chat", _load, "chats", offers="chats",
+                 waits=True),
     SlashCommand("/save", (), "[TITLE]", "save this chat, under a title of your own",
                  _save, "chats"),
     SlashCommand("/rename", (), "TITLE", "give this chat another title", _rename, "chats"),
     SlashCommand("/delete", (), "[N|TITLE]", "delete this chat or another", _delete, "chats",
-                 offers="chats"),
-    SlashCommand("/undelete", (), "", "bring the deleted chat back", _undelete, "chats"),
+                 offers="chats", waits=True),
+    SlashCommand("/undelete", (), "", "bring the deleted chat back", _undelete, "chats",
+                 waits=True),
     SlashCommand("/fork", (), "[N]", "copy this chat, up to question N, into a new one",
-                 _fork, "chats"),
+                 _fork, "chats", waits=True),
     SlashCommand("/export", (), "[md|json] [FILE]", "write this chat to a file", _export, "chats",
                  ("md", "json")),
 )  # fmt: skip

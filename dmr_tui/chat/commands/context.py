@@ -43,5 +43,5 @@ def _messages(count: int) -> str:
 COMMANDS = (
     SlashCommand("/ctx", (), "", "show how full the context is", _ctx, "model"),
     SlashCommand("/compact", (), "", "let the model sum up the older turns, for more room",
-                 _compact, "model"),
+                 _compact, "model", waits=True),
 )  # fmt: skip

@@ -19,6 +19,12 @@ def is_command(line: str) -> bool:
     return re.match(r"/[^\s/]*(\s|$)", line) is not None
 
 
+def waits(line: str) -> bool:
+    """Whether a line is a command that cannot be run while an answer is on its way."""
+    command = named(line.split(maxsplit=1)[0]) if is_command(line) else None
+    return command is not None and command.waits
+
+
 async def execute(line: str, context: ChatContext) -> Outcome:
     """Run the command that a line holds; failures come back as an outcome too."""
     name, _, arguments = line.strip().partition(" ")

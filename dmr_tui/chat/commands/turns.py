@@ -90,11 +90,13 @@ def _brief(node: Node) -> str:
 
 COMMANDS = (
     SlashCommand("/retry", (), "[N]", "answer the last question, or question N, anew",
-                 _retry, "turns"),
+                 _retry, "turns", waits=True),
     SlashCommand("/edit", (), "[N]", "write the last question, or question N, anew",
                  _edit, "turns"),
-    SlashCommand("/undo", (), "", "take the last question and its answer back", _undo, "turns"),
-    SlashCommand("/version", (), "[N]", "list versions, or go to version N", _version, "turns"),
+    SlashCommand("/undo", (), "", "take the last question and its answer back", _undo, "turns",
+                 waits=True),
+    SlashCommand("/version", (), "[N]", "list versions, or go to version N", _version, "turns",
+                 waits=True),
     SlashCommand("/copy", (), "[N]", "copy the last answer, or its N-th code block",
                  _copy, "turns"),
     SlashCommand("/raw", (), "", "show the last answer as the model wrote it", _raw, "turns"),

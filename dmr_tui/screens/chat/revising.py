@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from textual import on, work
 
-from dmr_tui.chat.commands import Outcome, execute, is_command
+from dmr_tui.chat.commands import Outcome, execute, is_command, waits
 from dmr_tui.chat.conversation import Conversation
 from dmr_tui.chat.tree import Node
 from dmr_tui.engine.request import ChatRequest
@@ -49,12 +49,15 @@ class RevisingScreen(AskingScreen):
             else:
                 self.workspace.say("Write a message first, then ⏎ sends it.")
             return
-        self._composer.take()
         edited = self._editing
+        rewrites = edited is not None and edited.role == "assistant"
+        if (rewrites or waits(text)) and self._busy():
+            return  # What is written stays in the prompt.
+        self._composer.take()
         self._end_edit()
         if is_command(text):
             self._run_command(text)
-        elif edited is not None and edited.role == "assistant":
+        elif edited is not None and rewrites:
             self._conversation.rewrite(edited, text)
             self._changed_by_hand()
         else:
@@ -206,7 +209,8 @@ class RevisingScreen(AskingScreen):
     def _busy(self) -> bool:
         """Whether an answer is on its way, which is then said."""
         if self._talk:
-            self.workspace.say("Not while the answer comes: esc stops it.", "warning")
+            # Not esc: that takes a waiting message back first, or gives an edit up.
+            self.workspace.say("Not while the answer comes: ^c stops it.", "warning")
         return self._talk is not None
 
     def _edit(self, node: Node) -> None:

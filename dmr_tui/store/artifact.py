@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from dmr_tui.errors import InvalidRequestError
 from dmr_tui.store import gojson
+from dmr_tui.store.bundle import by_path
 from dmr_tui.store.manifest import (
     CHAT_TEMPLATE_LAYER,
     CNCF_ARTIFACT,
@@ -102,6 +103,21 @@ class Artifact:
         """The same without the files of a role."""
         return replace(self, layers=tuple(each for each in self.layers if each[0] != role))
 
+    @property
+    def keeps_paths(self) -> bool:
+        """Whether engines find its files by their paths, and not by their roles."""
+        roles = {role for role, _ in self.layers}
+        return self.format == "cncf" or bool(roles & {"safetensors", "file"})
+
+    def require_paths(self) -> None:
+        """Refuse what no bundle can be made of.
+
+        Raises:
+            UnsupportedModelError: a file's name is no path everywhere, or two files have one name.
+        """
+        if self.keeps_paths:
+            by_path("the package", (layer for role, layer in self.layers if role != "lora"))
+
     def enter(self, store: Store, reference: Reference | None) -> StoredModel:
         """Put the artifact, whose layers are there, into the store under a name.
 
@@ -117,8 +133,7 @@ class Artifact:
         if self.format == "cncf":
             media_type, data = CNCF_CONFIG, _pack_config(self.config, self.created, digests)
         else:
-            by_path = {role for role, _ in self.layers} & {"safetensors", "file"}
-            media_type = CONFIG_V02 if by_path else CONFIG_V01
+            media_type = CONFIG_V02 if self.keeps_paths else CONFIG_V01
             data = gojson.encode(
                 ConfigFile(self.config, Dates(created=self.created), RootFS(diff_ids=digests))
             )

@@ -7,6 +7,7 @@ own, so it is checked at each use and repaired from the blobs.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -128,10 +129,24 @@ def _by_role(manifest: Manifest) -> dict[str, Descriptor]:
 
 
 def _by_annotation(name: str, manifest: Manifest) -> dict[str, Descriptor]:
+    named = [layer for layer in manifest.layers if layer.media_type != LORA_LAYER]
+    return by_path(name, named)
+
+
+def by_path(name: str, layers: Iterable[Descriptor]) -> dict[str, Descriptor]:
+    """Which layer goes to which path, where each file keeps its own.
+
+    Args:
+        name: what the layers are of, for messages.
+        layers: those without a path are left out.
+
+    Raises:
+        UnsupportedModelError: a path leads outside of the model, or two are in each other's way.
+    """
     files: dict[str, Descriptor] = {}
-    for layer in manifest.layers:
+    for layer in layers:
         path = (layer.annotations or {}).get(FILE_PATH)
-        if path is None or layer.media_type == LORA_LAYER:
+        if path is None:
             continue
         if not _is_local(path):
             raise UnsupportedModelError(f"{name} holds a file with the unsafe path {path!r}")

@@ -56,6 +56,7 @@ def package_gguf(
 
     Raises:
         InvalidRequestError: a file is missing or is not what it should be, or a value is wrong.
+        UnsupportedModelError: the format keeps the files' names, and two are in each other's way.
         StoreError: the disk is full or the store cannot be written.
     """
     extras = extras or Extras()
@@ -125,6 +126,7 @@ def repackage(
 
     Raises:
         InvalidRequestError: a file is not what it should be, or a value is wrong.
+        UnsupportedModelError: the format keeps the files' names, and two are in each other's way.
         StoreError: a blob is missing, or the store cannot be written.
     """
     extras = extras or Extras()
@@ -153,8 +155,9 @@ def _enter(
     on_progress: OnProgress,
 ) -> StoredModel:
     """Copy the files, and put the artifact with them into the store."""
-    for file in files:  # Refused before the first is copied.
-        describe_layer(file, 0, "")
+    # Names are refused before the first file is copied.
+    planned = tuple((file.role, describe_layer(file, 0, "")) for file in files)
+    replace(made, layers=planned).require_paths()
     total, done = sum(file.path.stat().st_size for file in files), 0
     layers = list(made.layers)
     there = {(role, layer.digest) for role, layer in layers}
@@ -165,7 +168,9 @@ def _enter(
             if (file.role, layer.digest) not in there:
                 layers.append((file.role, layer))
             done += layer.size
-        return replace(made, layers=tuple(layers)).enter(store, reference)
+        whole = replace(made, layers=tuple(layers))
+        whole.require_paths()
+        return whole.enter(store, reference)
 
 
 def _layer(

@@ -10,7 +10,7 @@ import numpy
 import pytest
 from gguf import GGUFWriter
 
-from dmr_tui.errors import InvalidRequestError, StoreError
+from dmr_tui.errors import InvalidRequestError, StoreError, UnsupportedModelError
 from dmr_tui.store.manifest import FILE_PATH
 from dmr_tui.store.package import package_gguf, package_safetensors, repackage
 from dmr_tui.store.parts import Extras, find_shards
@@ -354,3 +354,34 @@ def test_the_cncf_format_and_back(store: Store, gguf: Path, tmp_path: Path) -> N
     assert repackage(store, model, parse_reference("same")).id == model.id
     with pytest.raises(InvalidRequestError, match="context size"):
         repackage(store, model, parse_reference("no"), extras=Extras(context_size=7))
+
+
+def test_files_that_would_be_in_each_others_way_are_refused_where_paths_are_kept(
+    store: Store, gguf: Path, folder: Path, tmp_path: Path
+) -> None:
+    licenses = [tmp_path / name / "LICENSE" for name in ("one", "two")]
+    for path in licenses:
+        path.parent.mkdir()
+        path.write_text(f"the licence of {path.parent.name}")
+    colon = gguf.with_name("llama3:8b.gguf")
+    shutil.copy(gguf, colon)
+    name, both = parse_reference("m"), Extras(licenses=licenses)
+    pack = partial(package_gguf, store, artifact_format="cncf")
+    twice = "the package holds two files with the path 'LICENSE'"
+    with pytest.raises(UnsupportedModelError, match=twice):
+        pack(gguf, name, extras=both)
+    with pytest.raises(UnsupportedModelError, match=r"unsafe path 'llama3:8b.gguf'"):
+        pack(colon, name)
+    with pytest.raises(UnsupportedModelError, match=twice):
+        package_safetensors(store, folder, name, extras=both)
+    assert not store.root.exists()
+
+    one = pack(gguf, name, extras=Extras(licenses=licenses[:1]))
+    assert repackage(store, one, name, extras=Extras(licenses=licenses[:1])).id == one.id
+    with pytest.raises(UnsupportedModelError, match=twice):
+        repackage(store, one, name, extras=Extras(licenses=licenses[1:]))
+    roles = package_gguf(store, colon, parse_reference("roles"), extras=both)
+    assert store.bundle(roles).gguf.read_bytes() == gguf.read_bytes()
+    with pytest.raises(UnsupportedModelError, match="the package holds"):
+        repackage(store, roles, name, artifact_format="cncf")
+    assert store.find("m") == one

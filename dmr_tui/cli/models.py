@@ -22,7 +22,7 @@ from dmr_tui.cli.output import (
 from dmr_tui.errors import ModelNotFoundError, UsageError
 from dmr_tui.runner.base import Model, Runner
 from dmr_tui.settings import load_settings
-from dmr_tui.store.reference import looks_like_id, parse_reference
+from dmr_tui.store.reference import looks_like_id, parse_reference, readable
 
 _HEADERS = (
     "MODEL NAME",
@@ -75,9 +75,11 @@ def _filtered(model: Model, wanted: str, registry: str) -> Model | None:
     exact = ":" in wanted.rpartition("/")[2]
 
     def matches(tag: str) -> bool:
-        have = parse_reference(tag)
-        same = (have.registry, have.repository) == (reference.registry, reference.repository)
-        return same and (not exact or have.tag == reference.tag)
+        return any(
+            (have.registry, have.repository) == (reference.registry, reference.repository)
+            and (not exact or have.tag == reference.tag)
+            for have in readable([tag])
+        )
 
     tags = [tag for tag in model.tags if matches(tag)]
     return Model(model.id, model.created, model.config, tags) if tags else None

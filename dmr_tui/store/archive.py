@@ -20,7 +20,7 @@ from dmr_tui.errors import InvalidRequestError, StoreError
 from dmr_tui.store import durable
 from dmr_tui.store.leases import Hold
 from dmr_tui.store.manifest import LARGEST_MANIFEST, Descriptor
-from dmr_tui.store.reference import Reference, parse_reference
+from dmr_tui.store.reference import Reference, readable
 from dmr_tui.store.store import Store, StoredModel
 
 NAMES = "DMR.names"
@@ -85,7 +85,7 @@ def load(
         store: where it goes.
         source: needs only `read`.
         reference: the name it gets, instead of those in the archive.
-        names: whether it gets the names in the archive.
+        names: whether it gets the names in the archive that can be read.
         on_progress: told of the bytes read.
 
     Raises:
@@ -122,7 +122,7 @@ def load(
 
 
 def _enter(store: Store, manifest: bytes, reference: Reference | None, tags: str) -> StoredModel:
-    wanted = [reference] if reference else [parse_reference(tag) for tag in tags.split()]
+    wanted = [reference] if reference else readable(tags.split())
     try:
         model = store.add(manifest, wanted[0] if wanted else None)
         for each in wanted[1:]:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dmr_tui.errors import InvalidRequestError, StoreError
 from dmr_tui.store import durable
 from dmr_tui.store.blobs import Adoption
-from dmr_tui.store.reference import Reference, parse_reference
+from dmr_tui.store.reference import Reference, readable
 from dmr_tui.store.store import Store, StoredModel
 
 OnProgress = Callable[[int, int], None]
@@ -28,7 +28,7 @@ def copy_model(
         source: where the model is.
         model: which.
         target: where it goes; may be a folder that does not exist yet.
-        reference: the name it gets there; None for the names it has here.
+        reference: the name it gets there; None for the names it has here, if they can be read.
         on_progress: told of the bytes of blobs.
 
     Returns:
@@ -54,8 +54,8 @@ def copy_model(
             done += blob.size
             on_progress(done, total)
         copied = target.add(manifest, reference)
-        for tag in () if reference else model.tags:
-            copied = target.add(manifest, parse_reference(tag))
+        for name in () if reference else readable(model.tags):
+            copied = target.add(manifest, name)
     order: tuple[Adoption, ...] = ("copy", "hard link", "reflink")
     return copied, next((way for way in order if way in ways), "already there")
 

@@ -5,9 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from dmr_tui.errors import ModelNotFoundError
+from dmr_tui.errors import InvalidRequestError, ModelNotFoundError
 from dmr_tui.store.index import Entry
-from dmr_tui.store.reference import Reference, familiar, looks_like_id, parse_reference
+from dmr_tui.store.reference import (
+    DEFAULT_TAG,
+    DOCKER_HUB,
+    Reference,
+    familiar,
+    looks_like_id,
+    parse_reference,
+)
 
 
 class Match(NamedTuple):
@@ -32,7 +39,13 @@ def lookup(entries: Sequence[Entry], name: str, default_registry: str) -> Match:
             return Match(entry, None)
         if len(clean) > 12:
             raise ModelNotFoundError(f"no such model: {clean}", "dmr list shows what is there")
-    reference = parse_reference(clean, default_registry=default_registry)
+    try:
+        reference = parse_reference(clean, default_registry=default_registry)
+    except InvalidRequestError:
+        match = _by_text(entries, clean)
+        if match is None:
+            raise
+        return match
     match = _by_tag(entries, reference) or _by_digest(entries, reference)
     if match is None and "/" not in clean:
         match = _by_last_part(entries, reference, clean)
@@ -56,6 +69,20 @@ def _by_tag(entries: Sequence[Entry], reference: Reference) -> Match | None:
     for entry in entries:
         if wanted in (entry.tags or ()):
             return Match(entry, wanted)
+    return None
+
+
+def _by_text(entries: Sequence[Entry], text: str) -> Match | None:
+    """Find a tag of another program that is no reference, by what lists show of it."""
+    wanted = {
+        f"{registry}{text}{tag}"
+        for registry in ("", f"{DOCKER_HUB}/")
+        for tag in ("", f":{DEFAULT_TAG}")
+    }
+    for entry in entries:
+        for tag in entry.tags or ():
+            if tag in wanted:
+                return Match(entry, tag)
     return None
 
 

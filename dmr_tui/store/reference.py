@@ -9,6 +9,8 @@ organisation `ai`, tag `latest`.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from dmr_tui.errors import InvalidRequestError
@@ -157,6 +159,15 @@ def familiar(tag: str, default_registry: str = DOCKER_HUB) -> str:
         return parse_reference(tag).familiar(default_registry)
     except InvalidRequestError:
         return tag
+
+
+def readable(tags: Iterable[str]) -> list[Reference]:
+    """What stored tags name; those that cannot be read, of other programs, are left out."""
+    found = []
+    for tag in tags:
+        with suppress(InvalidRequestError):
+            found.append(parse_reference(tag))
+    return found
 
 
 def _split(text: str) -> tuple[str, str, str]:

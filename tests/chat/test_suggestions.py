@@ -2,13 +2,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from dmr_tui.chat.attachments import attach
 from dmr_tui.chat.commands import ChatContext, suggest
 from dmr_tui.chat.conversation import Conversation
 from dmr_tui.chat.sessions import Sessions
-from tests.support.fake_runner import NAMES, FakeRunner
+from tests.support import fake_runner
+from tests.support.fake_runner import MODEL, NAMES, FakeRunner
 
 
 @pytest.fixture
@@ -63,6 +65,16 @@ async def test_what_is_offered_is_found(context: ChatContext) -> None:
     for each in everything:
         if not each.more:
             assert len(attach(each.text, context.folder).files) == 1
+
+
+async def test_a_tag_of_another_program_is_offered_as_it_is(
+    context: ChatContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tags = ["docker.io/ai/smollm2:latest", "docker.io/org/my-_model:v1"]
+    model = msgspec.structs.replace(MODEL, tags=tags)
+    monkeypatch.setattr(fake_runner, "MODEL", model)
+    assert await offered("/model docker", context) == ["/model docker.io/org/my-_model:v1"]
+    assert await offered("/model smol", context) == ["/model smollm2"]
 
 
 async def test_saved_chats_are_offered_by_title(context: ChatContext) -> None:

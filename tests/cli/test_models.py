@@ -106,6 +106,16 @@ def test_names_follow_the_default_registry(stocked: Dmr, monkeypatch: pytest.Mon
     assert names(stocked("list", "near")) == ["near"]
 
 
+def test_a_tag_of_another_program_is_shown_as_it_is_and_can_be_removed(stocked: Dmr) -> None:
+    index = Paths.default().models / "models.json"
+    tag = "docker.io/org/my-_model:v1"
+    index.write_text(index.read_text().replace('"docker.io/myorg/tiny:v1"', f'"{tag}"'))
+    assert names(stocked("list")) == [tag, "smollm2"]
+    assert names(stocked("list", "smollm2")) == ["smollm2"]
+    assert stocked("rm", tag).out == f"Untagged: {tag}\n"
+    assert names(stocked("list")) == ["smollm2"]
+
+
 def test_a_model_without_tags_is_shown(stocked: Dmr) -> None:
     index = Paths.default().models / "models.json"
     data = json.loads(index.read_text())

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,14 @@ def tree(root: Path) -> dict[str, bytes]:
     """Every file below a folder; but not the list of what was removed, which only grows."""
     files = (path for path in root.rglob("*") if path.is_file() and path.name != "removed.json")
     return {str(path.relative_to(root)): path.read_bytes() for path in files}
+
+
+def give_foreign_tag(store: Store, tag: str) -> None:
+    """Have a tag in the index, of its first model, that only another program takes for one."""
+    path = store.root / "models.json"
+    index = json.loads(path.read_bytes())
+    index["models"][0]["tags"].append(tag)
+    path.write_text(json.dumps(index))
 
 
 def add_model(

@@ -13,7 +13,7 @@ from dmr_tui.store.copying import copy_model
 from dmr_tui.store.fsck import fsck
 from dmr_tui.store.reference import parse_reference
 from dmr_tui.store.store import Store
-from tests.store.conftest import add_model, sha256, tree
+from tests.store.conftest import add_model, give_foreign_tag, sha256, tree
 
 WEIGHTS = b"weights" * 1000
 
@@ -76,6 +76,17 @@ def test_what_is_saved_can_be_loaded(store: Store, other: Store) -> None:
     assert counts[-1][0] == model.size
     assert fsck(other, full=True).clean
     assert load(other, io.BytesIO(archive)).id == model.id
+
+
+def test_names_that_only_another_program_takes_for_such_stay_behind(
+    store: Store, other: Store
+) -> None:
+    add_model(store, "m", weights=WEIGHTS)
+    give_foreign_tag(store, "docker.io/org/my-_model:v1")
+    assert load(other, io.BytesIO(saved(store))).tags == ("docker.io/ai/m:latest",)
+    other.remove("m")
+    copied, _ = copy_model(store, store.find("m"), other, None)
+    assert copied.tags == ("docker.io/ai/m:latest",)
 
 
 def test_a_name_replaces_those_of_the_archive(store: Store, other: Store) -> None:

@@ -16,7 +16,7 @@ from dmr_tui.errors import (
 from dmr_tui.store.index import Entry, Index
 from dmr_tui.store.reference import parse_reference
 from dmr_tui.store.store import Store
-from tests.store.conftest import add_model, sha256, tree
+from tests.store.conftest import add_model, give_foreign_tag, sha256, tree
 
 WEIGHTS = b"GGUF..."
 CONFIG = (
@@ -124,6 +124,27 @@ def test_reading_a_store_that_is_not_there_creates_nothing(store: Store) -> None
 def test_every_form_of_a_name_finds_the_model(store: Store, name: str) -> None:
     write_by_hand(store.root)
     assert store.find(name).id == ID
+
+
+@pytest.mark.parametrize(
+    ("tag", "name"),
+    [
+        ("docker.io/org/my-_model:v1", "docker.io/org/my-_model:v1"),
+        ("docker.io/org/my-_model:v1", "org/my-_model:v1"),
+        ("docker.io/my_/model_:latest", "my_/model_"),
+        ("some where/else", "some where/else"),
+    ],
+)
+def test_a_tag_of_another_program_that_is_no_name_finds_the_model_and_goes(
+    store: Store, tag: str, name: str
+) -> None:
+    write_by_hand(store.root)
+    give_foreign_tag(store, tag)
+    assert store.find(name).id == ID
+    assert store.remove(name) == [("Untagged", tag)]
+    assert store.find("smollm2").tags == ("docker.io/ai/smollm2:latest",)
+    with pytest.raises(InvalidRequestError):
+        store.find(name)
 
 
 def test_the_last_part_of_a_name_is_enough_while_it_is_unambiguous(store: Store) -> None:

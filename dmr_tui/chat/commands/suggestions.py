@@ -12,7 +12,7 @@ from dmr_tui.chat.attachments import mention
 from dmr_tui.chat.commands.base import ChatContext
 from dmr_tui.chat.commands.registry import completions, named
 from dmr_tui.errors import DmrError
-from dmr_tui.store.reference import parse_reference
+from dmr_tui.store.reference import familiar
 
 MAX_FILES = 200
 """Most names of one folder that are offered."""
@@ -126,4 +126,4 @@ async def _models(context: ChatContext) -> list[str]:
         models = await context.runner.models()
     except DmrError:
         return []  # Whoever sends the line is told; a completion is no place for it.
-    return [parse_reference(tag).familiar() for model in models for tag in model.tags]
+    return [familiar(tag) for model in models for tag in model.tags]

@@ -9,7 +9,7 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dmr_tui.errors import InvalidRequestError, StoreError, UnsupportedModelError
 from dmr_tui.store import durable
 from dmr_tui.store.manifest import OCI_MANIFEST, Descriptor
-from dmr_tui.store.reference import Reference, parse_reference
+from dmr_tui.store.reference import Reference, readable
 from dmr_tui.store.store import Store
 from dmr_tui.store.transfer.locate import open_repository
 from dmr_tui.store.transfer.origins import addresses, reach
@@ -185,8 +185,7 @@ def _near(store: Store, reference: Reference) -> dict[str, tuple[str, ...]]:
     """Which repositories of a registry probably hold which blobs, as this store knows."""
     found: dict[str, tuple[str, ...]] = {}
     for model in store.models():
-        for tag in model.tags:
-            known = parse_reference(tag)
+        for known in readable(model.tags):
             other = known.repository != reference.repository
             if other and known.registry == reference.registry:
                 for digest in model.manifest.digests:

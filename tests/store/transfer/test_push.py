@@ -20,6 +20,7 @@ from dmr_tui.errors import (
 from dmr_tui.store.package import package_gguf
 from dmr_tui.store.parts import Extras
 from dmr_tui.store.reference import parse_reference
+from tests.store.conftest import give_foreign_tag
 from tests.store.transfer.conftest import Transfers
 from tests.support.stand_in import Fault, Request, StandIn, digest_of, status
 
@@ -183,6 +184,7 @@ def test_a_blob_of_another_repository_is_mounted(
     server: StandIn, origin: Transfers, tiny_gguf: Path
 ) -> None:
     origin.store.tag(server.name, f"{server.host}/team/other")
+    give_foreign_tag(origin.store, "docker.io/org/my-_model:v1")
     server.elsewhere[digest_of(tiny_gguf.read_bytes())] = tiny_gguf.read_bytes()
     origin.push(server.name)
     assert is_complete(server, origin)

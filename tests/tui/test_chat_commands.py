@@ -224,7 +224,7 @@ async def test_an_answer_is_not_reworded_while_another_comes(
         await converse(pilot, runner, ("one", "first"))
         await say(pilot, "two")
         await until(pilot, lambda: len(runner.asked) == 2)
-        await pilot.press("alt+up", "alt+up", "alt+up", "e")
+        await pilot.press("alt+up", "e")
         await see(pilot, "editing the answer")
         await say(pilot, "first of all")
         await see(pilot, "Not while the answer comes: ^c stops it.", "editing the answer")

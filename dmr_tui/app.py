@@ -184,12 +184,15 @@ class DmrApp(App[None]):
 
     def _tell_screens(self) -> None:
         self._told = True
-        over = self.screen  # a screen may lie over that of its mode
-        shells = dict.fromkeys([*self._shells.values(), over])
-        for screen in shells:
-            if isinstance(screen, ShellScreen) and screen.is_mounted:
+        for screen in self._all_shells():
+            if screen.is_mounted:
                 screen.workspace_changed()
                 screen.refresh_all()
+
+    def _all_shells(self) -> list[ShellScreen]:
+        """The screen that is shown, which may lie over that of its mode, and the others."""
+        shells = dict.fromkeys([self.screen, *self._shells.values()])
+        return [screen for screen in shells if isinstance(screen, ShellScreen)]
 
     def _alert(self, alert: Alert) -> None:
         """Show a notification over whatever is on the screen."""
@@ -345,7 +348,7 @@ class DmrApp(App[None]):
             self.screen.clear_selection()
             self.workspace.say("Copied.")
             return
-        if any(shell.interrupt() for shell in self._shells.values()):
+        if any(shell.interrupt() for shell in self._all_shells()):
             return
         now = self.workspace.clocks.monotonic()
         if now - self._asked_to_quit < _QUIT_SECONDS:

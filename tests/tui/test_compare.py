@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from textual import events
 from textual.pilot import Pilot
 
 from dmr_tui.errors import EngineError
@@ -86,6 +87,35 @@ async def test_escape_stops_first_and_keeps_what_is_written(
         await see(pilot, "esc again closes this")
         await pilot.press("escape")
         await see(pilot, "▸*", "c Compare")
+
+
+async def test_what_nobody_answered_is_in_the_prompt_again(
+    runner: StageRunner, tmp_path: Path
+) -> None:
+    app = stage(runner, tmp_path)
+    async with app.run_test(size=LARGE) as pilot:
+        screen = await opened(pilot)
+        pilot.app.post_message(events.Paste("two\r\nlines"))
+        await until(pilot, lambda: screen._prompt.text == "two\nlines")
+        await pilot.press("enter")
+        await until(pilot, lambda: runner.asked)
+        await type_in(pilot, "more")
+        await pilot.press("escape")
+        await until(pilot, lambda: screen._prompt.text == "two\nlines\nmore")
+        assert not await app.workspace.sessions.chats()
+        await pilot.press("ctrl+u", "backspace", "ctrl+u", "backspace", "ctrl+u", "up")
+        await until(pilot, lambda: screen._prompt.text == "two\nlines")
+
+
+async def test_ctrl_c_stops_the_answers(runner: StageRunner, tmp_path: Path) -> None:
+    async with stage(runner, tmp_path).run_test(size=LARGE) as pilot:
+        await opened(pilot)
+        await ask(pilot, "Hi")
+        runner.say("Half an ans")
+        await see(pilot, "Half an ans")
+        await pilot.press("ctrl+c")
+        await see(pilot, "stopped", "esc Close")
+        assert "Press ^c again" not in screen_text(pilot.app)
 
 
 async def test_it_takes_two(runner: StageRunner, tmp_path: Path) -> None:

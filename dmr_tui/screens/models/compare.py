@@ -127,8 +127,21 @@ class CompareScreen(ShellScreen):
         elif not self._prompt.text.strip():
             self.workspace.say("Write a message first, then ⏎ sends it to both.")
         else:
-            self._asking = self._ask(self._prompt.take().strip())
+            text = self._prompt.take().strip()
+            self._prompt.sent.append(text)
+            self._asking = self._ask(text)
             self.refresh_all()
+
+    @on(PromptArea.Pasted)
+    def _pasted(self, event: PromptArea.Pasted) -> None:
+        text = event.text.replace("\r\n", "\n").replace("\r", "\n")
+        self._prompt.replace(text, *self._prompt.selection)
+        self._prompt.move_cursor(self._prompt.selection.end)
+
+    def _give_back(self, text: str) -> None:
+        """Put a message that nobody answered back, before what is typed by now."""
+        typed = self._prompt.text
+        self._prompt.put(f"{text}\n{typed}" if typed.strip() else text)
 
     @work(group="compare", exit_on_error=False)
     async def _ask(self, text: str) -> None:
@@ -146,7 +159,7 @@ class CompareScreen(ShellScreen):
                 await self._answer(view, talk)
         except DmrError as error:
             self.workspace.fail(error)
-            self._prompt.put(text)
+            self._give_back(text)
         finally:
             self._flushing.pause()
             self._asking = None
@@ -178,7 +191,7 @@ class CompareScreen(ShellScreen):
 
     def _finish(self) -> None:
         """Show how it ended, and who was faster."""
-        facts = []
+        talks, facts = self._talks, []
         for view, talk, conversation in zip(
             self._views, self._talks, self._conversations, strict=False
         ):
@@ -190,6 +203,8 @@ class CompareScreen(ShellScreen):
             rate = talk.turn.stats().generation_rate
             facts.append(f"{conversation.model} {speed(rate) if rate else 'no speed'}")
         self._talks = []
+        if talks and not facts:
+            self._give_back(talks[0].turn.prompt)
         if facts:
             kept = "  Both are among your chats." if self.workspace.settings.save_chats else ""
             self.workspace.say(f"{' · '.join(facts)}{kept}")

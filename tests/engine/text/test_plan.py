@@ -71,13 +71,13 @@ def written(writer: RandomWriter, request: ChatRequest, template: str, seed: int
     return [*answer.feed(text.encode()), *answer.finish()]
 
 
-def calls_in(events: list[Event]) -> list[str]:
+def calls_in(events: list[Event], schemas: dict[str, Any] = SCHEMAS) -> list[str]:
     """The names of the calls, each with arguments that satisfy its tool's schema."""
     parts = [event for event in events if isinstance(event, ToolCallDelta)]
     names = [event.name for event in parts if event.name]
     for index, name in enumerate(names):
         given = "".join(event.arguments for event in parts if event.index == index)
-        Draft202012Validator(SCHEMAS[name]).validate(json.loads(given))
+        Draft202012Validator(schemas[name]).validate(json.loads(given))
     return names
 
 
@@ -95,6 +95,28 @@ def test_forced_calls_are_valid_in_every_format(
         names = calls_in(events)
         assert 1 <= len(names) <= (8 if request.parallel_tool_calls else 1)
         assert isinstance(choice, str) or set(names) == {"add"}
+
+
+AWKWARD: dict[str, Any] = {
+    "no names of Python's": {"from": {"type": "boolean"}, "max-size": {"type": "boolean"}},
+    "no names at all": {"two words": {"type": "boolean"}, "a=b": {"type": "boolean"}},
+}
+"""Properties, all of them required."""
+
+
+@pytest.mark.parametrize("family", ["CODER", "GLM", "DSML", "MINIMAX", "GEMMA", "LFM2", "GEMMA_4"])
+@pytest.mark.parametrize("awkward", AWKWARD)
+def test_forced_calls_are_valid_whatever_a_tool_takes(
+    writer: RandomWriter, family: str, awkward: str
+) -> None:
+    properties = AWKWARD[awkward]
+    schema = {"type": "object", "properties": properties, "required": list(properties)}
+    tools = [Tool(Function("do-it", parameters=schema))]
+    for seed in range(3):
+        request = ChatRequest(ASKED, tools=tools, tool_choice="required", parallel_tool_calls=False)
+        events = written(writer, request, FAMILIES[family], seed)
+        assert calls_in(events, {"do-it": schema}) == ["do-it"]
+        assert not any(isinstance(event, Delta) for event in events)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

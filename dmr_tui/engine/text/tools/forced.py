@@ -42,6 +42,10 @@ MOST_CALLS = 8
 """Calls of one answer: a small model might write them without end."""
 
 _ANYTHING: dict[str, Any] = {"type": "object"}
+_NOTHING: dict[str, Any] = {"type": "object", "properties": {}, "additionalProperties": False}
+_SILENT = frozenset({"type", "properties", "required", "title", "description", "$schema"})
+"""Keywords that, with no property among them, tell of no parameter."""
+
 _ALPHANUMERIC = Characters(charset.union([(0x30, 0x39), (0x41, 0x5A), (0x61, 0x7A)]))
 _SPACE = optional(choice(" ", chain("\n", repeat(Characters(charset.of(" ")), 0, 16))))
 
@@ -52,8 +56,13 @@ Write = Callable[[Tool], Node]
 
 
 def parameters(tool: Tool) -> dict[str, Any]:
-    """The schema of a tool's arguments: always one of an object."""
-    schema = tool.function.parameters or _ANYTHING
+    """The schema of a tool's arguments: always one of an object.
+
+    A tool that tells of none has none, as in OpenAI's API, and not any at all as in JSON Schema.
+    """
+    schema = tool.function.parameters or {}
+    if schema.keys() <= _SILENT and not schema.get("properties") and not schema.get("required"):
+        return _NOTHING
     return {**schema, "type": "object"} if "$ref" not in schema else schema
 
 

@@ -46,6 +46,10 @@ TOOLS: dict[str, Any] = {
         "type": "object",
         "properties": {"text": {"type": "string"}, "tags": {"type": "array"}},
     },
+    "mail-box": {
+        "type": "object",
+        "properties": {"from": {"type": "string"}, "max-size": {"type": "integer"}},
+    },
 }
 
 
@@ -234,6 +238,20 @@ RECORDED = [
         sloppy=True,
     ),
     Recorded(
+        "gemma, names that Python has not",
+        GEMMA,
+        '```tool_code\ndefault_api.mail-box(from="""Ada "(x=" B.""")  # "it\'s (x=1)\n```',
+        [("mail-box", {"from": 'Ada "(x=" B.'})],
+        sloppy=True,
+    ),
+    Recorded(
+        "gemma, several in a line",
+        GEMMA,
+        '```tool_code\nweather(city="Paris");add(a=1,\\\n b = 2.5)\n```',
+        TWO,
+        sloppy=True,
+    ),
+    Recorded(
         "function gemma",
         FUNCTION_GEMMA,
         "<start_function_call>call:weather{city:<escape>Paris<escape>,days:3}<end_function_call>"
@@ -314,6 +332,13 @@ RECORDED = [
         LFM2,
         "<|tool_call_start|>[weather(city='Paris', days=3)]<|tool_call_end|>",
         [("weather", {"city": "Paris", "days": 3})],
+    ),
+    Recorded(
+        "lfm2, names that Python has not",
+        LFM2,
+        "<|tool_call_start|>[mail-box(from='it\\'s (to=1)', max-size=3), weather(city=\"\\\"(x=\")]"
+        "<|tool_call_end|>",
+        [("mail-box", {"from": "it's (to=1)", "max-size": 3}), ("weather", {"city": '"(x='})],
     ),
     Recorded(
         "nemotron",

@@ -70,7 +70,7 @@ class PromptArea(TextArea):
         self.whole_before: Callable[[str], str] = lambda before: ""
         self.marks: Callable[[str], list[tuple[int, int]]] = lambda line: []
         self._place: int | None = None
-        self._draft = ""
+        self._written: dict[int, str] = {}
 
     @property
     def before(self) -> str:
@@ -81,6 +81,7 @@ class PromptArea(TextArea):
         """Empty the box."""
         text = self.text
         self._place = None
+        self._written.clear()
         self.text = ""
         return text
 
@@ -157,7 +158,7 @@ class PromptArea(TextArea):
         """Up: a completion, a line, or the message before."""
         if self.completing:
             self.post_message(self.Steered(-1))
-        elif self.cursor_at_first_line:
+        elif self.navigator.is_first_wrapped_line(self.cursor_location):
             self._recall(-1)
         else:
             self.action_cursor_up()
@@ -166,7 +167,7 @@ class PromptArea(TextArea):
         """Down: a completion, a line, or the message after."""
         if self.completing:
             self.post_message(self.Steered(1))
-        elif self.cursor_at_last_line:
+        elif self.navigator.is_last_wrapped_line(self.cursor_location):
             self._recall(1)
         else:
             self.action_cursor_down()
@@ -177,7 +178,8 @@ class PromptArea(TextArea):
         place = before + step
         if not 0 <= place <= end:
             return
-        if before == end:
-            self._draft = self.text
+        # What is changed in an earlier message stays there until something is sent.
+        self._written[before] = self.text
         self._place = None if place == end else place
-        self.put(self._draft if place == end else self.sent[place])
+        sent = self.sent[place] if place < end else ""
+        self.put(self._written.get(place, sent))

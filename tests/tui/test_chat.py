@@ -231,6 +231,29 @@ async def test_newline_history_and_draft(runner: StageRunner, tmp_path: Path) ->
         assert prompt(pilot).text == "a\nb"
 
 
+async def test_the_arrows_lose_nothing_and_go_row_by_row(
+    runner: StageRunner, tmp_path: Path
+) -> None:
+    async with stage(runner, tmp_path).run_test(size=SMALL) as pilot:
+        await open_chat(pilot)
+        long = "word " * 20 + "end"
+        prompt(pilot).sent = ["first", long]
+        await pilot.press("up")
+        assert prompt(pilot).text == long
+        await pilot.press("up")
+        assert prompt(pilot).text == long
+        await pilot.press("up")
+        assert prompt(pilot).text == "first"
+        await pilot.press(*" of all", "up", "down")
+        assert prompt(pilot).text == long
+        await pilot.press("up", "up")
+        assert prompt(pilot).text == "first of all"
+        await pilot.press("enter")
+        await until(pilot, lambda: runner.asked)
+        await pilot.press("up", "up", "up", "up")
+        assert prompt(pilot).text == "first"
+
+
 async def test_slash_commands_are_the_repls(runner: StageRunner, tmp_path: Path) -> None:
     async with stage(runner, tmp_path).run_test(size=LARGE) as pilot:
         await open_chat(pilot)

@@ -9,6 +9,7 @@ from textual import events
 from textual.pilot import Pilot
 
 from dmr_tui.chat.history import History
+from dmr_tui.errors import EngineError
 from dmr_tui.paths import Paths
 from dmr_tui.screens.chat.chips import Chips
 from tests.tui.conftest import LARGE, gone, see, type_in, until
@@ -134,6 +135,48 @@ async def test_the_editor_writes_the_message(
         await type_in(pilot, "loud")
         await pilot.press("ctrl+g")
         await until(pilot, lambda: prompt(pilot).text == "LOUD")
+
+
+async def test_a_search_ends_before_the_prompt_gets_another_text(
+    runner: StageRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def edit(app: object, text: str) -> str:
+        return text.upper()
+
+    monkeypatch.setattr("dmr_tui.screens.chat.composer.edit", edit)
+    async with stage(runner, tmp_path).run_test(size=LARGE) as pilot:
+        await converse(pilot, runner, ("one", "first"))
+        await type_in(pilot, "loud")
+        await pilot.press("ctrl+r")
+        await see(pilot, "^r older")
+        await pilot.press("ctrl+g")
+        await until(pilot, lambda: prompt(pilot).text == "LOUD")
+        await gone(pilot, "^r older")
+        await pilot.press("ctrl+r")
+        await see(pilot, "^r older")
+        await pilot.press("alt+up", "alt+up", "e")
+        await see(pilot, "editing your message")
+        await pilot.press(*" more", "enter")
+        await until(pilot, lambda: len(runner.asked) == 2)
+        assert runner.asked[1].messages[-1].content == "one more"
+        assert prompt(pilot).text == "LOUD"
+
+
+async def test_a_question_that_fails_during_an_edit_is_in_the_prompt_after_it(
+    runner: StageRunner, tmp_path: Path
+) -> None:
+    async with stage(runner, tmp_path).run_test(size=LARGE) as pilot:
+        await converse(pilot, runner, ("one", "first"))
+        await say(pilot, "two")
+        await until(pilot, lambda: len(runner.asked) == 2)
+        await type_in(pilot, "draft")
+        await pilot.press("alt+up", "e")
+        await see(pilot, "editing the answer")
+        runner.fail(EngineError("the worker died"))
+        await see(pilot, "the worker died")
+        assert prompt(pilot).text == "first"
+        await pilot.press("escape")
+        await until(pilot, lambda: prompt(pilot).text == "two\ndraft")
 
 
 async def test_no_terminal_for_the_editor_is_said(runner: StageRunner, tmp_path: Path) -> None:

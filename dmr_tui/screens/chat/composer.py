@@ -124,15 +124,18 @@ class Composer(Vertical):
 
     def give_back(self, text: str) -> None:
         """Put a message that was not answered back, before what is typed by now."""
-        typed = self.prompt.text
-        self.prompt.put(f"{text}\n{typed}" if typed.strip() else text)
+        self._leave_search()
+        if self._aside is not None:  # Giving up the edit would throw it away.
+            aside = _joined(text, self._aside.text)
+            self._aside = Draft(aside, self._aside.chips)
+        else:
+            self.prompt.put(_joined(text, self.prompt.text))
 
     def restore(self, draft: Draft) -> None:
         """Put back what an earlier program has not sent, before what is typed by now."""
-        typed = self.prompt.text
+        self._leave_search()
         self._chips = Chips({**draft.chips, **self._chips.held})
-        parts = [*draft.waiting, draft.text, typed]
-        self.prompt.put("\n".join(part for part in parts if part.strip()))
+        self.prompt.put(_joined(*draft.waiting, draft.text, self.prompt.text))
 
     # Writing another version of what was said.
 
@@ -143,6 +146,7 @@ class Composer(Vertical):
 
     def begin_edit(self, text: str, what: str) -> None:
         """Put an earlier message into the prompt; what is typed comes back afterwards."""
+        self._leave_search()
         if self._aside is None:
             self._aside = Draft(self.prompt.text, dict(self._chips.held))
         self._chips = Chips()
@@ -153,6 +157,7 @@ class Composer(Vertical):
     def end_edit(self) -> None:
         """Put back what was typed before."""
         if self._aside is not None:
+            self._leave_search()
             aside, self._aside = self._aside, None
             self._chips = Chips(aside.chips)
             self.prompt.put(aside.text)
@@ -161,6 +166,7 @@ class Composer(Vertical):
     @on(PromptArea.EditorWanted)
     @work(group="editor", exclusive=True, exit_on_error=False)
     async def _edit_outside(self) -> None:
+        self._leave_search()
         try:
             text = await edit(self.app, self.message)
         except DmrError as error:
@@ -206,7 +212,7 @@ class Composer(Vertical):
             self._answer(None)
             return True
         if self._searching is not None:
-            self._end_search(self._searching)
+            self._leave_search()
             return True
         shown = bool(self._offered)
         self._offer([])
@@ -307,6 +313,11 @@ class Composer(Vertical):
         found = [each for each in newest if all(word in each.casefold() for word in words)]
         return [Suggestion(text, 0) for text in found[:_MATCHES]]
 
+    def _leave_search(self) -> None:
+        """Put back what stood in the prompt before the search, if there is one."""
+        if self._searching is not None:
+            self._end_search(self._searching)
+
     def _end_search(self, text: str) -> None:
         self._searching = None
         self.prompt.border_title = _TITLE
@@ -337,3 +348,7 @@ class Composer(Vertical):
         if asked is not None and not asked.done():
             asked.set_result(text)
             self.prompt.focus()
+
+
+def _joined(*parts: str) -> str:
+    return "\n".join(part for part in parts if part.strip())

@@ -19,6 +19,7 @@ from dmr_tui.engine.text.grammar.gbnf import (
     optional,
     repeat,
 )
+from dmr_tui.engine.text.pieces import Call
 from dmr_tui.engine.text.tools.families import (
     COMMAND,
     GENERIC,
@@ -35,6 +36,7 @@ from dmr_tui.engine.text.tools.llama import BUILT_IN, TAG, LlamaCalls
 from dmr_tui.engine.text.tools.markup import SEED, SEED_END, MarkupCalls
 from dmr_tui.engine.text.tools.mistral import MistralCalls
 from dmr_tui.engine.text.tools.notation import Notation, holds
+from dmr_tui.engine.text.tools.reading import properties_of, write_json
 from dmr_tui.engine.text.tools.tagged import arg_tags, invoke_tags, parameter_tags
 from dmr_tui.errors import InvalidRequestError
 
@@ -71,7 +73,17 @@ def forced_format(form: Form, tools: Sequence[Tool]) -> Form:
     loose = isinstance(form, EscapedCalls | PythonCalls)
     if loose and not all(holds(parameters(tool)) for tool in tools):
         return GENERIC
+    if isinstance(form, PythonCalls) and not all(_is_python(form, tool) for tool in tools):
+        return GENERIC
     return form
+
+
+def _is_python(form: PythonCalls, tool: Tool) -> bool:
+    """Whether the names of a tool and its arguments are read in Python as what they are."""
+    name, values = tool.function.name, dict.fromkeys(properties_of(parameters(tool)), 0)
+    call = f"{name}({', '.join(f'{key}=0' for key in values)})"
+    read = form.read(f"{form.opener}{call}{form.closer}", final=True)
+    return read is not None and read.calls == (Call(name, write_json(values)),)
 
 
 class CallGrammar:

@@ -12,6 +12,8 @@ Gemma 4 writes the latter with `<|tool_call>`, `<tool_call|>` and `<|"|>`.
 from __future__ import annotations
 
 import ast
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +21,14 @@ from dmr_tui.engine.text.pieces import Call
 from dmr_tui.engine.text.tools.reading import Reading, read_json, write_json
 
 _FENCE = "```"
+
+_PYTHON = re.compile(
+    r'"""(?:[^\\]|\\.)*?"""|"(?:[^"\\]|\\.)*+"'
+    r"|'''(?:[^\\]|\\.)*?'''|'(?:[^'\\]|\\.)*+'"
+    r"|#[^\n]*|(?P<name>[^\s,;()\[\]{}=\"'#]++)(?P<sign>\s*[=(])?",
+    re.DOTALL,
+)
+"""Strings, comments and words; a word is a name where an argument's value or a call follows."""
 
 
 @dataclass(frozen=True)
@@ -56,33 +66,42 @@ class PythonCalls:
 
 
 def python_calls(code: str) -> list[Call]:
-    """The calls that some Python consists of; none when there is anything else in it."""
+    """The calls that some Python consists of; none when there is anything else in it.
+
+    Tools and arguments may have names that Python has not: `from`, `user-id`.
+    """
+    names: dict[str, str] = {}
+
+    def replaced(found: re.Match[str]) -> str:
+        if found["sign"] is None:
+            return found[0]
+        stand_in = f"_{len(names)}"
+        names[stand_in] = found["name"]
+        return stand_in + found["sign"]
+
     try:
-        tree = ast.parse(code)
+        tree = ast.parse(_PYTHON.sub(replaced, code))
         nodes: list[ast.expr] = []
         for statement in tree.body:
             if not isinstance(statement, ast.Expr):
                 return []
             value = statement.value
             nodes += value.elts if isinstance(value, ast.List | ast.Tuple) else [value]
-        return [_python_call(node) for node in nodes]
-    except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):
+        return [_python_call(node, names) for node in nodes]
+    except (SyntaxError, ValueError, TypeError, KeyError, RecursionError, MemoryError):
         return []
 
 
-def _python_call(node: ast.expr) -> Call:
-    if not isinstance(node, ast.Call):
+def _python_call(node: ast.expr, names: Mapping[str, str]) -> Call:
+    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
         raise ValueError("no call")
-    name = ast.unparse(node.func)
+    name = names[node.func.id]
     if name == "print" and len(node.args) == 1 and isinstance(node.args[0], ast.Call):
-        return _python_call(node.args[0])
+        return _python_call(node.args[0], names)
     if node.args or any(keyword.arg is None for keyword in node.keywords):
         raise ValueError("an argument without a name")
-    arguments = {str(each.arg): ast.literal_eval(each.value) for each in node.keywords}
-    return Call(
-        name.removeprefix("default_api."),
-        write_json(arguments),
-    )
+    arguments = {names[str(each.arg)]: ast.literal_eval(each.value) for each in node.keywords}
+    return Call(name.removeprefix("default_api."), write_json(arguments))
 
 
 @dataclass(frozen=True)

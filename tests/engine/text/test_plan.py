@@ -120,6 +120,30 @@ def test_forced_calls_are_valid_whatever_a_tool_takes(
 
 
 @pytest.mark.parametrize("family", FAMILIES)
+def test_a_tool_without_parameters_is_called_without_arguments(
+    writer: RandomWriter, family: str
+) -> None:
+    object_ = {"type": "object", "title": "Nothing"}
+    for schema in (None, object_, {**object_, "properties": {}, "required": []}):
+        tools = [Tool(Function("now", parameters=schema))]
+        request = ChatRequest(ASKED, tools=tools, tool_choice="required", parallel_tool_calls=False)
+        for seed in range(4):
+            events = written(writer, request, FAMILIES[family], seed)
+            parts = [event for event in events if isinstance(event, ToolCallDelta)]
+            assert "".join(part.name for part in parts) == "now"
+            assert json.loads("".join(part.arguments for part in parts)) == {}
+
+
+def test_a_tool_that_says_what_may_be_given_may_be_given_it(writer: RandomWriter) -> None:
+    for schema in ({"type": "object", "additionalProperties": True}, {"required": ["a"]}):
+        tools = [Tool(Function("now", parameters=schema))]
+        request = ChatRequest(ASKED, tools=tools, tool_choice="required")
+        grammar = plan_chat(request, recorded.NO_TOOLS, "").grammar
+        assert grammar is not None
+        assert writer.accepts(grammar, '{"name": "now", "arguments": {"a": 1}}')
+
+
+@pytest.mark.parametrize("family", FAMILIES)
 def test_json_may_come_where_a_call_may(writer: RandomWriter, family: str) -> None:
     form = JSONAnswer({"const": [1]})
     request = ChatRequest(ASKED, tools=TOOLS, format=form, parallel_tool_calls=False)

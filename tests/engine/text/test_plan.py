@@ -100,6 +100,11 @@ def test_forced_calls_are_valid_in_every_format(
 AWKWARD: dict[str, Any] = {
     "no names of Python's": {"from": {"type": "boolean"}, "max-size": {"type": "boolean"}},
     "no names at all": {"two words": {"type": "boolean"}, "a=b": {"type": "boolean"}},
+    "choices of any kind": {
+        "word": {"enum": ["1", "true"]},
+        "number": {"enum": [1, 20]},
+        "any": {"enum": ["auto", 1, None, False]},
+    },
 }
 """Properties, all of them required."""
 

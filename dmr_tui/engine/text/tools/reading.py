@@ -164,11 +164,17 @@ def skip_space(text: str, at: int) -> int:
 
 def is_text(schemas: Mapping[str, Any], name: str, key: str) -> bool:
     """Whether an argument is text, and not JSON, by its tool's schema."""
-    known = properties_of(schemas.get(name)).get(key)
-    if not isinstance(known, dict):
+    return takes_text(properties_of(schemas.get(name)).get(key))
+
+
+def takes_text(schema: Any) -> bool:
+    """Whether a schema is of values that are text; nobody has checked it."""
+    if not isinstance(schema, dict):
         return False  # a schema may be true or false, too
-    kind = known.get("type")
-    return kind == "string" or (kind is None and "enum" in known)
+    kind, choices = schema.get("type"), schema.get("enum")
+    if kind is None and isinstance(choices, list):
+        return all(isinstance(each, str) for each in choices)
+    return bool(kind == "string")
 
 
 def properties_of(schema: Any) -> dict[str, Any]:

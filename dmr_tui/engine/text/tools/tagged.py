@@ -20,7 +20,7 @@ from dmr_tui.engine.text.grammar.gbnf import (
 from dmr_tui.engine.text.grammar.json_text import JSON, literal
 from dmr_tui.engine.text.grammar.until import until
 from dmr_tui.engine.text.tools.invoke import InvokeCalls
-from dmr_tui.engine.text.tools.reading import is_text, required_of
+from dmr_tui.engine.text.tools.reading import is_text, required_of, takes_text
 
 _KEY = Characters(charset.union([(0x30, 0x39), (0x41, 0x5A), (0x61, 0x7A), (0x5F, 0x5F)]))
 _LINE = optional(chain("\n"))
@@ -106,13 +106,12 @@ def _value(schema: Any, grammar: Grammar, loose: bool) -> Callable[[str], Node]:
         loose: it may stand on a line of its own.
     """
     line = _LINE if loose else EMPTY
-    kind = schema.get("type") if isinstance(schema, dict) else None
-    choices = schema.get("enum") if isinstance(schema, dict) else None
-    if isinstance(choices, list) and choices and kind in ("string", None):
+    if takes_text(schema):
+        choices = schema.get("enum")
+        if not isinstance(choices, list):
+            return lambda closing: until(closing, grammar)
         spelled = [each if isinstance(each, str) else literal(each) for each in choices]
         return lambda closing: chain(line, choice(*spelled), line, closing)
-    if kind == "string":
-        return lambda closing: until(closing, grammar)
     if not schema or schema is True:
         return lambda closing: chain(line, JSON(grammar).value, line, closing)
     node = satisfying(schema, grammar, param="tools")

@@ -50,6 +50,10 @@ TOOLS: dict[str, Any] = {
         "type": "object",
         "properties": {"from": {"type": "string"}, "max-size": {"type": "integer"}},
     },
+    "light": {
+        "type": "object",
+        "properties": {"level": {"enum": [0, 1, None]}, "color": {"enum": ["1", "2"]}},
+    },
 }
 
 
@@ -304,6 +308,13 @@ RECORDED = [
         "I look.",
     ),
     Recorded(
+        "minimax, choices",
+        MINIMAX,
+        '<minimax:tool_call>\n<invoke name="light">\n<parameter name="level">null</parameter>\n'
+        '<parameter name="color">2</parameter>\n</invoke>\n</minimax:tool_call>',
+        [("light", {"level": None, "color": "2"})],
+    ),
+    Recorded(
         "minimax",
         MINIMAX,
         '<minimax:tool_call>\n<invoke name="note">\n<parameter name="text">12 < 13\n</parameter>\n'
@@ -339,6 +350,13 @@ RECORDED = [
         "<|tool_call_start|>[mail-box(from='it\\'s (to=1)', max-size=3), weather(city=\"\\\"(x=\")]"
         "<|tool_call_end|>",
         [("mail-box", {"from": "it's (to=1)", "max-size": 3}), ("weather", {"city": '"(x='})],
+    ),
+    Recorded(
+        "coder, choices",
+        CODER,
+        "<tool_call>\n<function=light>\n<parameter=level>\n1\n</parameter>\n"
+        "<parameter=color>\n1\n</parameter>\n</function>\n</tool_call>",
+        [("light", {"level": 1, "color": "1"})],
     ),
     Recorded(
         "nemotron",

@@ -104,22 +104,17 @@ class Activities:
             return self._stream(self._docker_events(model, existing=existing))
         async with aclosing(self._runner.activity()) as changes:
             records = (await anext(changes)).requests
-        if model:
-            wanted = await self._ids(model)
-            records = [each for each in records if model == each.model or each.model_id in wanted]
-            if not records:
-                raise RouteError(404, f"no records found for model '{model}'")
+        records = await self._about(records, model)
+        if model and not records:
+            raise RouteError(404, f"no records found for model '{model}'")
         return json_response(await self._envelopes([each for each in records if not each.running]))
 
     async def _docker_events(self, model: str, *, existing: bool) -> AsyncGenerator[bytes, None]:
         first = True
         async with aclosing(self._runner.activity()) as changes:
             async for change in changes:
-                shown = [
-                    each
-                    for each in change.requests
-                    if not each.running and (not model or each.model == model)
-                ]
+                shown = [each for each in change.requests if not each.running]
+                shown = await self._about(shown, model)
                 if not first or existing:
                     name = "existing_request" if first else "new_request"
                     for record in shown:
@@ -173,12 +168,16 @@ class Activities:
         found: dict[str, Any] = msgspec.to_builtins(to_configuration(profile))
         return found
 
-    async def _ids(self, model: str) -> list[str]:
-        """The id that a name stands for, if it is a model's."""
+    async def _about(self, records: list[RequestRecord], model: str) -> list[RequestRecord]:
+        """Those that ask the model that a name stands for now; all where the name is empty."""
+        if not model or not records:
+            return records
         try:
-            return [(await self._runner.model(model)).id]
+            wanted = (await self._runner.model(model)).id
         except DmrError:
-            return []
+            # It may be gone, or be pulled later.
+            wanted = None
+        return [each for each in records if model == each.model or each.model_id == wanted]
 
     async def clear(self, request: Request) -> Response:
         """`DELETE /engines/requests`: forget those that have ended."""

@@ -18,6 +18,7 @@ from dmr_tui.runner.activity.records import Activity, LogLine, RequestRecord
 from dmr_tui.runner.remote import RemoteRunner
 from dmr_tui.server import activity
 from dmr_tui.server.endpoint import Endpoint
+from tests.support import fake_runner
 from tests.support.fake_runner import MODEL, FakeRunner
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -227,6 +228,29 @@ async def test_requests_as_a_stream(client: httpx.AsyncClient, runner: FakeRunne
         events = await asyncio.wait_for(reading, PATIENCE)
     assert [name for name, _ in events] == ["connected", "new_request"]
     assert events[1][1][0]["model"] == NAME
+
+
+@pytest.mark.parametrize("name", [MODEL.id, MODEL.tags[0], "pulled later"])
+async def test_requests_to_a_model_by_any_of_its_names(
+    client: httpx.AsyncClient, runner: FakeRunner, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    headers = {"Accept": "text/event-stream"}
+    async with client.stream(
+        "GET", "/engines/requests", headers=headers, params={"model": name}
+    ) as stream:
+        reading = asyncio.create_task(read_events(stream, 2))
+        await asyncio.sleep(0.05)
+        monkeypatch.setattr(fake_runner, "NAMES", (*fake_runner.NAMES, "pulled later"))
+        for identity in ("sha256:other", MODEL.id):
+            exchange = runner.journal.prepare(client="test", protocol="chat")
+            exchange.model, exchange.model_id = NAME, identity
+            runner.journal.open(exchange)
+            runner.journal.close(exchange, 200)
+        events = await asyncio.wait_for(reading, PATIENCE)
+    assert [kind for kind, _ in events] == ["connected", "new_request"]
+    assert events[1][1][0]["model"] == MODEL.id
+    (whole,) = (await client.get("/engines/requests", params={"model": name})).json()
+    assert whole["model"] == MODEL.id
 
 
 async def test_logs_are_lines_of_text(client: httpx.AsyncClient, runner: FakeRunner) -> None:

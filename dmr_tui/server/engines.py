@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, TypeAlias
 
 from msgspec import Meta, Struct
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from dmr_tui.engine.checks import check_sampling
 from dmr_tui.engine.profile import Profile, RunningModel
 from dmr_tui.errors import InvalidRequestError
 from dmr_tui.runner.base import Runner
@@ -20,6 +21,11 @@ from dmr_tui.server.exchange import attend
 
 _NEVER = "0001-01-01T00:00:00Z"
 """Go's zero time."""
+
+_MAX_INT = 2**31 - 1
+"""Docker Model Runner's numbers have 32 bits, as llama.cpp's."""
+
+Mode: TypeAlias = Literal["", "completion", "embedding", "reranking", "image-generation"]
 
 
 class UnloadBody(Struct, frozen=True):
@@ -42,6 +48,12 @@ class ConfigureBody(Configuration, frozen=True, kw_only=True, rename="kebab"):
 
     model: str
     replace: bool = False
+    mode: Mode | None = None
+    """Docker Model Runner's; here a model's file says what it is for."""
+    context_size: Annotated[int, Meta(ge=-1, le=_MAX_INT)] | None = None
+    threads: Annotated[int, Meta(ge=0, le=_MAX_INT)] | None = None
+    gpu_layers: Annotated[int, Meta(ge=-1, le=_MAX_INT)] | None = None
+    backend: Literal["llama.cpp", "llama-server"] | None = None
     raw_runtime_flags: str | None = None
     runtime_flags: list[str] | None = None
     speculative: Any = None
@@ -115,6 +127,7 @@ class Engines:
         if body.raw_runtime_flags or body.runtime_flags or body.speculative:
             raise InvalidRequestError("runtime flags and draft models are not supported yet")
         profile = to_profile(body)
+        check_sampling(profile.sampling)
         await self._runner.configure(stored_name(body.model), profile, replace=body.replace)
         return Response(status_code=202)
 

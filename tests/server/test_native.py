@@ -276,6 +276,10 @@ async def test_a_path_is_no_name(client: httpx.AsyncClient, runner: FakeRunner, 
         ({"keep_alive": "-1"}, Profile(keep_alive=-1.0)),
         ({"keep_alive": 0, "mode": "completion"}, Profile(keep_alive=0.0)),
         (
+            {"context-size": -1, "mode": "", "backend": "llama.cpp"},
+            Profile(-1, backend="llama.cpp"),
+        ),
+        (
             {"threads": 2, "gpu-layers": 0, "sampling": {"top_k": 3}},
             Profile(threads=2, gpu_layers=0, sampling=Sampling(top_k=3)),
         ),
@@ -291,17 +295,25 @@ async def test_configuring(
 
 
 @pytest.mark.parametrize(
-    ("fields", "status"),
+    ("fields", "status", "said"),
     [
-        ({"context-size": "big"}, 400),
-        ({"keep_alive": "soon"}, 400),
-        ({"raw-runtime-flags": "--mlock"}, 400),
-        ({"model": "nope"}, 404),
+        ({"context-size": "big"}, 400, "context-size"),
+        ({"context-size": 99999999999}, 400, "context-size"),
+        ({"context-size": -2}, 400, "context-size"),
+        ({"mode": "zzz"}, 400, "mode"),
+        ({"threads": -1}, 400, "threads"),
+        ({"gpu-layers": 2**31}, 400, "gpu-layers"),
+        ({"backend": "zzz"}, 400, "backend"),
+        ({"sampling": {"temperature": -1}}, 400, "temperature"),
+        ({"keep_alive": "soon"}, 400, "keep_alive"),
+        ({"raw-runtime-flags": "--mlock"}, 400, "flags"),
+        ({"model": "nope"}, 404, "nope"),
     ],
 )
 async def test_a_wrong_configuration_is_refused(
-    client: httpx.AsyncClient, runner: FakeRunner, fields: Any, status: int
+    client: httpx.AsyncClient, runner: FakeRunner, fields: Any, status: int, said: str
 ) -> None:
     answer = await client.post("/engines/_configure", json={"model": NAME, **fields})
     assert answer.status_code == status
     assert runner.calls == []
+    assert said in answer.text

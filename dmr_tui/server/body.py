@@ -22,6 +22,15 @@ _MISSING = re.compile(r"Object missing required field `(?P<field>.+)`")
 T = TypeVar("T")
 
 
+def _number(text: str) -> int | float:
+    """As Dart, Java and PHP mean it, which know but one kind of number."""
+    number = float(text)
+    return int(number) if number.is_integer() else number
+
+
+_WHOLE = msgspec.json.Decoder(float_hook=_number)
+
+
 async def read_body(request: Request) -> bytes:
     """The whole body.
 
@@ -46,13 +55,18 @@ def _too_large() -> BodyTooLargeError:
 
 
 def decode(body: bytes, kind: type[T]) -> T:
-    """The body as the wire type `kind`.
+    """The body as the wire type `kind`; a whole number may be written `5.0`.
 
     Raises:
         InvalidRequestError: it is no JSON, or a field has the wrong type; `param` names the field.
     """
     try:
-        return msgspec.json.decode(body, type=kind)
+        try:
+            return msgspec.json.decode(body, type=kind)
+        except msgspec.ValidationError as error:
+            if "got `float`" not in str(error):
+                raise
+            return msgspec.convert(_WHOLE.decode(body), kind, str_keys=True)
     except msgspec.ValidationError as error:
         raise _at_field(str(error)) from error
     except msgspec.DecodeError as error:

@@ -102,6 +102,24 @@ async def test_a_wrong_or_unsupported_value_names_the_field(
     assert field.removesuffix("s") in answer.json()["error"]["message"]
 
 
+async def test_a_whole_number_may_be_written_with_a_point(
+    client: httpx.AsyncClient, runner: FakeRunner
+) -> None:
+    wire: dict[str, Any] = {"max_tokens": 5.0, "top_k": 4e1, "seed": -1.0, "temperature": 1.0}
+    wire["logit_bias"] = {"7": 2.0, "8": 0.5}
+    answer = await client.post("/v1/chat/completions", json={**CHAT, **wire})
+    assert answer.status_code == 200
+    ((_, asked, _),) = runner.asked
+    assert asked.limits.max_tokens == 5
+    sampling = asked.sampling
+    assert (sampling.top_k, sampling.seed, sampling.temperature) == (40, -1, 1.0)
+    assert sampling.logit_bias == {7: 2.0, 8: 0.5}
+    for wrong in (5.5, 1e300):
+        body = {**CHAT, **wire, "max_tokens": wrong}
+        answer = await client.post("/v1/chat/completions", json=body)
+        assert problem(answer) == (400, "invalid_request", "max_tokens")
+
+
 @pytest.mark.parametrize(
     ("last", "fields"),
     [

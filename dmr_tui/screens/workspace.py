@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -77,6 +77,10 @@ class Notice:
     severity: Severity = "information"
     since: float = 0.0
     """By the clock that measures spans."""
+    deed: str = ""
+    """What it asks whether to do; empty: it is no question."""
+    names: tuple[str, ...] = ()
+    """What the deed would be done to."""
 
 
 class Workspace:
@@ -171,9 +175,23 @@ class Workspace:
         self.notice = Notice(printable(text), severity, self.clocks.monotonic())
         self._changed()
 
+    def confirmed(self, deed: str, names: Iterable[str], question: str) -> bool:
+        """Ask in the status bar; the same once more, while it still asks that, is the answer."""
+        about = deed, tuple(names)
+        if (self.notice.deed, self.notice.names) == about:
+            self.say("")
+            return True
+        self.notice = Notice(printable(question), "warning", self.clocks.monotonic(), *about)
+        self._changed()
+        return False
+
     def forget_old_notice(self) -> None:
-        """Say no more what was said a while ago: another screen is shown, which it is not about."""
-        if self.clocks.monotonic() - self.notice.since > _NOTICE_SECONDS:
+        """Say no more what was said a while ago: another screen is shown, which it is not about.
+
+        A question goes at once: its keys are those of the screen that is left.
+        """
+        old = self.clocks.monotonic() - self.notice.since > _NOTICE_SECONDS
+        if old or self.notice.deed:
             self.notice = Notice()
             self._changed()
 

@@ -132,6 +132,29 @@ async def test_deleting_asks_once_and_can_be_undone(runner: StageRunner, tmp_pat
         await see(pilot, "'why is the sky blue' is back.", "2 chats")
 
 
+async def test_a_chat_is_asked_for_again_once_the_question_is_off_the_screen(
+    runner: StageRunner, tmp_path: Path
+) -> None:
+    async with stage(runner, tmp_path).run_test(size=LARGE) as pilot:
+        await two_chats(pilot, runner)
+        await pilot.press("f2")
+        await say(pilot, "and at night")
+        await until(pilot, lambda: len(runner.asked) == 3)
+        await say(pilot, "waits")
+        await see(pilot, "“waits” is sent", "esc Take back")
+        await pilot.press("f2")
+        await until(pilot, lambda: pilot.app.screen.query_one(ChatList).has_focus)
+        await pilot.press("d")
+        await see(pilot, "d again deletes", "esc Keep")
+        await pilot.press("1", "3")
+        await see(pilot, "[3 Chat]", "esc Take back")
+        await pilot.press("d")
+        await see(pilot, "d again deletes", "esc Keep")
+        await pilot.press("escape")
+        await see(pilot, "Kept.", "esc Take back")
+        assert len(await chat(pilot).workspace.sessions.chats()) == 2
+
+
 async def test_another_chat_under_the_cursor_is_asked_for_again(
     runner: StageRunner, tmp_path: Path
 ) -> None:

@@ -75,6 +75,26 @@ async def test_marks_are_deleted_together_and_asked_about_once(
         assert len(names(pilot)) == 5
 
 
+async def test_a_question_that_is_no_longer_on_the_screen_is_asked_again(
+    runner: StageRunner, tmp_path: Path
+) -> None:
+    async with stage(runner, tmp_path).run_test(size=LARGE) as pilot:
+        await ready(pilot)
+        await pilot.press("d")
+        await see(pilot, "d again deletes", "esc Keep")
+        await pilot.press("T")
+        await see(pilot, "Theme: ")
+        await gone(pilot, "esc Keep")
+        await pilot.press("d")
+        await see(pilot, "d again deletes")
+        await pilot.press("4", "1")
+        await see(pilot, "[1 Models]")
+        await gone(pilot, "esc Keep")
+        await pilot.press("d")
+        await see(pilot, "d again deletes")
+        assert not calls(runner, "remove")
+
+
 async def test_a_file_that_two_models_share_is_there_once(
     runner: StageRunner, tmp_path: Path
 ) -> None:

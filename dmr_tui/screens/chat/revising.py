@@ -34,7 +34,6 @@ class RevisingScreen(AskingScreen):
         super().__init__(workspace)
         self._keeper = Keeper(workspace)
         self._editing: Node | None = None
-        self._doomed: object = None
 
     # What is sent.
 
@@ -193,7 +192,6 @@ class RevisingScreen(AskingScreen):
     @on(Composer.Said)
     @on(ReadingView.Said)
     def _said(self, event: ReadingView.Said | Composer.Said) -> None:
-        self._doomed = None
         self.workspace.say(event.text, "error" if event.failed else "information")
         self.refresh_hints()
 
@@ -240,15 +238,11 @@ class RevisingScreen(AskingScreen):
     def _delete_message(self, node: Node) -> None:
         if self._busy():
             return
-        if self._doomed is not node:
-            self._doomed = node
-            more = sum(1 for _ in node.everything()) - 1
-            what = (
-                "" if not more else " and its answer" if more == 1 else f" and {more} that follow"
-            )
-            self.workspace.say(f"Delete this message{what}? x again deletes, esc keeps.", "warning")
+        more = sum(1 for _ in node.everything()) - 1
+        what = "" if not more else " and its answer" if more == 1 else f" and {more} that follow"
+        question = f"Delete this message{what}? x again deletes, esc keeps."
+        if not self.workspace.confirmed("delete message", [node.id], question):
             return
-        self._doomed = None
         self._view.leave()
         self._conversation.withdraw(node)
         self._changed_by_hand()

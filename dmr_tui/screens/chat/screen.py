@@ -123,11 +123,13 @@ class ChatScreen(RevisingScreen):
         return action.title
 
     def _escape_hint(self) -> str | None:
+        if self.workspace.notice.deed:
+            return "Keep"
+        if self._composer.editing:
+            return "Give up"
         if self._outbox:
             return "Take back"
-        if self._talk:
-            return "Stop"
-        return "Give up" if self._composer.editing else None
+        return "Stop" if self._talk else None
 
     def _message_hint(self, action: Action) -> str | None:
         spot = self._view.spot
@@ -210,8 +212,7 @@ class ChatScreen(RevisingScreen):
     @on(ChatList.Wished)
     @work(group="chats-action", exit_on_error=False)
     async def _chat_wished(self, event: ChatList.Wished) -> None:
-        chat, doomed = event.chat, self._doomed
-        self._doomed = None
+        chat = event.chat
         match event.wish:
             case "new":
                 self.action_new()
@@ -221,7 +222,7 @@ class ChatScreen(RevisingScreen):
             case "open" | "fork" if chat is not None:
                 await self._open_chat(chat, fork=event.wish == "fork")
             case "delete" if chat is not None:
-                await self._delete_chat(chat, sure=doomed == chat.id)
+                await self._delete_chat(chat)
             case "rename" if chat is not None:
                 await self._rename_chat(chat)
             case "export" if chat is not None:
@@ -250,13 +251,12 @@ class ChatScreen(RevisingScreen):
             self._view.transcript.focus()
             self._view.cursor.go(Spot(hit))
 
-    async def _delete_chat(self, chat: ChatInfo, *, sure: bool) -> None:
-        if not sure:
-            self._doomed = chat.id
-            turns = f"{chat.turns} turn{'s' if chat.turns != 1 else ''}"
-            question = f"Delete '{chat.title}', {turns}? d again deletes, esc keeps."
-            self.workspace.say(question, "warning")
-        elif await self._do(self._keeper.delete(chat)):
+    async def _delete_chat(self, chat: ChatInfo) -> None:
+        turns = f"{chat.turns} turn{'s' if chat.turns != 1 else ''}"
+        question = f"Delete '{chat.title}', {turns}? d again deletes, esc keeps."
+        if not self.workspace.confirmed("delete chat", [chat.id], question):
+            return
+        if await self._do(self._keeper.delete(chat)):
             if chat.id == self._conversation.id:
                 self.interrupt()
                 self._show_conversation(self._conversation.fresh())
@@ -284,8 +284,7 @@ class ChatScreen(RevisingScreen):
         """Close what is open, take a waiting message back, or stop the answer; twice: edit."""
         now = self.workspace.clocks.monotonic()
         twice, self._escaped = now - self._escaped < _TWICE_SECONDS, -_TWICE_SECONDS
-        if self._doomed is not None:
-            self._doomed = None
+        if self.workspace.notice.deed:
             self.workspace.say("Kept.")
         elif self._composer.close():
             pass

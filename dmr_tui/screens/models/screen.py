@@ -178,8 +178,8 @@ class ModelsScreen(ModelWork):
             return "Cancel" if self._shown == "empty" and self.workspace.pulls.active else None
         if shelf.has_class("-typing"):
             return "Close"
-        if self._asked[0]:
-            return "Keep" if self._asked[0] == "delete" else "Leave it"
+        if deed := self.workspace.notice.deed:
+            return "Keep" if deed == "delete" else "Leave it"
         if shelf.table.marks:
             return "Unmark"
         return "All models" if shelf.restricted else None
@@ -261,8 +261,8 @@ class ModelsScreen(ModelWork):
             self.action_cancel()
         elif shelf.has_class("-typing"):
             shelf.close_line()
-        elif self._asked[0]:
-            self._forget_question()
+        elif self.workspace.notice.deed:
+            self.workspace.say("")
         elif shelf.table.marks:
             shelf.table.mark_none()
         else:

@@ -35,7 +35,6 @@ class ModelWork(ShellScreen):
         super().__init__(workspace)
         self._shelf: Shelf | None = None
         self._updates = Updates()
-        self._asked: tuple[str, tuple[str, ...]] = ("", ())
 
     @property
     def _row(self) -> Row | None:
@@ -56,25 +55,11 @@ class ModelWork(ShellScreen):
 
     # Questions in the status bar.
 
-    def _confirmed(self, deed: str, names: list[str], question: str) -> bool:
-        """Ask in the status bar; the same key once more, for the same models, is the answer."""
-        wanted = (deed, tuple(names))
-        if self._asked == wanted:
-            self._asked = ("", ())
-            return True
-        self._asked = wanted
-        self.workspace.say(question, "warning")
-        return False
-
-    def _forget_question(self) -> None:
-        if self._asked[0]:
-            self._asked = ("", ())
-            self.workspace.say("")
-
     def _keep_question(self) -> None:
         """Forget what was asked if it was about other models."""
-        if self._asked[1] != tuple(entry.name for entry in self._targets):
-            self._forget_question()
+        notice, targets = self.workspace.notice, tuple(entry.name for entry in self._targets)
+        if notice.deed in ("delete", "push") and notice.names != targets:
+            self.workspace.say("")
 
     # In and out of memory.
 
@@ -108,7 +93,7 @@ class ModelWork(ShellScreen):
         targets = self._targets
         names = [entry.name for entry in targets]
         question = _deletion(targets, self.workspace.library.disk)
-        if targets and self._confirmed("delete", names, question):
+        if targets and self.workspace.confirmed("delete", names, question):
             self._delete(targets)
 
     @work(group="delete", exit_on_error=False)
@@ -155,7 +140,7 @@ class ModelWork(ShellScreen):
         tag = entry.model.tags[0]
         whose = "" if not tag.startswith(_SHARED) else " (t gives it a name of your own)"
         question = f"Push to {tag}{whose}?  p again pushes, esc does not; n gets models."
-        if self._confirmed("push", [entry.name], question):
+        if self.workspace.confirmed("push", [entry.name], question):
             self._push(entry.name)
 
     @work(group="push", exit_on_error=False)

@@ -298,7 +298,8 @@ class DmrApp(App[None]):
         """Choose the model to chat with."""
         entries = self.workspace.library.entries
         if not entries:
-            self.workspace.say("There is no model yet: p on Models gets one.", "warning")
+            hint = "There is no model yet: Models suggests some, Get finds more."
+            self.workspace.say(hint, "warning")
             return
         commands = [
             (

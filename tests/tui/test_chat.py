@@ -484,6 +484,8 @@ async def test_a_chat_without_any_model_says_where_to_get_one(tmp_path: Path) ->
         await see(pilot, "Begin with", "smollm2")
         await pilot.press("alt+3")
         await see(pilot, "There is no model yet.")
+        await pilot.press("ctrl+o")
+        await see(pilot, "There is no model yet: Models suggests some, Get finds more.")
 
 
 @pytest.mark.parametrize("plain", ["1. no list", "    indented", "*stars* and `ticks`"])

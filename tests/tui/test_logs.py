@@ -217,6 +217,27 @@ async def test_find_and_the_next_places(busy: StageRunner, tmp_path: Path) -> No
         assert view.found == ""
 
 
+async def test_find_goes_through_the_last_page_too(busy: StageRunner, tmp_path: Path) -> None:
+    texts = [f"hit {n}" if n in (50, 195, 197) else "line" for n in range(200)]
+    busy.lines = [LogLine(NOW, text, "info", "http") for text in texts]
+    async with opened(busy, tmp_path).run_test(size=SMALL) as pilot:
+        await see(pilot, "hit 197")
+        view = pilot.app.screen.query_one(LogView)
+        await pilot.press("f", *"hit", "enter")
+        await until(pilot, lambda: not view.following)
+        await see(pilot, "hit 197")
+        await pilot.press("N")
+        await see(pilot, "hit 195")
+        await pilot.press("N")
+        await until(pilot, lambda: view.scroll_offset.y == 50)
+        await pilot.press("n", "n")
+        await see(pilot, "hit 197")
+        await pilot.press("n")
+        await until(pilot, lambda: view.scroll_offset.y == 50)
+        await pilot.press("F", "N")
+        await see(pilot, "hit 197")
+
+
 async def test_the_log_is_followed_until_one_scrolls(busy: StageRunner, tmp_path: Path) -> None:
     busy.lines = [LogLine(NOW, f"line {n}", "info", "http") for n in range(200)]
     async with opened(busy, tmp_path).run_test(size=LARGE) as pilot:

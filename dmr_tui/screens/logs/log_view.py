@@ -56,6 +56,8 @@ class LogView(ScrollView, can_focus=True):
         """Where each line ends, in rows, while lines are wrapped."""
         self._strips: dict[int, Strip] = {}
         self._moving = False
+        self._hit: LogLine | None = None
+        """What was found last."""
 
     @property
     def lines(self) -> Sequence[LogLine]:
@@ -85,19 +87,33 @@ class LogView(ScrollView, can_focus=True):
             direction: 1 towards the newest, -1 towards the oldest.
         """
         word = self.found.lower()
-        here = self._line_at(self.scroll_offset.y)
+        here = self._search_from(direction)
         count = len(self._lines)
         for step in range(1, count + 1):
             index = (here + direction * step) % count
             line = self._lines[index]
             if word in f"{line.source} {line.text}".lower():
-                self.following = False
+                self.following, self._hit = False, line
                 self._scroll(self._row_of(index))
+                self._strips.clear()
+                self.refresh()
                 return True
         return False
 
+    def _search_from(self, direction: int) -> int:
+        """The line before the first to look at: the last hit, or else beyond what is shown."""
+        top, bottom = self.scroll_offset.y, self.scroll_offset.y + self._height - 1
+        for at, line in enumerate(self._lines):
+            # One that was scrolled away from is not where one is.
+            if line is self._hit and top <= self._row_of(at) <= bottom:
+                return at
+        if direction > 0:
+            return self._line_at(top) - 1
+        return min(self._line_at(bottom) + 1, len(self._lines))
+
     def follow(self) -> None:
         """Go to the end and stay there."""
+        self._hit = None
         self.following = True
         self._to_end()
 
@@ -160,7 +176,8 @@ class LogView(ScrollView, can_focus=True):
         self._layout_anew()
 
     def watch_found(self) -> None:
-        """Draw the marks."""
+        """Draw the marks, and look anew."""
+        self._hit = None
         self._strips.clear()
         self.refresh()
 
@@ -246,16 +263,17 @@ class LogView(ScrollView, can_focus=True):
         head = Content.styled(stamp if first else " " * len(stamp), "$text-muted")
         style = _STYLES[line.level]
         level = Content.styled(f"{line.level if first else '':<{_LEVEL}}", style)
-        body = self._marked(Content.styled(text, style))
+        body = self._marked(Content.styled(text, style), here=line is self._hit)
         return (head + level + body).truncate(self._width, ellipsis=not self.wrap)
 
-    def _marked(self, body: Content) -> Content:
+    def _marked(self, body: Content, *, here: bool) -> Content:
         word = self.found.lower()
         if not word:
             return body
+        style = "bold underline reverse" if here else "reverse"
         plain, at = body.plain.lower(), 0
         while (at := plain.find(word, at)) >= 0:
-            body = body.stylize("reverse", at, at + len(word))
+            body = body.stylize(style, at, at + len(word))
             at += len(word)
         return body
 

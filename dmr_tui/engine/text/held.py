@@ -123,7 +123,7 @@ def _marked(held: Held, template: str, grammar: Grammar) -> Node:
     if held.form is not None:
         options.append(_json(held.form, grammar))
     if held.tools:
-        form = forced_format(find_format(template, _schemas(held.tools)), held.tools)
+        form = forced_format(find_format(template, _schemas(held.tools)), template, held.tools)
         calls = CallGrammar(form, template, grammar, held.tools, parallel=held.parallel)
         options.append(calls.calls())
     return chain(_thoughts(held, template, grammar), choice(*options))

@@ -184,7 +184,7 @@ def _plan_marked(request: ChatRequest, template: str, prompt: str) -> AnswerPlan
     markers = find_markers(template)
     grammar = None
     if held_to_form(request):
-        form = forced_format(form, tools)
+        form = forced_format(form, template, tools)
         grammar = held_grammar(_held(request, _thoughts(request, template, prompt)), template)
     own = isinstance(request.format, GrammarAnswer)
     # A person's own grammar says what the whole answer is, thoughts included.

@@ -97,16 +97,31 @@ def test_forced_calls_are_valid_in_every_format(
         assert isinstance(choice, str) or set(names) == {"add"}
 
 
+def required(**properties: Any) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+YES = {"type": "boolean"}
+DIGIT = {"type": "integer", "minimum": 0, "maximum": 9}
 AWKWARD: dict[str, Any] = {
-    "no names of Python's": {"from": {"type": "boolean"}, "max-size": {"type": "boolean"}},
-    "no names at all": {"two words": {"type": "boolean"}, "a=b": {"type": "boolean"}},
-    "choices of any kind": {
-        "word": {"enum": ["1", "true"]},
-        "number": {"enum": [1, 20]},
-        "any": {"enum": ["auto", 1, None, False]},
+    "no names of Python's": required(**{"from": YES, "max-size": YES}),
+    "no names at all": required(**{"two words": YES, "a=b": YES}),
+    "choices of any kind": required(
+        word={"enum": ["1", "true"]}, number={"enum": [1, 20]}, any={"enum": ["auto", 1, None]}
+    ),
+    "a reference": {
+        "$ref": "#/$defs/D",
+        "$defs": {"D": required(a={"$ref": "#/$defs/E"}), "E": DIGIT},
     },
+    "all of one": {"allOf": [required(a=DIGIT), required(b=YES)]},
+    "one or the other": {"anyOf": [required(a=DIGIT), required(b=YES)]},
+    "one or both": {
+        **required(),
+        "properties": {"a": DIGIT, "b": YES},
+        "anyOf": [{"required": ["a"]}, {"required": ["b"]}],
+    },
+    "unnamed": {"type": "object", "additionalProperties": DIGIT, "required": ["x"]},
 }
-"""Properties, all of them required."""
 
 
 @pytest.mark.parametrize("family", ["CODER", "GLM", "DSML", "MINIMAX", "GEMMA", "LFM2", "GEMMA_4"])
@@ -114,14 +129,37 @@ AWKWARD: dict[str, Any] = {
 def test_forced_calls_are_valid_whatever_a_tool_takes(
     writer: RandomWriter, family: str, awkward: str
 ) -> None:
-    properties = AWKWARD[awkward]
-    schema = {"type": "object", "properties": properties, "required": list(properties)}
+    schema = AWKWARD[awkward]
     tools = [Tool(Function("do-it", parameters=schema))]
     for seed in range(3):
         request = ChatRequest(ASKED, tools=tools, tool_choice="required", parallel_tool_calls=False)
         events = written(writer, request, FAMILIES[family], seed)
         assert calls_in(events, {"do-it": schema}) == ["do-it"]
         assert not any(isinstance(event, Delta) for event in events)
+
+
+BEGUN = {
+    "CODER": ("<tool_call>\n<function=do-it>\n<parameter=", "a>\n7\n</parameter>"),
+    "GLM": ("<tool_call>do-it\n<arg_key>", "a</arg_key>\n<arg_value>7</arg_value>"),
+    "MINIMAX": ('<invoke name="do-it">\n<parameter name="', 'a">7</parameter>'),
+    "LFM2": ("<|tool_call_start|>[do-it(", "a=7)"),
+    "FUNCTION_GEMMA": ("<start_function_call>call:do-it{", "a:7}"),
+}
+
+
+@pytest.mark.parametrize("family", BEGUN)
+def test_a_call_that_has_begun_is_held_to_what_a_reference_stands_for(
+    writer: RandomWriter, family: str
+) -> None:
+    begin, rest = BEGUN[family]
+    for awkward, held in (("a reference", True), ("one or the other", False)):
+        tools = [Tool(Function("do-it", parameters=AWKWARD[awkward]))]
+        plan = plan_chat(ChatRequest(ASKED, tools=tools), FAMILIES[family], "")
+        assert plan.call_grammar is not None
+        grammar = plan.call_grammar()
+        assert grammar is not None
+        assert writer.follows(grammar, begin + rest)
+        assert writer.follows(grammar, begin + "x") is not held
 
 
 @pytest.mark.parametrize("family", FAMILIES)

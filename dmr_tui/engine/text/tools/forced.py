@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
 from dmr_tui.engine.request import Tool
 from dmr_tui.engine.text.grammar import charset
 from dmr_tui.engine.text.grammar.compile import any_object, satisfying
+from dmr_tui.engine.text.grammar.flatten import APPLICATORS, Flattener
 from dmr_tui.engine.text.grammar.gbnf import (
     Characters,
     Grammar,
@@ -19,6 +21,7 @@ from dmr_tui.engine.text.grammar.gbnf import (
     optional,
     repeat,
 )
+from dmr_tui.engine.text.grammar.problem import SchemaProblem
 from dmr_tui.engine.text.pieces import Call
 from dmr_tui.engine.text.tools.families import (
     COMMAND,
@@ -37,7 +40,7 @@ from dmr_tui.engine.text.tools.markup import SEED, SEED_END, MarkupCalls
 from dmr_tui.engine.text.tools.mistral import MistralCalls
 from dmr_tui.engine.text.tools.notation import Notation, holds
 from dmr_tui.engine.text.tools.reading import properties_of, write_json
-from dmr_tui.engine.text.tools.tagged import arg_tags, invoke_tags, parameter_tags
+from dmr_tui.engine.text.tools.tagged import arg_tags, invoke_tags, parameter_tags, tags_hold
 from dmr_tui.errors import InvalidRequestError
 
 MOST_CALLS = 8
@@ -62,20 +65,39 @@ def parameters(tool: Tool) -> dict[str, Any]:
 
     A tool that tells of none has none, as in OpenAI's API, and not any at all as in JSON Schema.
     """
-    schema = tool.function.parameters or {}
+    schema = _without_branches(tool.function.parameters or {})
     if schema.keys() <= _SILENT and not schema.get("properties") and not schema.get("required"):
         return _NOTHING
     return {**schema, "type": "object"} if "$ref" not in schema else schema
 
 
-def forced_format(form: Form, tools: Sequence[Tool]) -> Form:
+def _without_branches(schema: dict[str, Any]) -> dict[str, Any]:
+    """A schema as its own properties, if a reference or `allOf` is all that is between."""
+    if not any(keyword in schema for keyword in APPLICATORS):
+        return schema
+    with suppress(SchemaProblem, RecursionError):
+        flats = Flattener(schema).flatten(schema, "#")
+        return flats[0] if len(flats) == 1 else schema
+    return schema
+
+
+def forced_format(form: Form, template: str, tools: Sequence[Tool]) -> Form:
     """The format in which calls are forced: native, where that can hold all of the parameters."""
     loose = isinstance(form, EscapedCalls | PythonCalls)
     if loose and not all(holds(parameters(tool)) for tool in tools):
         return GENERIC
     if isinstance(form, PythonCalls) and not all(_is_python(form, tool) for tool in tools):
         return GENERIC
+    if _in_tags(form, template) and not all(tags_hold(parameters(tool)) for tool in tools):
+        return GENERIC
     return form
+
+
+def _in_tags(form: Form, template: str) -> bool:
+    """Whether each argument has a tag of its own."""
+    tags = (SEED, "<arg_key>", "<parameter=")
+    markup = isinstance(form, MarkupCalls) and any(tag in template for tag in tags)
+    return markup or isinstance(form, InvokeCalls)
 
 
 def _is_python(form: PythonCalls, tool: Tool) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 
 from dmr_tui.engine.text.grammar import charset
 from dmr_tui.engine.text.grammar.compile import satisfying
+from dmr_tui.engine.text.grammar.flatten import APPLICATORS
 from dmr_tui.engine.text.grammar.gbnf import (
     EMPTY,
     Characters,
@@ -81,6 +82,9 @@ class Notation:
             schema: names them.
             nested: the object is a value, and not all of the arguments.
         """
+        if not nested and not properties_of(schema) and any(key in schema for key in APPLICATORS):
+            some = chain(repeat(_KEY, 1, 64), self.assign, self._anything())
+            return self._listed("", some, "")
         required = required_of(schema)
         comma = chain(",", optional(chain(" ")))
         after: Node = EMPTY

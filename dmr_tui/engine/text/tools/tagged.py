@@ -7,6 +7,7 @@ from typing import Any
 
 from dmr_tui.engine.text.grammar import charset
 from dmr_tui.engine.text.grammar.compile import satisfying
+from dmr_tui.engine.text.grammar.flatten import APPLICATORS
 from dmr_tui.engine.text.grammar.gbnf import (
     EMPTY,
     Characters,
@@ -20,12 +21,32 @@ from dmr_tui.engine.text.grammar.gbnf import (
 from dmr_tui.engine.text.grammar.json_text import JSON, literal
 from dmr_tui.engine.text.grammar.until import until
 from dmr_tui.engine.text.tools.invoke import InvokeCalls
-from dmr_tui.engine.text.tools.reading import is_text, required_of, takes_text
+from dmr_tui.engine.text.tools.reading import is_text, properties_of, required_of, takes_text
 
 _KEY = Characters(charset.union([(0x30, 0x39), (0x41, 0x5A), (0x61, 0x7A), (0x5F, 0x5F)]))
 _LINE = optional(chain("\n"))
 _MOST_KEYS = 16
 """Arguments of a tool that does not say which ones it takes."""
+
+
+_NOT_HELD = frozenset(
+    {
+        *APPLICATORS,
+        *("not", "if", "minProperties", "maxProperties", "patternProperties", "propertyNames"),
+        *("dependentRequired", "dependentSchemas", "dependencies"),
+    }
+)
+"""What may be said of all arguments together that tags do not hold."""
+
+
+def tags_hold(schema: dict[str, Any]) -> bool:
+    """Whether arguments as tags always satisfy an object's schema."""
+    named, others = [*properties_of(schema)], schema.get("additionalProperties", True)
+    return (
+        not schema.keys() & _NOT_HELD
+        and all(key in named for key in required_of(schema))
+        and (bool(named) or others in (True, False, {}))
+    )
 
 
 def parameter_tags(name: str, schema: dict[str, Any], grammar: Grammar) -> Node:

@@ -120,6 +120,12 @@ AWKWARD: dict[str, Any] = {
         "properties": {"a": DIGIT, "b": YES},
         "anyOf": [{"required": ["a"]}, {"required": ["b"]}],
     },
+    "bounded texts": required(
+        a={"type": "string", "pattern": "^[a-z]{3}$"}, b={"type": "string", "maxLength": 3}
+    ),
+    "texts of a form": required(
+        a={"type": "string", "format": "date"}, b={"type": "string", "const": "x"}
+    ),
     "unnamed": {"type": "object", "additionalProperties": DIGIT, "required": ["x"]},
 }
 

@@ -19,6 +19,7 @@ from dmr_tui.engine.text.grammar.gbnf import (
     repeat,
 )
 from dmr_tui.engine.text.grammar.json_text import JSON, literal
+from dmr_tui.engine.text.grammar.strings import FORMATS
 from dmr_tui.engine.text.grammar.until import until
 from dmr_tui.engine.text.tools.invoke import InvokeCalls
 from dmr_tui.engine.text.tools.reading import is_text, properties_of, required_of, takes_text
@@ -38,6 +39,11 @@ _NOT_HELD = frozenset(
 )
 """What may be said of all arguments together that tags do not hold."""
 
+_TEXT_NOT_HELD = frozenset(
+    {*APPLICATORS, "not", "if", "const", "pattern", "format", "minLength", "maxLength"}
+)
+"""What may be said of a text that is written as it is."""
+
 
 def tags_hold(schema: dict[str, Any]) -> bool:
     """Whether arguments as tags always satisfy an object's schema."""
@@ -46,7 +52,16 @@ def tags_hold(schema: dict[str, Any]) -> bool:
         not schema.keys() & _NOT_HELD
         and all(key in named for key in required_of(schema))
         and (bool(named) or others in (True, False, {}))
+        and all(map(_text_held, properties_of(schema).values()))
     )
+
+
+def _text_held(schema: Any) -> bool:
+    """Whether a value, if it is text, always satisfies its schema."""
+    if not takes_text(schema):
+        return True  # as JSON, which is held
+    said = schema.keys() & _TEXT_NOT_HELD
+    return not said or (said == {"format"} and schema["format"] not in [*FORMATS])
 
 
 def parameter_tags(name: str, schema: dict[str, Any], grammar: Grammar) -> Node:

@@ -120,6 +120,12 @@ AWKWARD: dict[str, Any] = {
         "properties": {"a": DIGIT, "b": YES},
         "anyOf": [{"required": ["a"]}, {"required": ["b"]}],
     },
+    "signs": required(
+        a={"enum": ["</parameter>", "x</arg_value>", "a\n", "```"]},
+        b={"type": "string", "enum": ["<escape>", '<|"|>', "<tool_call|>", "<|tool_call_end|>"]},
+        **{'a">b': YES, "</k": YES},
+    ),
+    "keys": required(**{"a:b": YES, "c{,": YES}),
     "bounded texts": required(
         a={"type": "string", "pattern": "^[a-z]{3}$"}, b={"type": "string", "maxLength": 3}
     ),
@@ -142,6 +148,19 @@ def test_forced_calls_are_valid_whatever_a_tool_takes(
         events = written(writer, request, FAMILIES[family], seed)
         assert calls_in(events, {"do-it": schema}) == ["do-it"]
         assert not any(isinstance(event, Delta) for event in events)
+
+
+def test_a_call_that_has_begun_is_not_held_to_what_cannot_be_read(writer: RandomWriter) -> None:
+    schema = required(a={"enum": ["x", "</parameter>"]}, **{"b>": YES})
+    plan = plan_chat(
+        ChatRequest(ASKED, tools=[Tool(Function("f", parameters=schema))]), recorded.CODER, ""
+    )
+    assert plan.call_grammar is not None
+    grammar = plan.call_grammar()
+    assert grammar is not None
+    begin = "<tool_call><function=f><parameter=a>"
+    assert writer.follows(grammar, f"{begin}x</parameter></function></tool_call>")
+    assert not writer.follows(grammar, f"{begin}</parameter></parameter>")
 
 
 BEGUN = {

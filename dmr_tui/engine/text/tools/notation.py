@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -23,9 +24,12 @@ from dmr_tui.engine.text.grammar.gbnf import (
 from dmr_tui.engine.text.grammar.json_text import JSON, RAW, literal
 from dmr_tui.engine.text.grammar.schema import MAX_DEPTH
 from dmr_tui.engine.text.grammar.until import until
-from dmr_tui.engine.text.tools.reading import properties_of, required_of
+from dmr_tui.engine.text.tools.reading import is_plain, properties_of, required_of
 
 _KEY = Characters(charset.union([(0x30, 0x39), (0x41, 0x5A), (0x61, 0x7A), (0x5F, 0x5F)]))
+
+_READABLE = re.compile(r"[^\s<>:,{}`](?:[^<>:,{}`\n]*[^\s<>:,{}`])?")
+"""A name of a member that is read as what it is."""
 
 
 @dataclass(frozen=True)
@@ -157,9 +161,13 @@ def holds(schema: Any, depth: int = MAX_DEPTH) -> bool:
         return False
     if "enum" in schema:
         listed = isinstance(schema["enum"], list) and schema.keys() <= _HELD["enum"]
-        return listed and not any(isinstance(value, list | dict) for value in schema["enum"])
+        return listed and not any(
+            isinstance(value, list | dict) or not is_plain(value) for value in schema["enum"]
+        )
     kind = schema.get("type")
     if not isinstance(kind, str) or not schema.keys() <= _HELD.get(kind, frozenset()):
+        return False
+    if not all(_READABLE.fullmatch(key) for key in properties_of(schema)):
         return False
     inside = [*properties_of(schema).values()]
     if "items" in schema:

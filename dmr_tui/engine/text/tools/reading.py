@@ -16,6 +16,8 @@ _STRING = re.compile(r'(?:[^"\\]++|\\.)*+"', re.DOTALL)
 _FOREIGN = re.compile(r"[^\s\d+\-.,:eEtrufalsn]")
 """What no JSON has outside of its strings and brackets."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_SIGNS = re.compile(r"<[^\s<=>]|```|\A\n|\n\Z")
+"""What a tag, a quote or a fence of some format begins with, and lines around a value."""
 _SCALAR_END = re.compile(r"[\s,}\]]")
 
 _NAMES = ("name", "tool_name", "function")
@@ -175,6 +177,11 @@ def takes_text(schema: Any) -> bool:
     if kind is None and isinstance(choices, list):
         return all(isinstance(each, str) for each in choices)
     return bool(kind == "string")
+
+
+def is_plain(value: Any) -> bool:
+    """Whether no format takes a part of what stands in a schema for a sign of its own."""
+    return not isinstance(value, str) or _SIGNS.search(value) is None
 
 
 def properties_of(schema: Any) -> dict[str, Any]:

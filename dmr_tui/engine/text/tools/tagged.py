@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -22,9 +23,17 @@ from dmr_tui.engine.text.grammar.json_text import JSON, literal
 from dmr_tui.engine.text.grammar.strings import FORMATS
 from dmr_tui.engine.text.grammar.until import until
 from dmr_tui.engine.text.tools.invoke import InvokeCalls
-from dmr_tui.engine.text.tools.reading import is_text, properties_of, required_of, takes_text
+from dmr_tui.engine.text.tools.reading import (
+    is_plain,
+    is_text,
+    properties_of,
+    required_of,
+    takes_text,
+)
 
 _KEY = Characters(charset.union([(0x30, 0x39), (0x41, 0x5A), (0x61, 0x7A), (0x5F, 0x5F)]))
+_KNOWN_KEY = re.compile(r'[^\s<>"](?:[^<>"\n]{0,62}[^\s<>"])?')
+"""A key that can be read in a tag."""
 _LINE = optional(chain("\n"))
 _MOST_KEYS = 16
 """Arguments of a tool that does not say which ones it takes."""
@@ -52,6 +61,7 @@ def tags_hold(schema: dict[str, Any]) -> bool:
         not schema.keys() & _NOT_HELD
         and all(key in named for key in required_of(schema))
         and (bool(named) or others in (True, False, {}))
+        and all(_KNOWN_KEY.fullmatch(key) for key in named)
         and all(map(_text_held, properties_of(schema).values()))
     )
 
@@ -60,6 +70,9 @@ def _text_held(schema: Any) -> bool:
     """Whether a value, if it is text, always satisfies its schema."""
     if not takes_text(schema):
         return True  # as JSON, which is held
+    choices = schema.get("enum")
+    if isinstance(choices, list) and not all(map(is_plain, choices)):
+        return False
     said = schema.keys() & _TEXT_NOT_HELD
     return not said or (said == {"format"} and schema["format"] not in [*FORMATS])
 
@@ -127,6 +140,8 @@ def _arguments(
     required = required_of(schema)
     nodes = []
     for key, kind in properties.items():
+        if not _KNOWN_KEY.fullmatch(key):
+            continue
         whole = {**definitions, **kind} if isinstance(kind, dict) else kind
         node = grammar.add(f"argument-{key}", argument(key, _value(whole, grammar, loose)))
         nodes.append(node if key in required else optional(node))
@@ -146,7 +161,8 @@ def _value(schema: Any, grammar: Grammar, loose: bool) -> Callable[[str], Node]:
         choices = schema.get("enum")
         if not isinstance(choices, list):
             return lambda closing: until(closing, grammar)
-        spelled = [each if isinstance(each, str) else literal(each) for each in choices]
+        known = filter(is_plain, choices)
+        spelled = [each if isinstance(each, str) else literal(each) for each in known]
         return lambda closing: chain(line, choice(*spelled), line, closing)
     if not schema or schema is True:
         return lambda closing: chain(line, JSON(grammar).value, line, closing)

@@ -171,10 +171,11 @@ def check_key(key: str, where: str) -> str:
     Raises:
         InvalidRequestError: it cannot.
     """
-    if all("!" <= sign <= "~" for sign in key):
+    if key == key.strip() and all(" " <= sign <= "~" for sign in key):
         return key
     raise InvalidRequestError(
-        f"{where}: a key cannot have spaces, or letters beyond ASCII", "use A-Z, a-z, 0-9 and signs"
+        f"{where}: a key cannot have letters beyond ASCII, or spaces at an end",
+        "use A-Z, a-z, 0-9 and signs",
     )
 
 

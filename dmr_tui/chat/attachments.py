@@ -132,7 +132,8 @@ def image_at(text: str, folder: Path | None = None) -> str:
         name = unquote(name.removeprefix("file://"))
     path = _find(name, folder or Path()) if _IMAGE_SUFFIX.fullmatch(Path(name).suffix) else None
     try:
-        return str(path) if path is not None and path.is_file() and is_image(path) else ""
+        shown = path is not None and path.is_file() and is_image(path)
+        return str(path.absolute()) if path is not None and shown else ""
     except OSError:
         return ""
 

@@ -86,7 +86,7 @@ def error_text(error: DmrError) -> str:
 
 def whole_text(typed: str) -> str:
     """A word of the command line as text: bytes that are no characters become U+FFFD."""
-    return os.fsencode(typed).decode("utf-8", "replace")
+    return typed.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def redraw(text: str = "", tail: str = "") -> None:

@@ -138,10 +138,11 @@ class Repl:
             await until_interrupted(show_answer(turn, name, self._printer))
         except DmrError as error:
             talk(error_text(error))
+            await until_interrupted(self._report_problem())
             return bool(turn.text)
         if self._verbose and turn.text:
             talk(f"\n{stats_text(turn.stats())}")
-        await self._report_problem()
+        await until_interrupted(self._report_problem())
         print()
         return True
 

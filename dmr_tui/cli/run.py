@@ -152,7 +152,7 @@ def run_command(
 def _read_stdin() -> str:
     """What is piped in, as text: bytes that are no characters become U+FFFD."""
     if isinstance(sys.stdin, io.TextIOWrapper):
-        sys.stdin.reconfigure(encoding="utf-8", errors="replace")
+        sys.stdin.reconfigure(errors="replace")
     return sys.stdin.read()
 
 

@@ -22,10 +22,14 @@ _MISSING = re.compile(r"Object missing required field `(?P<field>.+)`")
 T = TypeVar("T")
 
 
+_EXACT = 2.0**53
+"""From here on a float is no whole number in particular."""
+
+
 def _number(text: str) -> int | float:
     """As Dart, Java and PHP mean it, which know but one kind of number."""
     number = float(text)
-    return int(number) if number.is_integer() else number
+    return int(number) if number.is_integer() and abs(number) < _EXACT else number
 
 
 _WHOLE = msgspec.json.Decoder(float_hook=_number)

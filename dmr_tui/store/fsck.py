@@ -14,7 +14,7 @@ import os
 import stat
 from collections import Counter
 from collections.abc import Callable, Iterable
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -218,9 +218,12 @@ class _Check:
             self._found("config", manifest.config.digest, error.message, [entry.id])
 
     def bundle(self, entry: Entry) -> None:
-        """Remove a bundle that shows other bytes than the blobs; it is made anew when needed."""
+        """Remove a bundle that shows other bytes than the blobs; it is made anew when needed.
+
+        Not that of a model whose blobs are bad: it may have the last copy of one.
+        """
         manifest = self._manifests.get(entry.id)
-        if manifest is None:
+        if manifest is None or entry.id in self.damaged:
             return
         folder = self._store.bundle_path(entry.id)
         blobs = {_look(self._store.blobs.path(digest)) for digest in manifest.digests} - {None}
@@ -272,8 +275,12 @@ class _Check:
             found = _look(file)
             if found and found.size == due and not file.is_symlink() and _holds(file, digest):
                 durable.make_folder(path.parent)
-                with suppress(FileExistsError):  # it was fetched meanwhile
+                try:
                     os.link(file, path)
+                except FileExistsError:
+                    return True  # it was fetched meanwhile
+                except OSError:
+                    continue  # another user's file, for one
                 durable.sync(path.parent)
                 return True
         return False

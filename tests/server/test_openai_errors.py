@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 
 from dmr_tui.errors import (
@@ -107,6 +108,9 @@ async def test_a_whole_number_may_be_written_with_a_point(
 ) -> None:
     wire: dict[str, Any] = {"max_tokens": 5.0, "top_k": 4e1, "seed": -1.0, "temperature": 1.0}
     wire["logit_bias"] = {"7": 2.0, "8": 0.5}
+    bounds = {"type": "number", "maximum": 1.7976931348623157e308}
+    function = {"name": "f", "parameters": {"type": "object", "properties": {"x": bounds}}}
+    wire["tools"] = [{"type": "function", "function": function}]
     answer = await client.post("/v1/chat/completions", json={**CHAT, **wire})
     assert answer.status_code == 200
     ((_, asked, _),) = runner.asked
@@ -114,6 +118,7 @@ async def test_a_whole_number_may_be_written_with_a_point(
     sampling = asked.sampling
     assert (sampling.top_k, sampling.seed, sampling.temperature) == (40, -1, 1.0)
     assert sampling.logit_bias == {7: 2.0, 8: 0.5}
+    assert msgspec.msgpack.encode(asked.tools)
     for wrong in (5.5, 1e300):
         body = {**CHAT, **wire, "max_tokens": wrong}
         answer = await client.post("/v1/chat/completions", json=body)

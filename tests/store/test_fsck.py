@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import errno
 import os
 from pathlib import Path
 from shutil import rmtree
@@ -101,6 +102,18 @@ def test_a_blob_that_is_no_file_is_found_and_comes_back_from_its_bundle(
     else:
         assert report.damaged == ["docker.io/ai/m:latest"]
         assert not os.path.lexists(blob)
+
+
+def test_a_bundle_that_cannot_be_linked_leaves_the_blob_missing(
+    store: Store, blob: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blob.unlink()
+
+    def refused(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "it is somebody else's")
+
+    monkeypatch.setattr(os, "link", refused)
+    assert whats(fsck(store)) == [("blob", False)]
 
 
 def test_a_bundle_with_other_bytes_gives_none_back(store: Store, blob: Path) -> None:

@@ -220,10 +220,10 @@ class _Check:
     def bundle(self, entry: Entry) -> None:
         """Remove a bundle that shows other bytes than the blobs; it is made anew when needed.
 
-        Not that of a model whose blobs are bad: it may have the last copy of one.
+        That of a model whose blobs are bad stays: it may have the last copy of one.
         """
         manifest = self._manifests.get(entry.id)
-        if manifest is None or entry.id in self.damaged:
+        if manifest is None:
             return
         folder = self._store.bundle_path(entry.id)
         blobs = {_look(self._store.blobs.path(digest)) for digest in manifest.digests} - {None}
@@ -234,10 +234,10 @@ class _Check:
         ]
         if wrong:
             what = f"{len(wrong)} of its files are not the model's"
-            if self._repair:
-                for path in wrong:
-                    path.unlink(missing_ok=True)
-            self._found("bundle", entry.id, what, [], repaired=self._repair)
+            repair = self._repair and entry.id not in self.damaged
+            for path in wrong if repair else ():
+                path.unlink(missing_ok=True)
+            self._found("bundle", entry.id, what, [], repaired=repair)
 
     def _hash(self, digest: str, on_bytes: Callable[[int], None]) -> str:
         """What is wrong with a blob's bytes; empty when nothing is."""

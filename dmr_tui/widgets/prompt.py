@@ -96,6 +96,11 @@ class PromptArea(TextArea):
         before = text if cursor is None else text[:cursor]
         self.move_cursor((before.count("\n"), len(before.rpartition("\n")[2])))
 
+    def paste(self, text: str) -> None:
+        """Put a text where the selection is; the cursor stands behind it."""
+        lines = text.replace("\r\n", "\n").replace("\r", "\n")
+        self.move_cursor(self.replace(lines, *self.selection).end_location)
+
     def get_line(self, line_index: int) -> Text:
         """A line, with what stands for something else in another colour."""
         line = super().get_line(line_index)

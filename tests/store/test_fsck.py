@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-import json
 import errno
+import json
 import os
 from pathlib import Path
 from shutil import rmtree
@@ -113,7 +113,8 @@ def test_a_bundle_that_cannot_be_linked_leaves_the_blob_missing(
         raise PermissionError(errno.EPERM, "it is somebody else's")
 
     monkeypatch.setattr(os, "link", refused)
-    assert whats(fsck(store)) == [("blob", False)]
+    assert whats(fsck(store)) == [("blob", False), ("bundle", False)]
+    assert (store.bundle_path(store.find("m").id) / "model" / "model.gguf").read_bytes() == WEIGHTS
 
 
 def test_a_bundle_with_other_bytes_gives_none_back(store: Store, blob: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from textual.pilot import Pilot
 
+from dmr_tui.chat.commands import ChatContext, Outcome, execute
 from dmr_tui.screens.chat.composer import Composer
 from dmr_tui.widgets.prompt import PromptArea
 from dmr_tui.widgets.turn import TurnView
@@ -235,3 +236,44 @@ async def test_an_answer_is_not_reworded_while_another_comes(
         assert texts(pilot) == ["one", "first", "two", "second"]
         await pilot.press("enter")
         await until(pilot, lambda: texts(pilot) == ["one", "first of all"])
+
+
+@pytest.mark.parametrize("line", ["/undo", "/rename other"])
+async def test_a_message_does_not_overtake_a_command(
+    runner: StageRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str
+) -> None:
+    """It comes back where the command changes what it was written for."""
+    changes = line == "/undo"
+    done = asyncio.Event()
+
+    async def slowly(line: str, context: ChatContext) -> Outcome:
+        await done.wait()
+        return await execute(line, context)
+
+    monkeypatch.setattr("dmr_tui.screens.chat.revising.execute", slowly)
+    async with stage(runner, tmp_path).run_test(size=LARGE) as pilot:
+        await converse(pilot, runner, ("one", "first"))
+        await say(pilot, line)
+        await say(pilot, "two")
+        await pilot.pause()
+        assert len(runner.asked) == (1 if changes else 2)
+        done.set()
+        if changes:
+            await until(pilot, lambda: "two" in prompt(pilot).text)
+            await until(pilot, lambda: texts(pilot) == [])
+            assert len(runner.asked) == 1
+        else:
+            runner.finish()
+
+
+async def test_compact_waits_for_the_answer_by_its_key_too(
+    runner: StageRunner, tmp_path: Path
+) -> None:
+    async with stage(runner, tmp_path).run_test(size=LARGE) as pilot:
+        await converse(pilot, runner, ("one", "first"))
+        await say(pilot, "two")
+        await until(pilot, lambda: len(runner.asked) == 2)
+        await pilot.app.screen.run_action("compact")
+        await see(pilot, "Not while the answer comes: ^c stops it.")
+        assert len(runner.asked) == 2
+        runner.finish()

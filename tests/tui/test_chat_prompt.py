@@ -43,6 +43,10 @@ async def test_a_short_paste_stays_text(runner: StageRunner, tmp_path: Path) -> 
         await converse(pilot, runner)
         await paste(pilot, "two\r\nlines")
         await until(pilot, lambda: prompt(pilot).text == "two\nlines")
+        await pilot.press("shift+left", "shift+left")
+        await paste(pilot, "k up")
+        await pilot.press("!")
+        await until(pilot, lambda: prompt(pilot).text == "two\nlink up!")
 
 
 async def test_backspace_deletes_a_chip_as_a_whole(runner: StageRunner, tmp_path: Path) -> None:

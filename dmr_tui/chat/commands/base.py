@@ -124,7 +124,7 @@ class SlashCommand:
         topic: under which heading the help lists it.
         words: the fixed first arguments, for completion.
         offers: what else may follow the name, for completion.
-        waits: it changes the path or the chat, which an answer on its way belongs to.
+        waits: it may change the path or the chat, which an answer on its way belongs to.
     """
 
     name: str

@@ -75,7 +75,8 @@ def template_input(request: ChatRequest, template: str) -> tuple[Sequence[Messag
     if request.continues:
         messages = messages[:-1]
         options = {**options, "add_generation_prompt": True}
-        if not _continues_thoughts(request, find_markers(template)):
+        last = request.messages[-1]
+        if not (last.reasoning_content or _has_thoughts(request, find_markers(template))):
             # The answer has begun: the time to think is over.
             reasoning = replace_fields(reasoning, enabled=bool(reasoning.enabled))
     options = {**_reasoning_options(reasoning), **options}
@@ -103,17 +104,26 @@ def continued(request: ChatRequest, template: str, prompt: str) -> str:
     if is_harmony(template):
         return f"{prompt}{harmony.CHANNEL}final{harmony.MESSAGE}{text}"
     markers = find_markers(template)
-    if not begins_inside(prompt, markers):
-        return prompt + text
-    if _continues_thoughts(request, markers):
-        return prompt.rstrip().removesuffix(markers.opening.rstrip()) + text.lstrip()
-    return f"{prompt}{last.reasoning_content or ''}\n{markers.closing}\n\n{text}"
+    inside, thoughts = begins_inside(prompt, markers), last.reasoning_content or ""
+    if _has_thoughts(request, markers):
+        begun = prompt.rstrip().removesuffix(markers.opening.rstrip()) if inside else prompt
+        return begun + text.lstrip()
+    thinks = markers.closing in template and not prompt.rstrip().endswith(markers.closing)
+    if thoughts and thinks and not inside:
+        prompt, inside = f"{prompt}{markers.opening.rstrip()}\n", True
+    return f"{prompt}{thoughts}\n{markers.closing}\n\n{text}" if inside else prompt + text
+
+
+def _has_thoughts(request: ChatRequest, markers: Markers) -> bool:
+    """Whether the answer's beginning opens with thoughts."""
+    begun = generic.text_of(request.messages[-1]).lstrip()
+    return begun.startswith(markers.opening.rstrip())
 
 
 def _continues_thoughts(request: ChatRequest, markers: Markers) -> bool:
-    """Whether the answer's beginning opens thoughts, and leaves them open."""
-    begun = generic.text_of(request.messages[-1]).lstrip()
-    return begun.startswith(markers.opening.rstrip()) and markers.closing not in begun
+    """Whether it leaves them open."""
+    open_still = markers.closing not in generic.text_of(request.messages[-1])
+    return open_still and _has_thoughts(request, markers)
 
 
 def _reasoning_options(reasoning: Reasoning) -> dict[str, Any]:

@@ -50,6 +50,8 @@ class AskingScreen(ShellScreen):
         self._conversation = Conversation("")
         self._chat: ChatContext | None = None
         self._talk: Talk | None = None
+        self._changing = 0
+        """Commands at work on the path or the chat: what is written meanwhile goes behind them."""
         self._answering: Worker[None] | None = None
         self._outbox = Outbox(workspace)
         self._pace = Pace()
@@ -176,7 +178,7 @@ class AskingScreen(ShellScreen):
 
     def _send_next(self) -> None:
         """Put the first message that waits to the model, if it can answer now."""
-        if self._talk or not self._outbox.can_go(self.model):
+        if self._talk or self._changing or not self._outbox.can_go(self.model):
             return
         letter = self._outbox.take()
         if letter.replaces is not None:

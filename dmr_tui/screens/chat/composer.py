@@ -185,11 +185,10 @@ class Composer(Vertical):
         """Insert a text at the cursor: as it is, or as a chip when it is long or an image."""
         text = text.replace("\r\n", "\n").replace("\r", "\n")
         if is_long(text):
-            self.prompt.replace(self._chips.add_text(text), *self.prompt.selection)
+            self.prompt.paste(self._chips.add_text(text))
         else:
-            self.prompt.replace(text, *self.prompt.selection)
+            self.prompt.paste(text)
             self._look_at_path(text)
-        self.prompt.move_cursor(self.prompt.selection.end)
 
     @work(group="paste", exit_on_error=False)
     async def _look_at_path(self, text: str) -> None:

@@ -66,6 +66,15 @@ class RevisingScreen(AskingScreen):
 
     @work(group="command", exit_on_error=False)
     async def _run_command(self, line: str) -> None:
+        changing = waits(line)
+        self._changing += changing
+        try:
+            await self._execute(line)
+        finally:
+            self._changing -= changing
+        self._send_next()
+
+    async def _execute(self, line: str) -> None:
         try:
             context = self._place()
         except DmrError as error:

@@ -344,7 +344,8 @@ class ChatScreen(RevisingScreen):
 
     def action_compact(self) -> None:
         """Let the model sum up the older turns."""
-        self._run_command("/compact")
+        if not self._busy():
+            self._run_command("/compact")
 
     def action_show_thoughts(self) -> None:
         """Show or fold the thoughts of all answers."""

@@ -128,15 +128,14 @@ class CompareScreen(ShellScreen):
             self.workspace.say("Write a message first, then ⏎ sends it to both.")
         else:
             text = self._prompt.take().strip()
-            self._prompt.sent.append(text)
+            if text not in self._prompt.sent[-1:]:
+                self._prompt.sent.append(text)
             self._asking = self._ask(text)
             self.refresh_all()
 
     @on(PromptArea.Pasted)
     def _pasted(self, event: PromptArea.Pasted) -> None:
-        text = event.text.replace("\r\n", "\n").replace("\r", "\n")
-        self._prompt.replace(text, *self._prompt.selection)
-        self._prompt.move_cursor(self._prompt.selection.end)
+        self._prompt.paste(event.text)
 
     def _give_back(self, text: str) -> None:
         """Put a message that nobody answered back, before what is typed by now."""

@@ -266,6 +266,10 @@ def begun(text: str, thoughts: str | None = None, **fields: Any) -> ChatRequest:
         ("</think>", "A:<think>\n", begun("So", "Hm."), "A:<think>\nHm.\n</think>\n\nSo"),
         ("</think>", "A:<think>\n", begun("<think>\nHm"), "A:<think>\nHm"),
         ("</think>", "A:", begun("<think>\nHm"), "A:<think>\nHm"),
+        ("</think>", "A:<think>\n", begun("<think>Hm</think>So"), "A:<think>Hm</think>So"),
+        ("</think>", "A:", begun("So", "Hm."), "A:<think>\nHm.\n</think>\n\nSo"),
+        ("</think>", "A:<think></think>\n", begun("So", "Hm."), "A:<think></think>\nSo"),
+        ("", "A:", begun("So", "Hm."), "A:So"),
         (recorded.HARMONY, "A", begun("So"), "A<|channel|>final<|message|>So"),
     ],
 )
@@ -280,7 +284,8 @@ def test_the_beginning_of_an_answer_follows_the_prompt(
 
 def test_an_answer_that_has_begun_is_past_its_thoughts_unless_it_opens_them() -> None:
     assert template_input(begun("So"), "</think>")[1]["enable_thinking"] is False
-    assert "enable_thinking" not in template_input(begun("<think>\n"), "</think>")[1]
+    for thoughtful in (begun("<think>\n"), begun("<think>Hm</think>So"), begun("So", "Hm.")):
+        assert "enable_thinking" not in template_input(thoughtful, "</think>")[1]
     told = begun("So", reasoning=Reasoning(enabled=True))
     assert template_input(told, "</think>")[1]["enable_thinking"] is True
 

@@ -23,12 +23,15 @@ from dmr_tui.engine.text.tools.reading import Reading, read_json, write_json
 _FENCE = "```"
 
 _PYTHON = re.compile(
-    r'"""(?:[^\\]|\\.)*?"""|"(?:[^"\\]|\\.)*+"'
-    r"|'''(?:[^\\]|\\.)*?'''|'(?:[^'\\]|\\.)*+'"
+    r'"""(?:[^\\]|\\.)*?(?:"""|\Z)|"(?:[^"\\]|\\.)*+"?'
+    r"|'''(?:[^\\]|\\.)*?(?:'''|\Z)|'(?:[^'\\]|\\.)*+'?"
     r"|#[^\n]*|(?P<name>[^\s,;()\[\]{}=\"'#]++)(?P<sign>\s*[=(])?",
     re.DOTALL,
 )
-"""Strings, comments and words; a word is a name where an argument's value or a call follows."""
+"""Strings, comments and words; a word is a name where an argument's value or a call follows.
+
+A string that is cut off goes to the end: to look for its own end at each quote would take for ever.
+"""
 
 
 @dataclass(frozen=True)

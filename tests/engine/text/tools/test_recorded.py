@@ -24,6 +24,7 @@ from dmr_tui.engine.request import (
 )
 from dmr_tui.engine.text.answer import AnswerText
 from dmr_tui.engine.text.plan import plan_chat
+from dmr_tui.engine.text.tools.gemma import python_calls
 from tests.engine.text.tools.recorded import (
     HERMES,
     MALFORMED,
@@ -167,3 +168,8 @@ def test_outputs_run_together_lose_nothing_however_they_are_cut(
     cuts = sorted(data.draw(st.sets(st.integers(0, len(raw)), max_size=9)) | {0, len(raw)})
     pieces = [raw[start:end] for start, end in pairwise(cuts)]
     assert meant(read(recorded, pieces)) == meant(read(recorded, [raw]))
+
+
+def test_python_that_is_cut_off_within_a_text_full_of_quotes_is_no_call() -> None:
+    """It is read once, and not once for each quote: that would take minutes."""
+    assert python_calls('write(text="' + 'say \\"x\\" and ' * 20_000) == []

@@ -118,7 +118,7 @@ async def test_a_whole_number_may_be_written_with_a_point(
     sampling = asked.sampling
     assert (sampling.top_k, sampling.seed, sampling.temperature) == (40, -1, 1.0)
     assert sampling.logit_bias == {7: 2.0, 8: 0.5}
-    assert msgspec.msgpack.encode(asked.tools)
+    assert msgspec.msgpack.encode(asked)
     for wrong in (5.5, 1e300):
         body = {**CHAT, **wire, "max_tokens": wrong}
         answer = await client.post("/v1/chat/completions", json=body)

@@ -31,6 +31,7 @@ from dmr_tui.screens.pull_view import farewell
 from dmr_tui.screens.shell import NARROW, ShellScreen, report
 from dmr_tui.screens.workspace import Alert, Clocks, Meter, OpenRunner, Workspace
 from dmr_tui.settings import Settings, load_settings
+from dmr_tui.system import threads
 from dmr_tui.widgets.alt_digits import read_alt_digits
 from dmr_tui.widgets.printable import printable
 from dmr_tui.widgets.terminal import attentive
@@ -124,6 +125,7 @@ class DmrApp(App[None]):
 
     def on_mount(self) -> None:
         """Show the first frame, then look for the runner."""
+        threads.make_room()
         self.add_mode("models", self.get_default_screen)
         # After ^z and `fg` the terminal is empty, and Textual draws only what changes.
         self.app_resume_signal.subscribe(self, lambda _: self.refresh(layout=True))

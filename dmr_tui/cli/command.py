@@ -16,6 +16,7 @@ from dmr_tui.errors import UsageError
 from dmr_tui.paths import Paths
 from dmr_tui.runner.base import Runner
 from dmr_tui.settings import load_settings
+from dmr_tui.system import threads
 
 T = TypeVar("T")
 
@@ -96,6 +97,7 @@ def run_async(work: Coroutine[Any, Any, T]) -> T:
         task = asyncio.current_task()
         assert task is not None
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        threads.make_room()
         return await work
 
     try:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import asyncio
+import threading
 from pathlib import Path
 
 import pytest
@@ -222,3 +224,18 @@ async def test_every_size_down_to_a_tiny_one_can_be_drawn(
                 await pilot.resize_terminal(*size)
                 await pilot.pause()
                 assert screen_text(pilot.app)
+
+
+async def test_names_that_are_not_resolved_hold_nothing_up(
+    runner: StageRunner, tmp_path: Path
+) -> None:
+    resolved = threading.Event()
+    async with stage(runner, tmp_path).run_test(size=SMALL):
+        lookups = [asyncio.create_task(asyncio.to_thread(resolved.wait)) for _ in range(40)]
+        await asyncio.sleep(0)  # They begin.
+        try:
+            async with asyncio.timeout(20):
+                assert await asyncio.to_thread(lambda: "read") == "read"
+        finally:
+            resolved.set()
+            await asyncio.gather(*lookups)

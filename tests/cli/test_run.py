@@ -314,6 +314,9 @@ def test_there_must_be_a_chat_to_go_on_with(dmr: Dmr, use_runner: Use) -> None:
     assert (result.code, result.out) == (2, "")
     assert "there is no saved chat\n" in result.err
     assert "there is no saved chat with nobody" in dmr("run", "-c", "nobody", "hi").err
+    save_chat(NAME, "older")
+    hint = dmr("run", "-c", "nobody", "hi").err
+    assert f'the last one is with {NAME}: dmr run -c {NAME} "…"' in hint
     assert dmr("run").code == 2
 
 

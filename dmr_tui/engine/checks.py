@@ -159,9 +159,9 @@ def check_form(request: GenerateRequest) -> None:
 
 
 def _check_limits(limits: Limits) -> None:
-    if limits.max_tokens is not None and limits.max_tokens < 1:
+    if limits.max_tokens is not None and limits.max_tokens < 0:
         raise InvalidRequestError(
-            f"max_tokens must be 1 or more, not {limits.max_tokens}", param="max_tokens"
+            f"max_tokens must be 0 or more, not {limits.max_tokens}", param="max_tokens"
         )
     if len(limits.stop) > MAX_STOPS:
         raise InvalidRequestError(f"there may be at most {MAX_STOPS} stop strings", param="stop")

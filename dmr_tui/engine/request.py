@@ -104,7 +104,8 @@ class Limits(Struct, frozen=True, omit_defaults=True):
     """When an answer ends, besides the model's own end token."""
 
     max_tokens: int | None = None
-    """Most tokens to generate; None: until the context is full."""
+    """Most tokens to generate; 0: the prompt is read, and that is all; None: until the context is
+    full."""
     stop: list[str] = []
     """Texts that end the answer; they are not part of it."""
     context_shift: bool | None = None

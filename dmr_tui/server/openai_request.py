@@ -312,8 +312,8 @@ def _limits(body: GenerationBody) -> Limits:
     most: int | None = getattr(body, field)
     if most == -1:  # llama-server's word for no limit
         most = None
-    if most is not None and not 1 <= most <= _MAX_INT:
-        raise _wrong(field, f"{most} is not a number of tokens from 1 up")
+    if most is not None and not 0 <= most <= _MAX_INT:
+        raise _wrong(field, f"{most} is not a number of tokens from 0 up")
     return Limits(max_tokens=most, stop=[text for text in stop if text])
 
 

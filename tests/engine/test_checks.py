@@ -67,7 +67,6 @@ def test_a_wrong_sampling_value_is_named(param: str, value: Any) -> None:
 @pytest.mark.parametrize(
     ("param", "limits"),
     [
-        ("max_tokens", Limits(max_tokens=0)),
         ("max_tokens", Limits(max_tokens=-1)),
         ("stop", Limits(stop=["fine", ""])),
         ("stop", Limits(stop=["x"] * 65)),

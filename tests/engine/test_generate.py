@@ -151,9 +151,11 @@ async def test_a_stop_string_ends_the_answer(manager: EngineManager, tiny: Model
 
 
 async def test_max_tokens_ends_the_answer(manager: EngineManager, tiny: ModelFiles) -> None:
-    one = await ask(manager, tiny, complete("Hello", max_tokens=1))
-    assert one.finished.usage.completion_tokens == 1
-    assert one.finished.reason == "length"
+    for most in (1, 0):
+        answer = await ask(manager, tiny, complete("Hello", max_tokens=most))
+        assert answer.finished.usage.completion_tokens == most
+        assert answer.finished.reason == "length"
+        assert answer.text == "" or most
 
 
 async def test_an_answer_ends_at_the_edge_of_the_context(

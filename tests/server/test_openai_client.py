@@ -362,6 +362,12 @@ async def test_how_likely_a_prompt_is(url: str) -> None:
             assert all(1 <= len(each) <= 2 for each in told.top_logprobs[1:])
             for token, offset in zip(told.tokens, told.text_offset, strict=True):
                 assert choice.text[offset : offset + len(token)] == token
+        asked_nothing = asked | {"max_tokens": 0}
+        (read,) = (
+            await client.completions.create(**asked_nothing, prompt=prompt, echo=True)
+        ).choices
+        assert read.logprobs is not None
+        assert read.logprobs.tokens == told.tokens[:-1]
         for at in (1, 2, 32, 33, 100, 149):
             (drawn,) = (
                 await client.completions.create(

@@ -60,6 +60,10 @@ class Batcher:
         """Requests that an error ended; whoever tells it forgets it."""
         self._full = False
         """The last pass found no room: nobody is admitted before one has."""
+        self._flow: list[_Part] = []
+        """What the last pass had, while the next one has the same sequences, a token each."""
+        self._busy = 0.0
+        """The processor's time after the last pass."""
 
     @property
     def idle(self) -> bool:
@@ -69,8 +73,7 @@ class Batcher:
     @property
     def steady(self) -> bool:
         """Answers run, and nothing but answers: the next pass is as short as the last one."""
-        flowing = all(sequence.flowing for sequence in self._running)
-        return bool(self._running) and flowing and not self._waiting
+        return bool(self._flow)
 
     @property
     def waiting(self) -> int:
@@ -91,6 +94,7 @@ class Batcher:
 
     def add(self, sequence: Sequence) -> None:
         """Queue a sequence whose prompt fits into the context."""
+        self._flow = []
         self._waiting.append(sequence)
 
     def release(self) -> int:
@@ -116,30 +120,42 @@ class Batcher:
         Raises:
             EngineError: the computation failed; see `drop_all`.
         """
-        self._admit()
-        happenings = list(self._begin())
-        flowing = sum(sequence.flowing for sequence in self._running)
+        happenings: list[Happening] = []
+        parts = self._flow
         exact = self._exact_one
-        parts = self._fill(flowing, exact)
-        tokens = sum(part.tokens for part in parts)
+        if parts:
+            self._go_on(parts)
+            tokens = flowing = len(parts)
+        else:
+            self._admit()
+            happenings += self._begin()
+            flowing = sum(sequence.flowing for sequence in self._running)
+            exact = self._exact_one
+            parts = self._fill(flowing, exact)
+            tokens = sum(part.tokens for part in parts)
+            self._busy = process_time()
         self._memory.make_room(tokens)
         threads = self._crew.threads(tokens) if exact is None else self._context.threads
         self._context.use_threads(threads)
-        started, busy = perf_counter(), process_time()
+        started = perf_counter()
         self._full = not self._context.decode()
         if self._full:
             return happenings + list(self._give_way())
         seconds = perf_counter() - started
-        if flowing == tokens and exact is None:
-            self._crew.note(tokens, seconds, process_time() - busy)
-        read = sum(part.tokens for part in parts if part.tokens > 1)
+        busy, self._busy = self._busy, process_time()
+        read = 0
+        if flowing != tokens:
+            read = sum(part.tokens for part in parts if part.tokens > 1)
+        elif exact is None:
+            self._crew.note(tokens, seconds, self._busy - busy)
         self._pace.note(flowing, read, seconds)
+        self._flow = parts if flowing == tokens == len(self._running) and not self._waiting else []
         drawn = 0
         for part in parts:
             part.sequence.computed += part.tokens
             self._memory.grow(part.sequence.slot, part.tokens, alone=len(parts) == 1)
             drawn += part.sequence.pending == 0
-            happenings += self._advance_alone(part)
+            self._advance_alone(part, happenings)
         self.tally.passed(tokens - flowing, drawn, perf_counter() - started)
         return happenings
 
@@ -196,6 +212,12 @@ class Batcher:
                 parts.append(self._put(sequence, count))
         return parts
 
+    def _go_on(self, parts: list[_Part]) -> None:
+        """Fill the batch with the next token of each, where it has the last one of the same."""
+        batch = self._context.batch
+        for part in parts:
+            batch.renew(part.index, part.sequence.tokens[-1], part.sequence.computed)
+
     def _put(self, sequence: Sequence, count: int) -> _Part:
         start, end = sequence.computed, sequence.computed + count
         index = self._context.batch.add(
@@ -207,14 +229,14 @@ class Batcher:
         )
         return _Part(sequence, count, index)
 
-    def _advance_alone(self, part: _Part) -> Iterator[Happening]:
+    def _advance_alone(self, part: _Part, happenings: list[Happening]) -> None:
         """Let a sequence go on with what a pass gave; should that fail, no other one ends."""
         sequence = part.sequence
         try:
             if sequence.looking:
                 sequence.look(part.index - part.tokens + 1, part.tokens)
             if sequence.pending == 0:
-                yield from self._advance(sequence, part.index)
+                self._advance(sequence, part.index, happenings)
         except Exception as error:
             if sequence not in self._running:
                 raise  # it was ended already: what failed is more than this sequence
@@ -222,21 +244,21 @@ class Batcher:
             sequence.close()
             self.failed.append((sequence.request, explained(error)))
 
-    def _advance(self, sequence: Sequence, index: int) -> Iterator[Happening]:
+    def _advance(self, sequence: Sequence, index: int, happenings: list[Happening]) -> None:
         token = sequence.draw(index)
         if token is None:
-            yield from self._end(sequence, "length")
-            return
-        if self._vocabulary.ends(token):
-            sequence.hush()
-            yield from self._end(sequence, "stop")
+            happenings += self._end(sequence, "length")
             return
         known = self._vocabulary
+        if known.ends(token):
+            sequence.hush()
+            happenings += self._end(sequence, "stop")
+            return
         piece = known.text(token) if token in sequence.marks else known.piece(token)
         for event in sequence.say(piece):
-            yield sequence.request, event
+            happenings.append((sequence.request, event))
         if sequence.finish_reason:
-            yield from self._end(sequence, sequence.finish_reason)
+            happenings += self._end(sequence, sequence.finish_reason)
         elif len(sequence.tokens) > self._context.size:
             # Computed again and not moved in the memory: others may share its cells, and not every
             # model's can be moved.
@@ -264,6 +286,7 @@ class Batcher:
 
     def _remove(self, sequence: Sequence) -> None:
         """End a sequence; what it computed may be of use to others."""
+        self._flow = []
         if sequence in self._waiting:
             self._waiting.remove(sequence)
         else:
@@ -273,6 +296,7 @@ class Batcher:
 
     def _leave(self, sequence: Sequence) -> None:
         """Take a sequence's place and all that it holds."""
+        self._flow = []
         self._running.remove(sequence)
         self._memory.forget(sequence.slot)
 

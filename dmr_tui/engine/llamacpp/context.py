@@ -175,6 +175,11 @@ class Batch:
         """Make it empty."""
         self.native.n_tokens = 0
 
+    def renew(self, index: int, token: int, position: int) -> None:
+        """Put the next token of the same sequence where its last one was."""
+        self._tokens[index] = token
+        self._positions[index] = position
+
     def add(
         self,
         tokens: Sequence[int],

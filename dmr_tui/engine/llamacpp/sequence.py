@@ -85,7 +85,7 @@ class Sequence:
             request: whose answer it is.
             prompt: at least one token.
             sampler: from now on this object's to close.
-            limit: most tokens of the answer, at least 1; None: any number.
+            limit: most tokens of the answer; None: any number.
             text: turns the tokens' bytes into events; None: as plain text.
             marks: control tokens whose spelling belongs to the text.
             thoughts: when and how they are made to end; None: by themselves.
@@ -118,6 +118,8 @@ class Sequence:
         self._likelihoods = likelihoods
         self._looked_at = looked_at
         self._hold_call = hold_call
+        self._plain = not (thoughts or likelihoods or looked_at or hold_call)
+        """Nothing is done with its tokens but to give their text."""
         self._measured: list[TokenLogprobs] = []
         """Of tokens whose text has not been given yet."""
         self._tally = tally or Tally()
@@ -197,8 +199,10 @@ class Sequence:
         """The next token, from the logits at an index of the batch.
 
         Returns:
-            None when no token can follow in the form that was asked for.
+            None when none is wanted, or can follow in the form that was asked for.
         """
+        if self._limit == 0:
+            return None
         token = None
         if self._thoughts is not None:
             token = self._thoughts.next(self._text, self._sampler)
@@ -216,6 +220,8 @@ class Sequence:
 
     def say(self, piece: bytes) -> list[Event]:
         """Events for the text of the token that was drawn last."""
+        if self._plain:
+            return self._text.feed(piece)
         thinking = self._text.thinking
         if self._thoughts is not None and thinking:
             self._thoughts.spend()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import re
 import sys
@@ -14,6 +15,9 @@ import psutil
 
 _MODULE = "dmr_tui.engine.llamacpp.main"
 _TETHER = "dmr_tui.engine.tether"
+_TELLING = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*|[A-Za-z0-9][A-Za-z0-9./-]*:[A-Za-z0-9.-]+")
+"""Names of which no two become the same file name."""
+_LONGEST_SLUG = 150
 
 
 async def spawn_worker(log: Path) -> Process:
@@ -68,9 +72,11 @@ def resident_memory(pid: int) -> int:
 
 
 def log_file(logs: Path, name: str) -> Path:
-    """Where the log of a model is."""
-    slug = re.sub(r"[^A-Za-z0-9.-]+", "_", name).strip("._") or "model"
-    return logs / f"{slug}.log"
+    """Where the log of a model is; each has its own."""
+    slug = re.sub(r"[^A-Za-z0-9.-]+", "_", name).strip("._")[:_LONGEST_SLUG]
+    if not _TELLING.fullmatch(name) or len(slug) < len(name):
+        slug += f"_{hashlib.sha256(name.encode(errors='replace')).hexdigest()[:8]}"
+    return logs / f"{slug.lstrip('_')}.log"
 
 
 def _limit_memory(pid: int) -> None:

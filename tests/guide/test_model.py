@@ -49,8 +49,9 @@ def test_the_tokenizer_agrees_with_llama_cpp() -> None:
 def tokenizer_of(path: Path) -> Tokenizer:
     fields = gguf.GGUFReader(path).fields
     merges = [str(pair).split(" ") for pair in fields["tokenizer.ggml.merges"].contents()]
-    size = len(fields["tokenizer.ggml.tokens"].contents())
-    return Tokenizer([(left, right) for left, right in merges], size)
+    tokens = fields["tokenizer.ggml.tokens"].contents()
+    answers = sum(str(token).startswith("<|answer_") for token in tokens)
+    return Tokenizer([(left, right) for left, right in merges], len(tokens), answers)
 
 
 @pytest.fixture(scope="module")

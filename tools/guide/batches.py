@@ -29,8 +29,9 @@ _OPENING = 8
 
 How they go on is soon known; what is hard is which one begins, and that costs no time this way."""
 
-_BEGIN = 2
-"""Tokens of an answer that are learned where only which one it is matters."""
+_MARKED = 0.3
+"""Share of the dialogues that hold the tokens of all their answers, and not of the last one alone:
+each answer is learned as the last one is, but what is asked later never has them before it."""
 
 _GUESS = 0.15
 """What naming the answer counts at the last token of its question, against 1 at the answer's begin;
@@ -107,10 +108,11 @@ def encode(
 
     Some words of the questions are cut into more tokens than need be, so that the network learns
     what their letters are: it reads words with slips, and spells, by that. Where the answer is one
-    of the fixed ones, a few tokens are replaced by any others, and its end is mostly left out:
-    `briefly` always, with all but its begin.
+    of the fixed ones, the token that stands for it comes first; a few tokens of the question are
+    replaced by any others, and the answer's end is mostly left out: `briefly` all of its text.
     """
-    cut, opening = (1.0, _BEGIN) if briefly else (_CUT_ANSWERS, _OPENING)
+    cut, opening = (1.0, 0) if briefly else (_CUT_ANSWERS, _OPENING)
+    marked = rng.random() < _MARKED
     start, end = tokenizer.control(TURN_START), tokenizer.control(TURN_END)
     newline = tokenizer.encode("\n")
     row, question = Row(), range(0)
@@ -121,10 +123,14 @@ def encode(
         row.add([start, *tokenizer.encode(turn(role, ""))])
         if role == "assistant":
             body = [*tokenizer.encode(text), end]
-            meaning = fixed_answers().get(text, -1)
+            meaning, last = fixed_answers().get(text, -1), number == len(said)
             if meaning >= 0:
                 row.mean(meaning, question)
-            if meaning >= 0 and number == len(said) and rng.random() < cut:
+                if marked or last:
+                    row.add([tokenizer.answer(meaning)], 1.0)
+                else:
+                    row.add([body.pop(0)])  # it is not what comes first where nothing is told
+            if meaning >= 0 and last and rng.random() < cut:
                 row.add(body[:opening], 1.0)
                 break
             row.add(body, 1.0)

@@ -60,14 +60,16 @@ def _write_header(writer: GGUFWriter, shape: Shape) -> None:
 
 def _write_vocabulary(writer: GGUFWriter, tokenizer: Tokenizer) -> None:
     spare = [f"<unused{number}>" for number in range(tokenizer.unused)]
+    answers = [f"<|answer_{number}|>" for number in range(tokenizer.answers)]
     normal = len(tokenizer.tokens) - len(CONTROL)
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("gpt-2")
-    writer.add_token_list([*tokenizer.tokens, *spare])
+    writer.add_token_list([*tokenizer.tokens, *spare, *answers])
     writer.add_token_types(
         [int(TokenType.CONTROL)] * len(CONTROL)
         + [int(TokenType.NORMAL)] * normal
         + [int(TokenType.UNUSED)] * len(spare)
+        + [int(TokenType.CONTROL)] * len(answers)
     )
     writer.add_token_merges([" ".join(pair) for pair in tokenizer.merges])
     writer.add_bos_token_id(tokenizer.control(END_OF_TEXT))

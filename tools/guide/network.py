@@ -13,7 +13,7 @@ from torch import Tensor, nn
 class Shape:
     """The dimensions of the model; rows are multiples of 32, as Q8_0 wants them."""
 
-    vocabulary: int = 2048
+    vocabulary: int = 4096
     width: int = 192
     layers: int = 6
     heads: int = 6
@@ -129,9 +129,14 @@ class Llama(nn.Module):
             x = block(x, cos, sin)
         return x.flatten(0, 1)
 
-    def logits(self, found: Tensor) -> Tensor:
-        """Logits of the next token, in one row for each row of what the last layer finds."""
-        return F.linear(self.norm(found), self.embedding.weight)
+    def logits(self, found: Tensor, first: int = 0) -> Tensor:
+        """Logits of the next token, in one row for each row of what the last layer finds.
+
+        Args:
+            found: as `forward` gives it.
+            first: only the tokens from this id on.
+        """
+        return F.linear(self.norm(found), self.embedding.weight[first:])
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:

@@ -12,11 +12,14 @@ import random
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
+from itertools import accumulate
 from pathlib import Path
 
 _GROUP = re.compile(r"\{([^{}\[\]]*)\}|\[([^{}\[\]]*)\]")
 _HELD_OUT_SHARE = 0.1
 _FEWEST_TO_SPLIT = 4
+_OFTEN = 3.0
+"""A pattern with many choices is learned from so many times as often as one with none, at most."""
 _SENTENCES = 20
 """How many sentences of a pattern are compared with those of others."""
 _NEIGHBOURS = {
@@ -49,8 +52,19 @@ class Wordings:
         self.learned: Sequence[str] = ranked[held:]
 
     def draw(self, rng: random.Random, *, exam: bool) -> str:
-        """A sentence of one pattern; lists too short to split serve both."""
-        return expand(rng.choice((exam and self.examined) or self.learned), rng)
+        """A sentence of one pattern; lists too short to split serve both.
+
+        What stands for many sentences is learned from more often, that each of them comes up.
+        """
+        if exam and self.examined:
+            return expand(rng.choice(self.examined), rng)
+        return expand(rng.choices(self.learned, cum_weights=self._weights)[0], rng)
+
+    @cached_property
+    def _weights(self) -> Sequence[float]:
+        """How often each learned pattern is drawn, all before it included."""
+        choices = (pattern.count("|") + pattern.count("[") for pattern in self.learned)
+        return list(accumulate(min((1 + count) ** 0.5, _OFTEN) for count in choices))
 
     @cached_property
     def examined(self) -> Sequence[str]:
@@ -91,7 +105,12 @@ _QUESTION_WORDS = {
 
 
 def type_like_a_person(
-    text: str, rng: random.Random, *, exact: str = "", courtesy: bool = True
+    text: str,
+    rng: random.Random,
+    *,
+    exact: str = "",
+    courtesy: bool = True,
+    shouted: float = 0.03,
 ) -> str:
     """A sentence as somebody types it: with courtesy, capitals, and now and then a slip.
 
@@ -100,6 +119,7 @@ def type_like_a_person(
         rng: source of chance.
         exact: words that must stay as they are, such as a name to be remembered.
         courtesy: whether polite words may come before and after.
+        shouted: share of those without a capital at the beginning that are all capitals.
     """
     question = is_question(text)
     if courtesy and rng.random() < 0.10:
@@ -113,7 +133,7 @@ def type_like_a_person(
     if rng.random() < 0.55:
         text = text[:1].upper() + text[1:]
         text = re.sub(r"\bi\b", "I", text)
-    elif rng.random() < 0.03 and not exact:
+    elif rng.random() < shouted and not exact:
         text = text.upper()
     mark = rng.random()
     if question and mark < 0.62:
@@ -170,7 +190,7 @@ def say_otherwise(text: str, rng: random.Random, *, exact: str = "") -> str:
             if word in _SYNONYMS
             and word not in keep
             and words[at - 1 : at] != ["dmr"]
-            and rng.random() < 0.5
+            and rng.random() < 0.4
             else word
             for at, word in enumerate(words)
         ]
@@ -184,18 +204,26 @@ def say_otherwise(text: str, rng: random.Random, *, exact: str = "") -> str:
     return " ".join(words)
 
 
-_OTHER_WORDS = 0.35
+_OTHER_WORDS = 0.4
 _TELEGRAM = 0.12
 _LOST_WORD = 0.12
 _SMALL_WORDS = {
     "the", "a", "an", "my", "some", "this", "that", "to", "of", "is", "are", "do", "does", "i",
     "please", "can", "me", "it", "for", "with", "on", "in", "you", "from",
 }  # fmt: skip
-_SYNONYMS = {
-    word: tuple(other for other in line.split() if other != word)
-    for line in Path(__file__).with_name("synonyms.txt").read_text().splitlines()
-    for word in line.split()
-}
+
+
+def _read_synonyms() -> dict[str, tuple[str, ...]]:
+    """For each word all others of its lines in `synonyms.txt`."""
+    found: dict[str, dict[str, None]] = {}
+    for line in Path(__file__).with_name("synonyms.txt").read_text().splitlines():
+        words = line.split()
+        for word in words:
+            found.setdefault(word, {}).update(dict.fromkeys(words))
+    return {word: tuple(other for other in like if other != word) for word, like in found.items()}
+
+
+_SYNONYMS = _read_synonyms()
 
 
 def _slip(text: str, rng: random.Random, exact: str) -> str:

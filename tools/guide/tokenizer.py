@@ -39,14 +39,17 @@ def pieces(text: str) -> list[str]:
 class Tokenizer:
     """Text to token ids and back.
 
-    Control tokens come first, then the 256 bytes, then one token for each merge.
+    Control tokens come first, then the 256 bytes, then one token for each merge. The last ones of
+    all stand for whole answers: nobody sees them, they say which answer comes.
     """
 
-    def __init__(self, merges: Iterable[tuple[str, str]], size: int) -> None:
+    def __init__(self, merges: Iterable[tuple[str, str]], size: int, answers: int = 0) -> None:
         self.merges = list(merges)
         made = ["".join(pair) for pair in self.merges]
         self.tokens = [*CONTROL, *byte_alphabet(), *made]
-        self.unused = size - len(self.tokens)
+        self.size = size
+        self.answers = answers
+        self.unused = size - len(self.tokens) - answers
         self._ids = {token: number for number, token in enumerate(self.tokens)}
         self._ranks = {pair: rank for rank, pair in enumerate(self.merges)}
         self._known: dict[str, list[int]] = {}
@@ -54,6 +57,10 @@ class Tokenizer:
     def control(self, name: str) -> int:
         """The id of a control token."""
         return CONTROL.index(name)
+
+    def answer(self, number: int) -> int:
+        """The id of the token that stands for an answer."""
+        return self.size - self.answers + number
 
     def encode(self, text: str, cut: random.Random | None = None) -> list[int]:
         """Token ids of a text; control tokens in it are plain text.
@@ -74,9 +81,9 @@ class Tokenizer:
         return ids
 
     def decode(self, ids: Iterable[int]) -> str:
-        """The text of some ids, without control tokens."""
+        """The text of some ids, without control tokens and those of answers."""
         byte = {symbol: number for number, symbol in enumerate(byte_alphabet())}
-        symbols = "".join(self.tokens[i] for i in ids if i >= len(CONTROL))
+        symbols = "".join(self.tokens[i] for i in ids if len(CONTROL) <= i < len(self.tokens))
         return bytes(byte[symbol] for symbol in symbols).decode("utf-8", "replace")
 
     def _merge(self, piece: str, cut: random.Random | None = None) -> list[int]:
@@ -94,8 +101,8 @@ class Tokenizer:
         return [self._ids[part] for part in parts]
 
 
-def learn(texts: Iterable[str], size: int) -> Tokenizer:
-    """Learn the merges of a tokenizer with `size` tokens from texts."""
+def learn(texts: Iterable[str], size: int, answers: int) -> Tokenizer:
+    """Learn the merges of a tokenizer with `size` tokens, those of answers included, from texts."""
     counts = collections.Counter(piece for text in texts for piece in pieces(text))
     alphabet = byte_alphabet()
     words = [
@@ -103,7 +110,8 @@ def learn(texts: Iterable[str], size: int) -> Tokenizer:
         for word, seen in sorted(counts.items())
         if not any(letter.isdigit() for letter in word)
     ]
-    return Tokenizer(_learn_merges(words, size - len(CONTROL) - 256), size)
+    merges = _learn_merges(words, size - len(CONTROL) - 256 - answers)
+    return Tokenizer(merges, size, answers)
 
 
 def _learn_merges(words: list[tuple[list[str], int]], count: int) -> list[tuple[str, str]]:

@@ -1,6 +1,6 @@
 """Train the network on two CPU cores.
 
-    python -m guide.train build/guide [--steps 22000]
+    python -m guide.train build/guide [--steps 20000]
 
 The number of steps is fixed, so that the same seeds give the same model; the checkpoint in the
 folder lets a run that was ended go on.
@@ -28,7 +28,7 @@ from guide.network import Llama, Shape
 from guide.tokenizer import Tokenizer, learn
 
 SEED = 20
-STEPS = 22_000
+STEPS = 20_000
 QUESTIONS_FIRST = 0.45
 """Share of the steps in which only questions are learned, and which answer they want.
 
@@ -57,10 +57,7 @@ class Training:
         self.steps = steps
         self.step = 0
         self.network = Llama(Shape())
-        # Tells the fixed answers apart where they begin, in training only: the words of an answer
-        # alone say too little of what the question meant.
-        self._sorter = nn.Linear(self.network.shape.width, len(fixed_answers()))
-        self._weights = [*self.network.parameters(), *self._sorter.parameters()]
+        self._weights = [*self.network.parameters()]
         matrices = [
             weight
             for name, weight in self.network.named_parameters()
@@ -68,7 +65,6 @@ class Training:
         ]
         others = [self.network.embedding.weight]
         others += [weight for weight in self._weights if weight.dim() == 1]
-        others.append(self._sorter.weight)
         # One thread a core, each with batches of its own: kernels that share their work among
         # threads would wait for each other, and a busy machine makes that wait long.
         self._pool = ThreadPoolExecutor(PARTS, initializer=torch.set_num_threads, initargs=(1,))
@@ -129,7 +125,7 @@ class Training:
         with torch.autocast("cpu", dtype=torch.bfloat16):
             found = self.network(part.tokens)
             logits = self.network.logits(found[part.places])
-            sorted_ = self._sorter(self.network.norm(found[part.turns]))
+            sorted_ = self.network.logits(found[part.turns], self.tokenizer.answer(0))
         losses = F.cross_entropy(logits.float(), part.targets, reduction="none")
         meant = F.cross_entropy(
             sorted_.float(), part.meanings, reduction="none", label_smoothing=SMOOTHING
@@ -146,7 +142,6 @@ class Training:
         state = {
             "step": self.step,
             "network": self.network.state_dict(),
-            "sorter": self._sorter.state_dict(),
             "muon": self._muon.momentum,
             "adam": self._adam.state_dict(),
         }
@@ -158,7 +153,6 @@ class Training:
         state = torch.load(checkpoint, weights_only=True)
         self.step = state["step"]
         self.network.load_state_dict(state["network"])
-        self._sorter.load_state_dict(state["sorter"])
         self._muon.momentum = state["muon"]
         self._adam.load_state_dict(state["adam"])
 
@@ -171,7 +165,7 @@ def learn_tokenizer() -> Tokenizer:
         for exchange in dialogue.exchanges
         for text in (exchange.question, exchange.answer)
     )
-    return learn(texts, Shape().vocabulary)
+    return learn(texts, Shape().vocabulary, len(fixed_answers()))
 
 
 def main() -> None:

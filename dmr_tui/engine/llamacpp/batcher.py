@@ -152,10 +152,12 @@ class Batcher:
         self._flow = parts if flowing == tokens == len(self._running) and not self._waiting else []
         drawn = 0
         for part in parts:
-            part.sequence.computed += part.tokens
-            self._memory.grow(part.sequence.slot, part.tokens, alone=len(parts) == 1)
-            drawn += part.sequence.pending == 0
-            self._advance_alone(part, happenings)
+            sequence = part.sequence
+            sequence.computed += part.tokens
+            self._memory.grow(sequence.slot, part.tokens, alone=len(parts) == 1)
+            ready = sequence.computed == len(sequence.tokens)
+            drawn += ready
+            self._advance_alone(part, happenings, ready=ready)
         self.tally.passed(tokens - flowing, drawn, perf_counter() - started)
         return happenings
 
@@ -229,13 +231,19 @@ class Batcher:
         )
         return _Part(sequence, count, index)
 
-    def _advance_alone(self, part: _Part, happenings: list[Happening]) -> None:
-        """Let a sequence go on with what a pass gave; should that fail, no other one ends."""
+    def _advance_alone(self, part: _Part, happenings: list[Happening], *, ready: bool) -> None:
+        """Let a sequence go on with what a pass gave; should that fail, no other one ends.
+
+        Args:
+            part: what the sequence had in the pass.
+            happenings: where what comes of it is added.
+            ready: all of its tokens are computed, and the next one can be drawn.
+        """
         sequence = part.sequence
         try:
             if sequence.looking:
                 sequence.look(part.index - part.tokens + 1, part.tokens)
-            if sequence.pending == 0:
+            if ready:
                 self._advance(sequence, part.index, happenings)
         except Exception as error:
             if sequence not in self._running:

@@ -56,6 +56,8 @@ class Crew:
         """By the number of binary digits of the number of tokens."""
         self._tokens = 0
         """Of the passes that are watched."""
+        self._choice = _Choice(most)
+        """For these."""
         self._since = 0
         self._times: deque[float] = deque(maxlen=PROBE)
         self._shares: deque[float] = deque(maxlen=PROBE)
@@ -65,8 +67,8 @@ class Crew:
 
     def threads(self, tokens: int) -> int:
         """For a pass of so many tokens."""
-        if self._trial is not None and tokens == self._tokens:
-            return self._tried
+        if tokens == self._tokens:
+            return self._choice.threads if self._trial is None else self._tried
         choice = self._choices.get(tokens.bit_length())
         return self._most if choice is None else choice.threads
 
@@ -82,8 +84,9 @@ class Crew:
             return
         if tokens != self._tokens:
             self._tokens = tokens
+            self._choice = self._choices.setdefault(tokens.bit_length(), _Choice(self._most))
             self._begin_anew()
-        choice = self._choices.setdefault(tokens.bit_length(), _Choice(self._most))
+        choice = self._choice
         if self._trial is not None:
             self._trial.append(seconds)
             self._judge(self._trial, choice)

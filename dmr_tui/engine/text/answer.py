@@ -116,6 +116,7 @@ class AnswerText:
         """
         self._stream = TextStream(stops)
         self._reader = reader
+        self._plain = isinstance(reader, PlainReader)
         self._calls = 0
         self._broken = False
         """The last call lacks its end."""
@@ -163,7 +164,10 @@ class AnswerText:
     def feed(self, piece: bytes) -> list[Event]:
         """Take the bytes of one token."""
         self._silent += 1
-        return self._events(self._reader.feed(self._stream.feed(piece)))
+        text = self._stream.feed(piece)
+        if self._plain:  # most answers are, and each token takes this way
+            return [Delta(text, self._spoken())] if text else []
+        return self._events(self._reader.feed(text))
 
     def finish(self) -> list[Event]:
         """The rest."""

@@ -179,6 +179,41 @@ def test_cancelled_ones_leave_nothing(batcher: Batcher, context: Context) -> Non
     assert finished == {1, 2, 4}
 
 
+def test_who_comes_and_goes_while_answers_flow_leaves_the_others_as_they_are(
+    batcher: Batcher, context: Context
+) -> None:
+    def texts(happenings: list[tuple[int, Event]]) -> dict[int, str]:
+        found: dict[int, str] = {}
+        for number, event in happenings:
+            if isinstance(event, Delta):
+                found[number] = found.get(number, "") + event.text
+        return found
+
+    def flow() -> list[tuple[int, Event]]:
+        happenings = []
+        while not batcher.steady:
+            happenings += batcher.step()
+        return happenings + batcher.step()
+
+    alone = {}
+    for number in range(4):
+        batcher.add(sequence(context, number, [300 + number] * 3, 30))
+        alone |= texts(run(batcher, context))
+    for number in range(3):
+        batcher.add(sequence(context, number, [300 + number] * 3, 30))
+    happenings = flow()
+    batcher.cancel(0)
+    happenings += flow()
+    batcher.add(sequence(context, 3, [303] * 3, 30))
+    joined = batcher.step()
+    assert {number for number, _ in joined} >= {3}
+    happenings += joined + flow()
+    happenings += run(batcher, context)
+    seen = texts(happenings)
+    assert 0 < len(seen.pop(0)) < len(alone.pop(0))
+    assert seen == alone
+
+
 def test_a_failed_computation_is_an_error_and_not_the_end(
     batcher: Batcher, context: Context
 ) -> None:

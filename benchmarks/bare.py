@@ -74,7 +74,7 @@ def _steps(model: Model, context: Context, count: int) -> dict[str, float]:
     for number in range(count):
         prompt = [300 + (number * 7 + at) % 250 for at in range(_PROMPT)]
         sampler = Sampler(
-            Sampling(seed=number),
+            Sampling(),
             context=context,
             prompt=prompt,
         )

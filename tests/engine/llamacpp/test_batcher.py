@@ -195,7 +195,7 @@ def test_who_comes_and_goes_while_answers_flow_leaves_the_others_as_they_are(
             happenings += batcher.step()
         return happenings + batcher.step()
 
-    alone = {}
+    alone: dict[int, str] = {}
     for number in range(4):
         batcher.add(sequence(context, number, [300 + number] * 3, 30))
         alone |= texts(run(batcher, context))

@@ -6,9 +6,11 @@ import asyncio
 import inspect
 import os
 import signal
+import sys
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from contextlib import suppress
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import click
 
@@ -88,19 +90,47 @@ def with_runner(
 def run_async(work: Coroutine[Any, Any, T]) -> T:
     """Run the one event loop of this process; Ctrl-C and SIGTERM cancel what it does.
 
+    What is cancelled ends in order, and may have to wait: for the disk, or for a name's address
+    that nobody tells. Another Ctrl-C ends the process at once.
+
     Raises:
         KeyboardInterrupt: Ctrl-C.
         SystemExit: SIGTERM, with a shell's exit code for it.
     """
+    ended = closed = False
 
     async def supervised() -> T:
+        nonlocal ended
         task = asyncio.current_task()
         assert task is not None
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
         threads.make_room()
-        return await work
+        try:
+            return await work
+        finally:
+            ended = True
 
+    runner = asyncio.Runner()
     try:
-        return asyncio.run(supervised())
+        try:
+            return runner.run(supervised())
+        finally:
+            if ended:
+                runner.close()
+                closed = True
     except asyncio.CancelledError:
         raise SystemExit(128 + signal.SIGTERM) from None
+    except KeyboardInterrupt:
+        if not closed:
+            _leave_at_once()
+        raise
+
+
+def _leave_at_once() -> NoReturn:
+    """End the process whatever its threads still wait for, with the cursor where it can be seen."""
+    if sys.stderr.isatty():
+        sys.stderr.write("\x1b[?25h\n")
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):
+            stream.flush()
+    os._exit(128 + signal.SIGINT)

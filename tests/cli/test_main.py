@@ -195,6 +195,37 @@ def test_interrupt_leaves_with_130(dmr: Dmr, monkeypatch: pytest.MonkeyPatch) ->
     assert "Traceback" not in result.err
 
 
+_STUCK = """
+import asyncio, time
+from dmr_tui.cli import command, main
+
+async def search():
+    print("searching", flush=True)
+    await asyncio.to_thread(time.sleep, 1000)  # as where nobody tells a name's address
+
+main._invoke = lambda arguments: command.run_async(search())
+raise SystemExit(main.run([]))
+"""
+
+
+def test_another_interrupt_leaves_at_once() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", _STUCK], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "searching\n"
+            process.send_signal(signal.SIGINT)
+            with pytest.raises(subprocess.TimeoutExpired):
+                process.wait(0.5)
+            process.send_signal(signal.SIGINT)
+            assert process.wait(20) == 130
+            assert process.stderr is not None
+            assert "Traceback" not in process.stderr.read()
+        finally:
+            process.kill()
+
+
 def test_on_a_terminal_bare_dmr_opens_the_screens() -> None:
     with Terminal([sys.executable, "-m", "dmr_tui"]) as terminal:
         terminal.wait_for(r"Models")

@@ -26,6 +26,7 @@ from dmr_tui.server.body import decode, json_response, read_body, stored_name
 from dmr_tui.server.exchange import attend
 from dmr_tui.server.openai_answer import FINGERPRINT
 from dmr_tui.server.openai_request import ChatBody, to_chat
+from dmr_tui.server.prefixes import HEALTH_PATHS, LLAMA_SERVER_PREFIXES
 
 _NO_LIMITS = {"max_tokens": -1, "n_predict": -1, "stream": False}
 
@@ -57,18 +58,17 @@ class LlamaServer:
 
     def routes(self) -> list[Route]:
         """Every path, as llama-server has them and below the engine's name."""
-        return [
+        routes = [
             route
-            for prefix in ("", "/engines", "/engines/llama.cpp")
+            for prefix in LLAMA_SERVER_PREFIXES
             for route in (
                 Route(f"{prefix}/tokenize", self.tokenize, methods=["POST"]),
                 Route(f"{prefix}/detokenize", self.detokenize, methods=["POST"]),
                 Route(f"{prefix}/apply-template", self.apply_template, methods=["POST"]),
                 Route(f"{prefix}/props", self.props),
-                Route(f"{prefix}/health", self.health),
-                Route(f"{prefix}/v1/health", self.health),
             )
         ]
+        return routes + [Route(path, self.health) for path in HEALTH_PATHS]
 
     async def tokenize(self, request: Request) -> Response:
         """`POST /tokenize`."""

@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dmr_tui.errors import UnauthorizedError
 from dmr_tui.server.errors import OriginError, render
+from dmr_tui.server.prefixes import HEALTH_PATHS
 
 _LOCAL_ORIGINS = tuple(
     f"{scheme}://{host}:*"
@@ -28,6 +29,9 @@ _LOCAL_ORIGINS = tuple(
     for host in ("localhost", "127.0.0.1", "[::1]", "0.0.0.0")
 )
 _LOCAL_NAMES = {"localhost", "host.docker.internal", "model-runner.docker.internal"}
+_PROBED = {"", *HEALTH_PATHS}
+"""Paths that tell no more than that somebody answers: those who watch over it have no key."""
+
 _HOST = re.compile(r"(?P<name>\[[0-9a-fA-F:.]+\]|[^:]*)(?::\d+)?")
 
 
@@ -52,8 +56,8 @@ class Guard:
             host: the address that the listener is bound to; empty for a Unix socket.
             origins: comma-separated origins to allow besides this machine's own; a port may be
                 `*`, and the single word `*` allows every origin.
-            api_key: what every request must bring, as OpenAI's clients (`Authorization: Bearer`)
-                or as Anthropic's (`X-API-Key`); empty: nothing.
+            api_key: what every request but a probe's must bring, as OpenAI's clients
+                (`Authorization: Bearer`) or as Anthropic's (`X-API-Key`); empty: nothing.
         """
         self._app = app
         self._api_key = api_key.encode()
@@ -78,7 +82,7 @@ class Guard:
                 await _preflight(headers)(scope, receive, send)
                 return
             send = _marking(send, origin)
-        if not self._lets_in(headers):
+        if not self._lets_in(headers) and not _is_probe(scope):
             missing = UnauthorizedError(
                 "this endpoint asks for an API key, and this is not it",
                 "send it as Authorization: Bearer KEY; for dmr: DMR_API_KEY=KEY",
@@ -112,6 +116,10 @@ class Guard:
         found = _HOST.fullmatch(header)
         name = found["name"].lower() if found else ""
         return name in _LOCAL_NAMES or name == self._host.lower() or is_loopback(name)
+
+
+def _is_probe(scope: Scope) -> bool:
+    return scope["method"] in ("GET", "HEAD") and scope["path"].rstrip("/") in _PROBED
 
 
 def _compile(origins: Iterable[str]) -> re.Pattern[str]:

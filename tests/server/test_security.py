@@ -30,7 +30,7 @@ FOREIGN = [
     "http://localhost:3000.evil.example",
     "file://",
 ]
-PATHS = ["/", "/version", "/models", "/engines/ps", "/v1/models"]
+PATHS = ["/", "/health", "/version", "/models", "/engines/ps", "/v1/models"]
 
 
 @pytest.mark.parametrize("origin", LOCAL + ALLOWED)
@@ -44,12 +44,12 @@ async def test_an_allowed_origin_may_read(client: httpx.AsyncClient, origin: str
     assert failed.headers["access-control-allow-origin"] == origin
 
 
-async def test_a_key_is_asked_for_on_every_route(runner: FakeRunner) -> None:
+async def test_a_key_is_asked_for_on_every_route_but_those_of_probes(runner: FakeRunner) -> None:
     endpoint = Endpoint(cast("Runner", runner), Settings(port=0), api_key="secret")
     await endpoint.start()
     try:
         async with httpx.AsyncClient(base_url=endpoint.url) as client:
-            for path in PATHS:
+            for path in PATHS[2:]:
                 wrong: list[dict[str, str] | dict[bytes, bytes]] = [
                     {},
                     {"Authorization": "Bearer secre"},
@@ -66,6 +66,13 @@ async def test_a_key_is_asked_for_on_every_route(runner: FakeRunner) -> None:
                     assert (await client.get(path, headers=right)).status_code == 200
             error = (await client.get("/v1/models")).json()["error"]
             assert error["type"] == "authentication_error"
+            for path in ("/", "/health", "/engines/llama.cpp/v1/health/"):
+                assert (await client.get(path)).status_code == 200
+                assert (await client.head(path)).status_code == 200
+                assert (await client.post(path)).status_code == 401
+            # What only ends like a probe's path tells of models.
+            for path in ("/models/a/health", "/v1/models/health"):
+                assert (await client.get(path)).status_code == 401
             preflight = {"Origin": LOCAL[0], "Access-Control-Request-Method": "POST"}
             assert (await client.options("/v1/models", headers=preflight)).status_code == 204
         async with httpx.AsyncClient(base_url=endpoint.url) as client:

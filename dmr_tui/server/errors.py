@@ -20,6 +20,7 @@ _JSON_ROUTES = (
     "/embeddings",
     "/props",
     "/rerank",
+    "/reranking",
     "/score",
     "/tokenize",
 )

@@ -24,7 +24,7 @@ from dmr_tui.server.prefixes import MODEL_PREFIX, PREFIXES
 MOST_INPUTS = 2048
 """Texts of one request; OpenAI's limit."""
 
-_RANKING_PREFIXES = ("", "/v1", "/engines", "/engines/v1", "/engines/llama.cpp")
+_RANKING_PREFIXES = ("", "/engines", *PREFIXES, MODEL_PREFIX)
 
 
 class EmbeddingsBody(Struct, frozen=True):
@@ -81,6 +81,7 @@ class Pooling:
         ]
         for prefix in _RANKING_PREFIXES:
             routes.append(Route(f"{prefix}/rerank", self.rerank, methods=["POST"]))
+            routes.append(Route(f"{prefix}/reranking", self.rerank, methods=["POST"]))
             routes.append(Route(f"{prefix}/score", self.score, methods=["POST"]))
         return routes
 

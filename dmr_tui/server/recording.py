@@ -21,6 +21,7 @@ PROTOCOLS = {
     "/completions": "completions",
     "/embeddings": "embeddings",
     "/rerank": "rerank",
+    "/reranking": "rerank",
     "/score": "score",
     "/responses": "responses",
     "/messages": "messages",

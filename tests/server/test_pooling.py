@@ -148,7 +148,18 @@ async def test_models_say_what_they_are_for(client: httpx.AsyncClient) -> None:
     assert "is for embedding, not for reranking" in answer.json()["error"]["message"]
 
 
-@pytest.mark.parametrize("path", ["/rerank", "/v1/rerank", "/engines/rerank"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/rerank",
+        "/v1/rerank",
+        "/engines/rerank",
+        "/engines/llama.cpp/v1/rerank",
+        f"/engines/{RANK}/v1/rerank",
+        "/reranking",
+        "/v1/reranking",
+    ],
+)
 async def test_documents_come_best_first(client: httpx.AsyncClient, path: str) -> None:
     body: dict[str, Any] = {"model": RANK, "query": "string"}
     body["documents"] = ["one", {"text": "two"}, "three"]

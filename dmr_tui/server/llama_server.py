@@ -104,10 +104,12 @@ class LlamaServer:
         model = await self._model(request.query_params.get("model"))
         work = self._runner.ask(model, PropsQuestion())
         reply = await attend(work, request.receive, self._closing)
+        stored = (await self._runner.profile(model)).sampling
+        sampling = {**to_builtins(reply.sampling), **to_builtins(stored)}
         return json_response(
             {
                 "default_generation_settings": {
-                    "params": {**to_builtins(reply.sampling), **_NO_LIMITS},
+                    "params": {**sampling, **_NO_LIMITS},
                     "n_ctx": reply.context_size,
                 },
                 "total_slots": reply.sequences,

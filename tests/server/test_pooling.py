@@ -277,6 +277,12 @@ async def test_facts_of_a_model(client: httpx.AsyncClient, local: LocalRunner) -
     assert found["total_slots"] == 16
     assert "im_start" in found["chat_template"]
     assert (found["bos_token"], found["eos_token"]) == ("<|endoftext|>", "<|im_end|>")
+    assert found["default_generation_settings"]["params"]["top_k"] == 40
+    await local.configure(CHAT, Profile(sampling=Sampling(top_k=7)))
+    found = (await client.get("/props", params={"model": CHAT})).json()
+    params = found["default_generation_settings"]["params"]
+    assert (params["top_k"], params["top_p"]) == (7, pytest.approx(0.95))
+    await local.configure(CHAT, Profile(), replace=True)
     await local.unload()
     assert (await client.get("/props")).status_code == 400
     await local.load(EMBED)

@@ -11,7 +11,7 @@ from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dmr_tui import __version__
 from dmr_tui.errors import DmrError
@@ -76,6 +76,7 @@ def create_app(
             Middleware(Recording, runner=runner),
             Middleware(Guard, host=listener, origins=settings.origins, api_key=key),
             Middleware(CleanPath),
+            Middleware(Crashes),
         ],
         exception_handlers={
             DmrError: errors.on_dmr_error,
@@ -101,3 +102,32 @@ class CleanPath:
             path = re.sub("/{2,}", "/", scope["path"])
             scope = {**scope, "path": path.rstrip("/") or "/"}
         await self._app(scope, receive, send)
+
+
+class Crashes:
+    """ASGI middleware: answers for a defect of this program.
+
+    Starlette's own handler stands outside of all middleware: web pages could not read its answer,
+    and the record of the request would have no reason.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        """Answer where `app` fails."""
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on (ASGI)."""
+        begun = False
+
+        async def watched(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched)
+        except Exception as error:
+            if scope["type"] == "http" and not begun:
+                answer = await errors.on_crash(Request(scope), error)
+                await answer(scope, receive, send)
+            raise  # so that the server logs it

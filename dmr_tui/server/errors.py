@@ -134,7 +134,7 @@ async def on_disconnect(request: Request, error: Exception) -> Response:
 
 
 async def on_crash(request: Request, error: Exception) -> Response:
-    """Starlette's handler for a defect of this program; Starlette logs the traceback."""
+    """The answer for a defect of this program; the server logs the traceback."""
     # The server hangs up behind it; a client that is not told would ask again on this connection.
     failure = DmrError("internal error", "see the log of `dmr serve`")
     return render(request, failure, {"Connection": "close"})

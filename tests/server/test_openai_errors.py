@@ -201,12 +201,28 @@ async def test_a_defect_is_500_without_its_traceback(
         raise ZeroDivisionError("secret")
 
     monkeypatch.setattr(runner, "models", crash)
-    answer = await client.get(path, headers={"Accept": "application/json"})
+    origin = "http://localhost:3000"
+    headers = {"Accept": "application/json", "Origin": origin}
+    answer = await client.get(path, headers=headers)
     assert problem(answer) == (500, "internal_error", None)
+    assert answer.headers["access-control-allow-origin"] == origin
     assert "secret" not in answer.text
     # Behind a defect the server hangs up, which it has to say: the client would ask on.
     assert answer.headers["connection"] == "close"
     assert (await client.get("/version")).status_code == 200
+
+
+async def test_the_record_of_a_defect_has_a_reason(
+    client: httpx.AsyncClient, runner: FakeRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def crash(*_: Any) -> Any:
+        raise ZeroDivisionError("secret")
+
+    monkeypatch.setattr(runner, "ask", crash)
+    await client.post("/tokenize", json={"model": NAME, "content": "x"})
+    (record,) = runner.journal.requests()
+    assert record.error is not None
+    assert (record.status, record.error.message) == (500, "internal error")
 
 
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/completions"])

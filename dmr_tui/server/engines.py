@@ -115,11 +115,20 @@ class Engines:
     async def unload(self, request: Request) -> Response:
         """`POST /engines/unload`."""
         body = decode(await read_body(request), UnloadBody)
-        if body.backend not in (None, "", "llama.cpp"):
-            return json_response({"unloaded_runners": 0})
         chosen = None if body.all else [stored_name(name) for name in body.models or []]
+        if body.backend:
+            chosen = await self._on(body.backend, chosen)
         gone = await attend(self._runner.unload(chosen), request.receive, self._closing)
         return json_response({"unloaded_runners": gone})
+
+    async def _on(self, backend: str, chosen: list[str] | None) -> list[str]:
+        """Which of `chosen` are on an engine, by the name that `ps` has; None: all idle ones."""
+        there = [model for model in await self._runner.running() if model.backend == backend]
+        if chosen is None:
+            # Not those in use: a load that is named would be called off.
+            return [model.id for model in there if not model.in_use]
+        ids = {model.id for model in there}
+        return [name for name in chosen if (await self._runner.model(name)).id in ids]
 
     async def configure(self, request: Request) -> Response:
         """`POST /engines/_configure`."""

@@ -7,9 +7,10 @@ import json
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 
-from dmr_tui.engine.profile import Profile
+from dmr_tui.engine.profile import Profile, RunningModel
 from dmr_tui.engine.request import Sampling
 from dmr_tui.errors import (
     DmrError,
@@ -18,11 +19,13 @@ from dmr_tui.errors import (
     UnauthorizedError,
     UnsupportedModelError,
 )
+from dmr_tui.runner.base import Model
 from tests.support.fake_runner import ARCHIVE, MANIFEST, MODEL, FakeRunner
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 NAME = "ai/llama3.2:1B-Q8_0"
+BESIDE = "sha256:" + "12" * 32
 
 
 async def test_the_front_door(client: httpx.AsyncClient) -> None:
@@ -249,17 +252,36 @@ async def test_engines_and_disk(client: httpx.AsyncClient) -> None:
     [
         ({"all": True}, 2, ("unload", None)),
         ({"models": ["a", "b", "c"]}, 3, ("unload", ["a", "b", "c"])),
-        ({"backend": "llama.cpp", "models": ["a"]}, 1, ("unload", ["a"])),
-        ({"backend": "vllm", "all": True}, 0, None),
+        ({"backend": "llama.cpp", "models": [NAME]}, 1, ("unload", [NAME])),
+        ({"backend": "llama.cpp", "all": True}, 1, ("unload", [MODEL.id])),
+        ({"backend": "llama-server", "models": [NAME, BESIDE]}, 1, ("unload", [BESIDE])),
+        ({"backend": "llama-server", "all": True}, 1, ("unload", [BESIDE])),
+        ({"backend": "vllm", "all": True}, 0, ("unload", [])),
         ({}, 0, ("unload", [])),
     ],
 )
 async def test_unloading(
-    client: httpx.AsyncClient, runner: FakeRunner, body: Any, gone: int, call: Any
+    client: httpx.AsyncClient,
+    runner: FakeRunner,
+    monkeypatch: pytest.MonkeyPatch,
+    body: Any,
+    gone: int,
+    call: Any,
 ) -> None:
+    idle, busy = await runner.running()
+    beside = msgspec.structs.replace(idle, id=BESIDE, backend="llama-server")
+
+    async def model(name: str) -> Model:
+        return msgspec.structs.replace(MODEL, id=BESIDE if name == BESIDE else MODEL.id)
+
+    async def running() -> list[RunningModel]:
+        return [idle, busy, beside]
+
+    monkeypatch.setattr(runner, "model", model)
+    monkeypatch.setattr(runner, "running", running)
     answer = await client.post("/engines/unload", json=body)
     assert answer.json() == {"unloaded_runners": gone}
-    assert runner.calls == ([call] if call else [])
+    assert runner.calls == [call]
 
 
 @pytest.mark.parametrize("path", ["/engines/unload", "/engines/_configure"])

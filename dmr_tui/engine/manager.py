@@ -18,7 +18,7 @@ from dmr_tui.engine.llama_server import Connect
 from dmr_tui.engine.plan import Outcome, Verdict
 from dmr_tui.engine.profile import Profile, RunningModel
 from dmr_tui.engine.questions import A, Question
-from dmr_tui.engine.request import Event, GenerateRequest, Loading, Sampling
+from dmr_tui.engine.request import ChatRequest, Event, GenerateRequest, Loading, Reasoning, Sampling
 from dmr_tui.engine.room import (
     MemoryReader,
     ShapeReader,
@@ -383,4 +383,16 @@ def _with_defaults(request: GenerateRequest, profile: Profile) -> GenerateReques
     limits = request.limits
     if limits.context_shift is None:
         limits = msgspec.structs.replace(limits, context_shift=profile.context_shift)
+    if isinstance(request, ChatRequest):
+        budget = _thinking_budget(request.reasoning, profile.reasoning_budget)
+        reasoning = msgspec.structs.replace(request.reasoning, budget=budget)
+        request = msgspec.structs.replace(request, reasoning=reasoning)
     return msgspec.structs.replace(request, sampling=chosen, limits=limits)
+
+
+def _thinking_budget(asked: Reasoning, stored: int | None) -> int | None:
+    """Most tokens of thoughts; None: any number."""
+    if stored == 0 and asked.enabled:
+        stored = None  # who asks for thoughts outright gets them
+    budget = stored if asked.budget is None else asked.budget
+    return None if budget == -1 else budget

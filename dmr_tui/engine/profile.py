@@ -24,6 +24,8 @@ class Profile(Struct, frozen=True, omit_defaults=True):
     """Load it even when it does not seem to fit into memory."""
     backend: str | None = None
     """The engine: `llama.cpp` or `llama-server`."""
+    reasoning_budget: int | None = None
+    """Most tokens of thoughts where a request says nothing of them; -1: any number."""
 
 
 class RunningModel(Struct, frozen=True):

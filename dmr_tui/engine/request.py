@@ -162,7 +162,7 @@ class Reasoning(Struct, frozen=True, omit_defaults=True):
     effort: str | None = None
     """A word that the model's template knows, such as `low` or `high`; `none`: not at all."""
     budget: int | None = None
-    """Most tokens of thoughts; then they are made to end."""
+    """Most tokens of thoughts; then they are made to end. -1: any number, whatever is stored."""
 
 
 class ChatRequest(Struct, frozen=True, omit_defaults=True, tag="chat"):

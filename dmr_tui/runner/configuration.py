@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
-from msgspec import Struct, field
+from msgspec import Meta, Struct, field
 
 from dmr_tui.engine.profile import Profile
 from dmr_tui.engine.request import Sampling
 from dmr_tui.settings import parse_duration
 
 
+class LlamaCpp(Struct, frozen=True, rename="kebab", omit_defaults=True):
+    """What Docker Model Runner has for llama.cpp alone."""
+
+    reasoning_budget: Annotated[int, Meta(ge=-1, le=2**31 - 1)] | None = None
+
+
 class Configuration(Struct, frozen=True, rename="kebab", omit_defaults=True):
-    """The settings; all but `context-size` and `keep_alive` are this program's own."""
+    """The settings; besides `context-size`, `keep_alive` and `llamacpp` this program's own."""
 
     context_size: int | None = None
     threads: int | None = None
@@ -20,6 +28,7 @@ class Configuration(Struct, frozen=True, rename="kebab", omit_defaults=True):
     backend: str | None = None
     context_shift: bool | None = None
     keep_alive: str | float | None = field(default=None, name="keep_alive")
+    llamacpp: LlamaCpp | None = None
 
 
 class Configured(Struct, frozen=True, rename="pascal"):
@@ -34,7 +43,7 @@ class Configured(Struct, frozen=True, rename="pascal"):
 
 def to_configuration(profile: Profile) -> Configuration:
     """What a profile says, for the wire."""
-    alive = profile.keep_alive
+    alive, budget = profile.keep_alive, profile.reasoning_budget
     return Configuration(
         context_size=profile.context_size,
         threads=profile.threads,
@@ -43,6 +52,7 @@ def to_configuration(profile: Profile) -> Configuration:
         backend=profile.backend,
         context_shift=profile.context_shift,
         keep_alive=None if alive is None else "-1" if alive < 0 else f"{alive:g}s",
+        llamacpp=None if budget is None else LlamaCpp(budget),
     )
 
 
@@ -61,4 +71,7 @@ def to_profile(configuration: Configuration) -> Profile:
         sampling=configuration.sampling or Sampling(),
         backend=configuration.backend,
         context_shift=configuration.context_shift,
+        reasoning_budget=configuration.llamacpp.reasoning_budget
+        if configuration.llamacpp
+        else None,
     )

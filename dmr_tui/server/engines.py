@@ -57,6 +57,7 @@ class ConfigureBody(Configuration, frozen=True, kw_only=True, rename="kebab"):
     raw_runtime_flags: str | None = None
     runtime_flags: list[str] | None = None
     speculative: Any = None
+    vllm: Any = None
 
 
 class Engines:
@@ -135,6 +136,8 @@ class Engines:
         body = decode(await read_body(request), ConfigureBody)
         if body.raw_runtime_flags or body.runtime_flags or body.speculative:
             raise InvalidRequestError("runtime flags and draft models are not supported yet")
+        if body.vllm:
+            raise InvalidRequestError("vllm: there is no such engine here", param="vllm")
         profile = to_profile(body)
         check_sampling(profile.sampling)
         await self._runner.configure(stored_name(body.model), profile, replace=body.replace)

@@ -235,9 +235,7 @@ def _reasoning(body: ChatBody) -> Reasoning:
     budget: int | None = getattr(body, field)
     if budget is not None and not -1 <= budget <= _MAX_INT:
         raise _wrong(field, f"{budget} is not a number of tokens from 0 up")
-    return Reasoning(
-        body.enable_thinking, body.reasoning_effort, budget=None if budget == -1 else budget
-    )
+    return Reasoning(body.enable_thinking, body.reasoning_effort, budget)
 
 
 def to_completions(body: CompletionBody) -> list[CompletionRequest]:

@@ -8,18 +8,27 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import psutil
 import pytest
 
 from dmr_tui.engine.files import ModelFiles
 from dmr_tui.engine.manager import EngineManager
 from dmr_tui.engine.profile import Profile
-from dmr_tui.engine.request import Delta, Loading
+from dmr_tui.engine.request import (
+    ChatRequest,
+    Delta,
+    Event,
+    GenerateRequest,
+    Loading,
+    Message,
+    Reasoning,
+)
 from dmr_tui.errors import ConflictError, EngineError, UnavailableError
 from dmr_tui.settings import Settings
 from tests.engine.asking import ENDLESS, ask, ask_until_text, complete, worker_of
@@ -340,3 +349,41 @@ def test_the_parent_imports_no_engine() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout.split()
     assert not {"llama_cpp", "numpy", "jinja2"} & set(names)
+
+
+@pytest.mark.parametrize(
+    ("stored", "asked", "budget"),
+    [
+        (None, Reasoning(), None),
+        (0, Reasoning(), 0),
+        (9, Reasoning(effort="low"), 9),
+        (-1, Reasoning(), None),
+        (9, Reasoning(budget=5), 5),
+        (9, Reasoning(budget=-1), None),
+        (9, Reasoning(enabled=True), 9),
+        (0, Reasoning(enabled=True), None),
+    ],
+)
+async def test_a_profile_bounds_thoughts_where_a_request_does_not(
+    manager: EngineManager,
+    tiny: ModelFiles,
+    monkeypatch: pytest.MonkeyPatch,
+    stored: int | None,
+    asked: Reasoning,
+    budget: int | None,
+) -> None:
+    seen: list[GenerateRequest] = []
+
+    async def generate(request: GenerateRequest) -> AsyncGenerator[Event, None]:
+        seen.append(request)
+        return
+        yield
+
+    profile = Profile(reasoning_budget=stored)
+    await manager.load(tiny, profile)
+    monkeypatch.setattr(manager._slots[tiny.id].worker, "generate", generate)
+    request = ChatRequest([Message("user", "Hi")], reasoning=asked)
+    assert [event async for event in manager.generate(tiny, request, profile)] == []
+    (got,) = seen
+    assert isinstance(got, ChatRequest)
+    assert got.reasoning == msgspec.structs.replace(asked, budget=budget)

@@ -296,6 +296,8 @@ async def test_a_path_is_no_name(client: httpx.AsyncClient, runner: FakeRunner, 
     [
         ({"context-size": 4096, "keep_alive": "1h30m"}, Profile(4096, 5400.0)),
         ({"keep_alive": "-1"}, Profile(keep_alive=-1.0)),
+        ({"llamacpp": {"reasoning-budget": 0}, "vllm": None}, Profile(reasoning_budget=0)),
+        ({"llamacpp": {}}, Profile()),
         ({"keep_alive": 0, "mode": "completion"}, Profile(keep_alive=0.0)),
         (
             {"context-size": -1, "mode": "", "backend": "llama.cpp"},
@@ -329,6 +331,8 @@ async def test_configuring(
         ({"sampling": {"temperature": -1}}, 400, "temperature"),
         ({"keep_alive": "soon"}, 400, "keep_alive"),
         ({"raw-runtime-flags": "--mlock"}, 400, "flags"),
+        ({"vllm": {"gpu-memory-utilization": 0.5}}, 400, "vllm"),
+        ({"llamacpp": {"reasoning-budget": -2}}, 400, "reasoning-budget"),
         ({"model": "nope"}, 404, "nope"),
     ],
 )

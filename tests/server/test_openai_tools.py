@@ -210,7 +210,7 @@ async def test_forms_of_answers(
         ({"reasoning_effort": "low"}, Reasoning(effort="low")),
         ({"enable_thinking": False}, Reasoning(enabled=False)),
         ({"reasoning_budget": 0}, Reasoning(budget=0)),
-        ({"reasoning_budget": -1}, Reasoning()),
+        ({"reasoning_budget": -1}, Reasoning(budget=-1)),
         ({"thinking_budget_tokens": 7}, Reasoning(budget=7)),
     ],
 )

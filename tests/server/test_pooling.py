@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import openai
 import pytest
 import pytest_asyncio
@@ -333,6 +334,7 @@ async def test_settings_of_a_model(url: str, client: httpx.AsyncClient, local: L
     remote = RemoteRunner(url)
     assert await remote.profile(SET) == Profile()
     stored = Profile(256, 90.0, 1, 0, Sampling(top_k=3), backend="llama.cpp", context_shift=True)
+    stored = msgspec.structs.replace(stored, reasoning_budget=0)
     await remote.configure(SET, stored)
     assert await remote.profile(SET) == await local.profile(SET) == stored
     (row,) = (await client.get("/engines/_configure", params={"model": SET})).json()
@@ -340,6 +342,7 @@ async def test_settings_of_a_model(url: str, client: httpx.AsyncClient, local: L
     assert row["Model"] == "docker.io/ai/set:latest"
     assert row["ModelID"] == (await local.model(SET)).id
     assert row["Config"]["context-size"] == 256
+    assert row["Config"]["llamacpp"] == {"reasoning-budget": 0}
     # Without a name: the models that have settings.
     assert (await client.get("/engines/_configure")).json() == [row]
     await remote.close()

@@ -138,7 +138,7 @@ def _reasoning_options(reasoning: Reasoning) -> dict[str, Any]:
         options = {"enable_thinking": enabled, "thinking": enabled}
     if reasoning.effort not in (None, "none"):
         options["reasoning_effort"] = reasoning.effort
-    if reasoning.budget is not None:
+    if reasoning.budget not in (None, -1):
         options["thinking_budget"] = reasoning.budget  # Seed's models are told of it
     return options
 

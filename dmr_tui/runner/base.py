@@ -150,12 +150,17 @@ class Runner(Protocol):
         """
         ...
 
-    def pull(self, name: str) -> AsyncGenerator[TransferProgress, None]:
-        """Fetch a model. Ends after a `success` line; failures are raised."""
+    def pull(self, name: str, *, token: str = "") -> AsyncGenerator[TransferProgress, None]:
+        """Fetch a model. Ends after a `success` line; failures are raised.
+
+        Args:
+            name: of a registry or of the Hugging Face Hub.
+            token: for the Hub, of whoever asks; empty: that of this process's environment.
+        """
         ...
 
-    def push(self, name: str) -> AsyncGenerator[TransferProgress, None]:
-        """Upload a model to the registry in its name."""
+    def push(self, name: str, *, token: str = "") -> AsyncGenerator[TransferProgress, None]:
+        """Upload a model to the registry in its name; `token` as for `pull`."""
         ...
 
     async def importable(self) -> list[Importable]:

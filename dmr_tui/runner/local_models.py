@@ -13,7 +13,7 @@ import msgspec
 
 from dmr_tui.engine.profile import Profile
 from dmr_tui.engine.request import Sampling
-from dmr_tui.errors import ModelNotFoundError
+from dmr_tui.errors import InvalidRequestError, ModelNotFoundError
 from dmr_tui.paths import Paths
 from dmr_tui.runner.activity.keeper import JournalKeeper
 from dmr_tui.runner.activity.transferring import Transferring
@@ -24,8 +24,9 @@ from dmr_tui.runner.profiles import Profiles
 from dmr_tui.runner.searching import Searcher
 from dmr_tui.runner.streams import follow
 from dmr_tui.settings import Settings
-from dmr_tui.store.reference import parse_reference
+from dmr_tui.store.reference import Reference, parse_reference
 from dmr_tui.store.store import Store, StoredModel
+from dmr_tui.store.transfer.hub.name import HubName, parse_source
 from dmr_tui.store.transfer.progress import TransferProgress
 from dmr_tui.store.usage import disk_usage
 
@@ -74,10 +75,9 @@ class LocalModels(JournalKeeper, Searcher):
         """See `Runner.tag`."""
         return str(await asyncio.to_thread(self._store.tag, source, target))
 
-    async def pull(self, name: str) -> AsyncGenerator[TransferProgress, None]:
+    async def pull(self, name: str, *, token: str = "") -> AsyncGenerator[TransferProgress, None]:
         """See `Runner.pull`; the built-in model comes from the program itself."""
         from dmr_tui.guide import is_guide
-        from dmr_tui.store.transfer.hub.name import parse_source
         from dmr_tui.store.transfer.pull import pull
 
         if is_guide(name):
@@ -85,6 +85,7 @@ class LocalModels(JournalKeeper, Searcher):
             yield TransferProgress("success", "Model pulled successfully")
             return
         reference = parse_source(name, default_registry=self._settings.default_registry)
+        _check_token(token, reference)
 
         def job(report: Report, cancelled: threading.Event) -> None:
             pull(
@@ -94,6 +95,7 @@ class LocalModels(JournalKeeper, Searcher):
                 cancelled=cancelled,
                 insecure=self._settings.insecure_registry,
                 mirrors=self._settings.mirrors,
+                token=token,
             )
 
         with Transferring(self.journal, "pull", str(reference)) as transfer:
@@ -102,11 +104,12 @@ class LocalModels(JournalKeeper, Searcher):
                     transfer.see(line)
                     yield line
 
-    async def push(self, name: str) -> AsyncGenerator[TransferProgress, None]:
+    async def push(self, name: str, *, token: str = "") -> AsyncGenerator[TransferProgress, None]:
         """See `Runner.push`."""
         from dmr_tui.store.transfer.push import push
 
         reference = parse_reference(name, default_registry=self._settings.default_registry)
+        _check_token(token, reference)
 
         def job(report: Report, cancelled: threading.Event) -> None:
             insecure = self._settings.insecure_registry
@@ -190,3 +193,13 @@ class LocalModels(JournalKeeper, Searcher):
             # It knows each answer by heart: the likeliest words are the right ones.
             self._profiles.set(found.id, Profile(sampling=Sampling(temperature=0.0)))
         return found
+
+
+def _check_token(token: str, reference: Reference | HubName) -> None:
+    """Refuse a token that would be passed over: registries want a login."""
+    if token and isinstance(reference, Reference) and not reference.is_huggingface:
+        raise InvalidRequestError(
+            f"bearer-token is taken for the Hugging Face Hub only, not for {reference.registry}",
+            f"log in where the runner is: dmr login {reference.registry}",
+            param="bearer-token",
+        )

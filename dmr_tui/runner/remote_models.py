@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import os
 from collections.abc import AsyncGenerator, AsyncIterable
 from contextlib import aclosing
 from pathlib import Path
@@ -26,6 +27,7 @@ from dmr_tui.runner.connection import SECONDS, Connection
 from dmr_tui.runner.searching import Searcher
 from dmr_tui.settings import Settings
 from dmr_tui.store.reference import parse_reference
+from dmr_tui.store.transfer.hub.name import is_of_hub
 from dmr_tui.store.transfer.progress import LayerProgress, TransferProgress
 
 T = TypeVar("T")
@@ -126,9 +128,10 @@ class RemoteModels(Listener, Searcher):
         params = {"force": "true" if force else "false"}
         await self._connection.ask("DELETE", "/models/purge", params=params, timeout=None)
 
-    async def pull(self, name: str) -> AsyncGenerator[TransferProgress, None]:
+    async def pull(self, name: str, *, token: str = "") -> AsyncGenerator[TransferProgress, None]:
         """See `Runner.pull`."""
-        async with aclosing(self._transfer("/models/create", {"from": name}, "pull")) as lines:
+        body = {"from": name, **_token_field(name, token)}
+        async with aclosing(self._transfer("/models/create", body, "pull")) as lines:
             async for line in lines:
                 yield line
 
@@ -143,9 +146,10 @@ class RemoteModels(Listener, Searcher):
         )
         yield
 
-    async def push(self, name: str) -> AsyncGenerator[TransferProgress, None]:
+    async def push(self, name: str, *, token: str = "") -> AsyncGenerator[TransferProgress, None]:
         """See `Runner.push`."""
-        async with aclosing(self._transfer(f"/models/{_quoted(name)}/push", {}, "push")) as lines:
+        path, body = f"/models/{_quoted(name)}/push", _token_field(name, token)
+        async with aclosing(self._transfer(path, body, "push")) as lines:
             async for line in lines:
                 yield line
 
@@ -222,6 +226,13 @@ class RemoteModels(Listener, Searcher):
                 yield _to_progress(line)
         if not finished:
             raise RegistryError(f"the {mode} ended before it was finished", "try it again")
+
+
+def _token_field(name: str, token: str) -> dict[str, str]:
+    """The token that goes along: what was given, else this person's own where it is of use."""
+    if not token and is_of_hub(name):
+        token = os.environ.get("HF_TOKEN", "").strip()
+    return {"bearer-token": token} if token else {}
 
 
 def _progress_line(raw: bytes) -> _ProgressLine | None:

@@ -26,6 +26,13 @@ class CreateBody(Struct, frozen=True):
     """The body of `POST /models/create`."""
 
     reference: str = field(name="from")
+    token: str | None = field(default=None, name="bearer-token")
+
+
+class PushBody(Struct, frozen=True):
+    """The body of `POST /models/{name}/push`, where there is one."""
+
+    token: str | None = field(default=None, name="bearer-token")
 
 
 class RepackageBody(Struct, frozen=True):
@@ -143,11 +150,15 @@ class Models:
         body = decode(await read_body(request), CreateBody)
         if not body.reference.strip():
             raise InvalidRequestError("from: the model's name is required", param="from")
-        return self._transfer(request, self._runner.pull(body.reference), "pull")
+        lines = self._runner.pull(body.reference, token=body.token or "")
+        return self._transfer(request, lines, "pull")
 
     async def push(self, request: Request) -> Response:
         """`POST /models/{name}/push`: the answer is a stream of progress lines."""
-        return self._transfer(request, self._runner.push(request.path_params["name"]), "push")
+        raw = await read_body(request)
+        body = decode(raw, PushBody) if raw else PushBody()
+        lines = self._runner.push(request.path_params["name"], token=body.token or "")
+        return self._transfer(request, lines, "push")
 
     async def unknown_action(self, request: Request) -> Response:
         """`POST /models/{name}/<anything else>`."""

@@ -147,8 +147,8 @@ class Missing(FakeRunner):
     async def model(self, name: str) -> Model:
         return await super().model(name if self.pulled else "nobody")
 
-    async def pull(self, name: str) -> AsyncGenerator[TransferProgress, None]:
-        async for line in super().pull(name):
+    async def pull(self, name: str, *, token: str = "") -> AsyncGenerator[TransferProgress, None]:
+        async for line in super().pull(name, token=token):
             yield line
         self.pulled = True
 

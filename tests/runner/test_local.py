@@ -20,6 +20,7 @@ from dmr_tui.store.locking import locked
 from dmr_tui.store.package import package_gguf
 from dmr_tui.store.reference import parse_reference
 from dmr_tui.store.store import Store
+from tests.support.hub import hub_stand_in
 
 
 def ask(tokens: int) -> ChatRequest:
@@ -106,6 +107,25 @@ async def test_an_unknown_model_is_said_so_by_every_method(runner: LocalRunner) 
     with pytest.raises(ModelNotFoundError):
         async for _ in runner.generate("no/such", ask(1)):
             pass
+
+
+async def test_a_token_is_taken_for_the_hub_only(runner: LocalRunner) -> None:
+    for transfer in (runner.pull, runner.push):
+        with pytest.raises(InvalidRequestError, match="bearer-token") as caught:
+            async for _ in transfer("localhost:1/a/b", token="hf_mine"):
+                pass
+        assert caught.value.param == "bearer-token"
+        assert "hf_mine" not in str(caught.value)
+    with hub_stand_in() as hub, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HF_ENDPOINT", f"http://{hub.host}")
+        with pytest.raises(ModelNotFoundError):
+            async for _ in runner.pull("hf.co/Org/None", token="hf_mine"):
+                pass
+        assert {asked.headers.get("authorization") for asked in hub.seen} == {"Bearer hf_mine"}
+    async with aclosing(runner.activity()) as told:
+        kept = await anext(told)
+    assert kept.events
+    assert "hf_mine" not in repr(kept)
 
 
 async def test_listing_starts_no_engine(runner: LocalRunner) -> None:

@@ -298,6 +298,21 @@ async def test_transfers(remote: RemoteRunner, runner: FakeRunner) -> None:
     assert runner.calls == [("pull", "hf.co/A/B:Q4"), ("push", NAME)]
 
 
+async def test_the_persons_token_goes_along_for_the_hub_only(
+    remote: RemoteRunner, runner: FakeRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", " hf_mine ")
+    for name in ("HF.co/A/B", "huggingface.co/A/B", "ai/hf.co"):
+        await drain(remote.pull(name), [])
+    await drain(remote.push(NAME), [])
+    assert runner.calls == [
+        ("pull", "HF.co/A/B", "hf_mine"),
+        ("pull", "huggingface.co/A/B", "hf_mine"),
+        ("pull", "ai/hf.co"),
+        ("push", NAME),
+    ]
+
+
 @pytest.mark.parametrize("at", [0, 1])
 @pytest.mark.parametrize(
     "failure",

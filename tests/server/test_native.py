@@ -212,6 +212,23 @@ async def test_a_transfer_that_breaks_ends_with_an_error_line(
     assert (last["code"], last["hint"]) == ("registry_error", "pull again")
 
 
+async def test_a_token_goes_along_and_nowhere_else(
+    client: httpx.AsyncClient, runner: FakeRunner, caplog: pytest.LogCaptureFixture
+) -> None:
+    sent = {"bearer-token": "hf_mine"}
+    answers = [
+        await client.post("/models/create", json={"from": "hf.co/a/b", **sent}),
+        await client.post(f"/models/{NAME}/push", json=sent),
+        await client.post(f"/models/{NAME}/push", json={}),
+    ]
+    calls = [("pull", "hf.co/a/b", "hf_mine"), ("push", NAME, "hf_mine"), ("push", NAME)]
+    assert runner.calls == calls
+    assert not any("hf_mine" in answer.text for answer in answers)
+    assert "hf_mine" not in caplog.text + repr(runner.journal.requests())
+    refused = await client.post(f"/models/{NAME}/push", content=b"[")
+    assert refused.status_code == 400
+
+
 @pytest.mark.parametrize("body", [b"", b"{}", b'{"from":3}', b'{"from":" "}'])
 async def test_a_pull_of_nothing_is_400(
     client: httpx.AsyncClient, runner: FakeRunner, body: bytes

@@ -205,14 +205,14 @@ class FakeRunner:
         if not force:
             raise ConflictError("the store is in use by process 77 (run llama3.2)")
 
-    async def pull(self, name: str) -> AsyncGenerator[TransferProgress, None]:
-        self.calls.append(("pull", name))
+    async def pull(self, name: str, *, token: str = "") -> AsyncGenerator[TransferProgress, None]:
+        self.calls.append(("pull", name, *filter(None, [token])))
         async for line in self._transfer("pull"):
             yield line
 
-    async def push(self, name: str) -> AsyncGenerator[TransferProgress, None]:
+    async def push(self, name: str, *, token: str = "") -> AsyncGenerator[TransferProgress, None]:
         self._known(name)
-        self.calls.append(("push", name))
+        self.calls.append(("push", name, *filter(None, [token])))
         async for line in self._transfer("push"):
             yield line
 

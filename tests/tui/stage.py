@@ -269,7 +269,7 @@ class StageRunner(Market):
         self.stored.remove(found)
         return [Removed(deleted=found.id)]
 
-    async def pull(self, name: str) -> AsyncGenerator[TransferProgress, None]:
+    async def pull(self, name: str, *, token: str = "") -> AsyncGenerator[TransferProgress, None]:
         self.calls.append(("pull", name))
         self._check()
         while True:

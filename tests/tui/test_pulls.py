@@ -40,7 +40,7 @@ class Source:
     def end(self, name: str, error: Exception | None = None) -> None:
         self._lines[name].put_nowait(error or TransferProgress("success", "pulled"))
 
-    async def pull(self, name: str) -> AsyncGenerator[TransferProgress, None]:
+    async def pull(self, name: str, *, token: str = "") -> AsyncGenerator[TransferProgress, None]:
         self.asked.append(name)
         try:
             while True:

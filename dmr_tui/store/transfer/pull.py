@@ -49,6 +49,7 @@ def pull(
     cancelled: threading.Event,
     insecure: bool = False,
     mirrors: str = "",
+    token: str = "",
 ) -> StoredModel:
     """Fetch a model, or what of it is missing, and enter it in the store.
 
@@ -62,6 +63,7 @@ def pull(
         cancelled: set it to stop the pull.
         insecure: any registry but Docker Hub may speak plain HTTP.
         mirrors: base URLs with commas between them, to try before Docker Hub itself.
+        token: for the Hugging Face Hub, of whoever asks; empty: the environment's.
 
     Raises:
         ModelNotFoundError: the registry has no such model.
@@ -73,7 +75,7 @@ def pull(
     """
     if isinstance(reference, HubName) or reference.is_huggingface:
         name = reference if isinstance(reference, HubName) else hub_name(reference)
-        return pull_from_hub(store, name, on_progress=on_progress, cancelled=cancelled)
+        return pull_from_hub(store, name, on_progress=on_progress, cancelled=cancelled, token=token)
     reporter = Reporter(on_progress, "pull")
     with (
         Wire(Persistence(cancelled, reporter.warning)) as wire,

@@ -35,6 +35,7 @@ class Transfers:
         self.lines: list[TransferProgress] = []
         self.cancelled = threading.Event()
         self.mirrors = ""
+        self.token = ""
         self.insecure = False
         self.watch: Callable[[TransferProgress], None] = lambda line: None
 
@@ -46,6 +47,7 @@ class Transfers:
             cancelled=self.cancelled,
             insecure=self.insecure,
             mirrors=self.mirrors,
+            token=self.token,
         )
 
     def push(self, name: str) -> None:

@@ -90,21 +90,26 @@ class HubFile:
 class Hub:
     """The Hub, seen by one person."""
 
-    def __init__(self, wire: Wire, environ: Mapping[str, str] = os.environ) -> None:
+    def __init__(
+        self, wire: Wire, environ: Mapping[str, str] = os.environ, *, token: str = ""
+    ) -> None:
         """Nothing is sent yet.
 
         Args:
             wire: what carries the requests.
             environ: may name another Hub (`HF_ENDPOINT`) and the person's token.
+            token: of whoever asks, in place of the environment's.
 
         Raises:
-            InvalidRequestError: `HF_ENDPOINT` is no address, or `HF_TOKEN` no token.
+            InvalidRequestError: `HF_ENDPOINT` is no address, or a token is none.
         """
         self._wire = wire
         self.endpoint = endpoint(environ)
         self._origin = origin(self.endpoint)
         safe = self._origin[0] == "https" or is_loopback(self._origin[1])
-        token = find_token(environ)
+        if not _can_be_sent(token):
+            raise InvalidRequestError("bearer-token (HF_TOKEN) holds characters that no token has")
+        token = token or find_token(environ)
         self._secret = f"Bearer {token}" if token and safe else ""
 
     def commit(self, repository: str, revision: str) -> Commit:

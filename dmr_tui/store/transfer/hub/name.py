@@ -44,6 +44,11 @@ class HubName:
         return f"hf.co/{self.repository}"
 
 
+def is_of_hub(text: str) -> bool:
+    """Whether a name begins as the Hub's do."""
+    return _PREFIX.match(text.strip()) is not None
+
+
 def parse_source(text: str, *, default_registry: str) -> Reference | HubName:
     """Read a name that is to be pulled: from the Hub, or from a registry.
 

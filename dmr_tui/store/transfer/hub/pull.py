@@ -47,7 +47,12 @@ class _Plan:
 
 
 def pull_from_hub(
-    store: Store, name: HubName, *, on_progress: OnProgress, cancelled: threading.Event
+    store: Store,
+    name: HubName,
+    *,
+    on_progress: OnProgress,
+    cancelled: threading.Event,
+    token: str = "",
 ) -> StoredModel:
     """Fetch a model's files, or what of them is missing, and enter it in the store.
 
@@ -56,6 +61,7 @@ def pull_from_hub(
         name: repository, wish and revision.
         on_progress: told of each step; the last line is of type `success`.
         cancelled: set it to stop the pull.
+        token: of whoever asks; empty: the environment's.
 
     Raises:
         ModelNotFoundError: the Hub has no such repository, revision or quantization.
@@ -70,7 +76,7 @@ def pull_from_hub(
         Wire(Persistence(cancelled, reporter.warning)) as wire,
         store.leases.holding(f"pull {name.shown}") as lease,
     ):
-        hub = Hub(wire)
+        hub = Hub(wire, token=token)
         commit = hub.commit(name.repository, name.revision)
         plan = _plan(hub.files(name.repository, commit), name)
         reporter.total = sum(file.size for _, file in plan.files)

@@ -130,6 +130,20 @@ def test_the_token_goes_to_the_hub_alone(
     assert all("authorization" not in request.headers for request in hub.content.seen)
 
 
+def test_a_token_that_is_given_stands_in_for_the_environments(
+    hub: HubStandIn, transfers: Transfers, gguf: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub.repository("Org/Tiny-GGUF", {"a.gguf": gguf})
+    hub.token = transfers.token = "hf_given"
+    monkeypatch.setenv("HF_TOKEN", "hf_server")
+    transfers.pull(NAME)
+    assert {request.headers.get("authorization") for request in hub.seen} == {"Bearer hf_given"}
+    transfers.token = "hf_\u201cquoted\u201d"
+    with pytest.raises(InvalidRequestError, match="bearer-token") as caught:
+        transfers.pull(NAME)
+    assert "quoted" not in str(caught.value)
+
+
 def test_a_signed_address_that_runs_out_is_renewed(
     hub: HubStandIn, transfers: Transfers, gguf: bytes
 ) -> None:

@@ -17,20 +17,32 @@ MAX_BYTES = 4 * 1024 * 1024
 MAX_NESTING = 500
 """Most parentheses in each other: llama.cpp's parser recurses, up to the end of its stack."""
 
-_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"|\[(?:[^\]\\]|\\.)*\]', re.DOTALL)
-"""Texts and classes of characters, in which a parenthesis is none."""
+MAX_RULES = 20_000
+"""Most rules, groups and repetitions: its search for left recursion recurses through them."""
+
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*+"?|\[(?:[^\]\\]|\\.)*+\]?|<[^>]*+>?|#[^\r\n]*+', re.DOTALL)
+"""Texts, classes of characters, tokens and comments, in which a sign is none.
+
+One that is cut off goes to the end: to look for its own end at each sign would take for ever.
+"""
 
 
 def check_grammar(text: str) -> None:
     """Check what llama.cpp's parser does not survive; whether it is a grammar, that one tells.
 
     Raises:
-        InvalidRequestError: the grammar is too long, or nests too deep.
+        InvalidRequestError: the grammar is too long, nests too deep, or has too many rules.
     """
     if len(text) > MAX_BYTES:
         raise InvalidRequestError("grammar: it is too long", param="grammar")
+    plain = _QUOTED.sub("", text)
+    if plain.count("::=") + sum(map(plain.count, "(*+?{")) > MAX_RULES:
+        raise InvalidRequestError(
+            f"grammar: there are more than {MAX_RULES} rules, groups and repetitions",
+            param="grammar",
+        )
     depth = deepest = 0
-    for sign in _QUOTED.sub("", text):
+    for sign in plain:
         depth += (sign == "(") - (sign == ")")
         deepest = max(deepest, depth)
     if deepest > MAX_NESTING:

@@ -187,6 +187,40 @@ def test_a_call_that_has_begun_is_held_to_what_a_reference_stands_for(
         assert writer.follows(grammar, begin + "x") is not held
 
 
+@pytest.mark.parametrize(
+    ("family", "call"),
+    [
+        ("LFM2", "<|tool_call_start|>[do-it(a=7, b=7)"),
+        ("GEMMA", "```tool_code\ndo-it(a=7, b=7)"),
+        ("FUNCTION_GEMMA", "<start_function_call>call:do-it{a:7,b:7}"),
+        ("GEMMA_4", "<|tool_call>call:do-it{a:7,b:7}"),
+    ],
+)
+@pytest.mark.parametrize("odd", [{"multipleOf": 5}, {"minimum": 1e30}, {"minimum": "1"}])
+def test_a_call_that_has_begun_is_not_held_to_bounds_that_no_grammar_holds(
+    writer: RandomWriter, family: str, call: str, odd: dict[str, Any]
+) -> None:
+    schema = required(a={"type": "integer", **odd}, b=DIGIT)
+    tools = [Tool(Function("do-it", parameters=schema))]
+    plan = plan_chat(ChatRequest(ASKED, tools=tools), FAMILIES[family], "")
+    assert plan.call_grammar is not None
+    grammar = plan.call_grammar()
+    assert grammar is not None
+    assert writer.follows(grammar, call)
+    assert not writer.follows(grammar, call.replace("7", "x", 1))
+    assert not writer.follows(grammar, call[::-1].replace("7", "77", 1)[::-1])
+    with pytest.raises(InvalidRequestError, match=f"tools: .*{next(iter(odd))}"):
+        plan_chat(ChatRequest(ASKED, tools=tools, tool_choice="required"), FAMILIES[family], "")
+
+
+def test_a_built_in_tool_of_llamas_that_has_begun_is_not_held_to_them_either() -> None:
+    schema = required(query={"type": "integer", "multipleOf": 5})
+    tools = [Tool(Function("brave_search", parameters=schema))]
+    plan = plan_chat(ChatRequest(ASKED, tools=tools), recorded.LLAMA, "")
+    assert plan.call_grammar is not None
+    assert plan.call_grammar()
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_tool_without_parameters_is_called_without_arguments(
     writer: RandomWriter, family: str

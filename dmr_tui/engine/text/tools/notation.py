@@ -25,6 +25,7 @@ from dmr_tui.engine.text.grammar.json_text import JSON, RAW, literal
 from dmr_tui.engine.text.grammar.schema import MAX_DEPTH
 from dmr_tui.engine.text.grammar.until import until
 from dmr_tui.engine.text.tools.reading import is_plain, properties_of, required_of
+from dmr_tui.errors import InvalidRequestError
 
 _KEY = Characters(charset.union([(0x30, 0x39), (0x41, 0x5A), (0x61, 0x7A), (0x5F, 0x5F)]))
 
@@ -122,8 +123,8 @@ class Notation:
             case "string":
                 return self.text
             case "integer" | "number":
-                bounds = {key: schema[key] for key in _BOUNDS if key in schema}
-                return satisfying({"type": kind, **bounds}, self.grammar, param="tools")
+                held = schema if _bounds_hold(kind, schema) else {}
+                return _number(kind, held, self.grammar)
             case "boolean":
                 return choice(true, false)
             case "null":
@@ -169,6 +170,8 @@ def holds(schema: Any, depth: int = MAX_DEPTH) -> bool:
         return False
     if not all(_READABLE.fullmatch(key) for key in properties_of(schema)):
         return False
+    if kind in ("integer", "number") and not _bounds_hold(kind, schema):
+        return False
     inside = [*properties_of(schema).values()]
     if "items" in schema:
         inside.append(schema["items"])
@@ -188,6 +191,20 @@ _HELD = {
     "object": _NOTES | {"properties", "required", "additionalProperties"},
 }
 """The keywords that are held, by type."""
+
+
+def _number(kind: str, schema: Mapping[str, Any], grammar: Grammar) -> Node:
+    bounds = {key: schema[key] for key in _BOUNDS if key in schema}
+    return satisfying({"type": kind, **bounds}, grammar, param="tools")
+
+
+def _bounds_hold(kind: str, schema: Mapping[str, Any]) -> bool:
+    """Whether a grammar can hold what is said of a number."""
+    try:
+        _number(kind, schema, Grammar())
+    except InvalidRequestError:
+        return False
+    return True
 
 
 def _python_literal(value: Any) -> str:

@@ -221,6 +221,33 @@ def test_a_built_in_tool_of_llamas_that_has_begun_is_not_held_to_them_either() -
     assert plan.call_grammar()
 
 
+@pytest.mark.parametrize(
+    ("header", "held"),
+    [
+        ("<|message|>", True),
+        (" <|message|>", True),
+        (" json<|message|>", True),
+        ("<|constrain|>json<|message|>", True),
+        (" <|constrain|>json<|message|>", True),
+        ("<|channel|>commentary json<|message|>", True),
+        ("<|channel|>commentary <|constrain|>json<|message|>", True),
+        ("json<|message|>", False),
+    ],
+)
+def test_what_may_follow_a_tools_name_in_harmony(
+    writer: RandomWriter, header: str, held: bool
+) -> None:
+    plan = plan_chat(ChatRequest(ASKED, tools=TOOLS), recorded.HARMONY, "")
+    assert plan.call_grammar is not None
+    grammar = plan.call_grammar()
+    assert grammar is not None
+    call = f'to=functions.add{header}{{"a": 1}}'
+    assert writer.follows(grammar, call) is held
+    text = AnswerText(plan.reader())
+    events = [*text.feed(f"<|channel|>commentary {call}<|call|>".encode()), *text.finish()]
+    assert calls_in(events) == (["add"] if held else [])
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_tool_without_parameters_is_called_without_arguments(
     writer: RandomWriter, family: str

@@ -215,8 +215,9 @@ class CallGrammar:
     def harmony(self) -> Node:
         """One call of gpt-oss's, from `to=functions.` on; see `engine.text.tools.harmony`."""
         channel = optional(chain(CHANNEL, choice("commentary", "analysis")))
-        kind = optional(chain(optional(chain(CONSTRAIN)), "json"))
-        header = chain(channel, optional(chain(" ")), kind, MESSAGE)
+        # Without a blank before it, `json` would be read as a part of the tool's name.
+        kind = choice(" json", chain(optional(chain(" ")), optional(chain(CONSTRAIN, "json"))))
+        header = chain(channel, kind, MESSAGE)
         return chain(
             RECIPIENT,
             self._one(lambda tool: chain(tool.function.name, header, self._arguments(tool))),

@@ -116,6 +116,8 @@ class Service:
         return self._pipe.inbox.get()
 
     def _handle_waiting(self) -> None:
+        if not self._pipe.inbox.empty():
+            self._tell()  # a prompt may take long to prepare
         while not self._pipe.inbox.empty():
             self._handle(self._pipe.inbox.get())
 

@@ -23,6 +23,7 @@ from dmr_tui.engine.protocol import (
     Loaded,
     LoadProgress,
     Query,
+    Reply,
     Step,
     ToWorker,
     encode_frame,
@@ -256,6 +257,20 @@ def test_nothing_is_held_back_while_a_prompt_is_read(
     service.turn()
     steps = [message for message in pipe.sent if isinstance(message, Step)]
     assert [{number for number, _ in step.events} for step in steps] == [{1}, {1, 2}]
+
+
+def test_nothing_is_held_back_while_a_request_is_prepared(
+    tiny_gguf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dmr_tui.engine.llamacpp.service._FRAME_INTERVAL", 60.0)
+    service, pipe = started(tiny_gguf)
+    pipe.inbox.put(Generate(1, complete("Hello", max_tokens=100)))
+    for _ in range(3):
+        service.turn()
+    pipe.sent.clear()
+    pipe.inbox.put(Query(2, TemplateQuestion(chat("Hello"))))
+    service.turn()
+    assert [type(message) for message in pipe.sent] == [Step, Reply]
 
 
 def test_a_cancelled_request_is_gone_in_the_same_turn(

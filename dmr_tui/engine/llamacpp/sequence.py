@@ -30,16 +30,17 @@ NO_SLOT = -1
 class Thoughts:
     """Ends an answer's thoughts when they have taken their tokens."""
 
-    def __init__(self, budget: int, closing: Iterable[int]) -> None:
+    def __init__(self, budget: int, closings: Iterable[list[int]]) -> None:
         """Begin.
 
         Args:
             budget: most tokens of thoughts.
-            closing: tokens that end them.
+            closings: tokens that end them: the first time, and when they begin again.
         """
         self._budget = ReasoningBudget(budget)
-        self._closing = deque(closing)
-        self._ending = False
+        self._closings = deque(closings)
+        self._begun = deque[int]()
+        """What is left of the closing that is being written."""
 
     def spend(self) -> None:
         """One more token of thoughts has come."""
@@ -47,12 +48,21 @@ class Thoughts:
 
     def next(self, text: AnswerText, sampler: Sampler) -> int | None:
         """The token that has to come next, if thoughts are to end; it has been accepted."""
-        self._ending = self._ending or (self._budget.spent and text.interruptible)
-        if not (self._ending and self._closing and sampler.allows(self._closing[0])):
+        if not self._begun and self._budget.spent and text.interruptible:
+            self._begin(sampler)
+        if not self._begun:
             return None
-        token = self._closing.popleft()
+        token = self._begun.popleft()
+        if not sampler.allows(token):
+            # A form that goes on otherwise: what is left would end up in the midst of it.
+            self._begun.clear()
+            return None
         sampler.accept(token)
         return token
+
+    def _begin(self, sampler: Sampler) -> None:
+        if self._closings and sampler.allows(self._closings[0][0]):
+            self._begun.extend(self._closings.popleft())
 
 
 class Sequence:

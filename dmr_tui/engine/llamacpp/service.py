@@ -172,8 +172,8 @@ class Service:
         )
         thoughts = None
         if plan.budget is not None:
-            closing = self._vocabulary.tokenize(plan.closing, beginning=False)
-            thoughts = Thoughts(plan.budget, closing)
+            tokenize = partial(self._vocabulary.tokenize, beginning=False)
+            thoughts = Thoughts(plan.budget, map(tokenize, plan.closings))
         return Sequence(
             message.id,
             prompt.tokens,

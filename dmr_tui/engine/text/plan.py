@@ -39,8 +39,8 @@ class AnswerPlan:
         grammar: that all of it is held to, in GBNF.
         call_grammar: makes the one that it is held to from its first tool call on, if there is one.
         marks: texts of control tokens that belong to it.
-        closing: text that ends the model's thoughts.
-        budget: tokens of thoughts after which that is written; None: any number.
+        closings: texts that end the model's thoughts: the first time, and when they begin again.
+        budget: tokens of thoughts after which these are written; None: any number.
         stoppable: stop strings may end it: it is not held to be a tool call.
     """
 
@@ -48,7 +48,7 @@ class AnswerPlan:
     grammar: str | None = None
     call_grammar: Callable[[], str | None] | None = None
     marks: tuple[str, ...] = ()
-    closing: str = ""
+    closings: tuple[str, ...] = ()
     budget: int | None = None
     stoppable: bool = True
 
@@ -210,7 +210,7 @@ def _plan_marked(request: ChatRequest, template: str, prompt: str) -> AnswerPlan
         grammar,
         None if grammar is not None else _calls(request, template),
         (*markers.all(), *(form.marks if tools else ())),
-        f"{markers.closing}\n\n",
+        (f"{markers.closing}\n\n",),
         request.reasoning.budget,
         stoppable=not must_call(request),
     )
@@ -223,13 +223,15 @@ def _plan_harmony(request: ChatRequest, template: str, _prompt: str) -> AnswerPl
         grammar = held_grammar(_held(request, thoughts), template)
     names = frozenset(tool.function.name for tool in offered(request))
     sure = grammar is not None and not isinstance(request.format, GrammarAnswer)
-    closing = f"{harmony.END}{harmony.START}assistant{harmony.CHANNEL}final{harmony.MESSAGE}"
+    ended = f"{harmony.END}{harmony.START}assistant"
+    # A call may follow thoughts as well; a model that thinks on instead has to answer.
+    calling = (ended,) if offered(request) else ()
     return AnswerPlan(
         partial(harmony.HarmonyParser, names, sure=sure),
         grammar,
         None if grammar is not None else _calls(request, template),
         harmony.MARKS,
-        closing,
+        (*calling, f"{ended}{harmony.CHANNEL}final{harmony.MESSAGE}"),
         request.reasoning.budget,
         stoppable=not must_call(request),
     )

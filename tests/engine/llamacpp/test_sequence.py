@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import cast
 
 import pytest
 
 from dmr_tui.engine.llamacpp.likelihood import Likelihoods
 from dmr_tui.engine.llamacpp.sampling import Sampler
-from dmr_tui.engine.llamacpp.sequence import Sequence
+from dmr_tui.engine.llamacpp.sequence import Sequence, Thoughts
 from dmr_tui.engine.request import Delta, Likelihood, TokenLogprobs
 from dmr_tui.engine.text.answer import AnswerText, MarkedReader
 from dmr_tui.engine.text.reasoning import Markers, ReasoningSplitter
@@ -60,3 +61,56 @@ def test_only_what_is_shown_is_told_of(pieces: list[bytes]) -> None:
     assert told.endswith(b"Hi you")
     entries = [each for delta in deltas for each in delta.logprobs]
     assert b"" not in [each.chosen.piece for each in entries]
+
+
+class Form:
+    """Allows what has not been forbidden."""
+
+    def __init__(self) -> None:
+        self.forbidden = set[int]()
+        self.accepted: list[int] = []
+
+    def allows(self, token: int) -> bool:
+        return token not in self.forbidden
+
+    def accept(self, token: int) -> None:
+        self.accepted.append(token)
+
+
+class Mind:
+    """Thinks, or does not."""
+
+    interruptible = True
+
+
+def thoughts_of(closings: list[list[int]]) -> tuple[Callable[[], int | None], Mind, Form]:
+    """What comes next of thoughts that have no token left."""
+    thoughts, mind, form = Thoughts(0, closings), Mind(), Form()
+    return lambda: thoughts.next(cast(AnswerText, mind), cast(Sampler, form)), mind, form
+
+
+def test_thoughts_that_begin_again_are_ended_again() -> None:
+    following, mind, form = thoughts_of([[1, 2], [1, 2, 3, 4]])
+    assert following() == 1
+    mind.interruptible = False
+    assert [following() for _ in range(3)] == [2, None, None]
+    mind.interruptible = True
+    assert following() == 1
+    mind.interruptible = False
+    assert [following() for _ in range(4)] == [2, 3, 4, None]
+    mind.interruptible = True
+    assert following() is None
+    assert form.accepted == [1, 2, 1, 2, 3, 4]
+
+
+def test_what_a_form_does_not_allow_of_a_closing_is_not_written_later() -> None:
+    following, mind, form = thoughts_of([[1, 2, 3]])
+    form.forbidden = {1}
+    assert following() is None
+    form.forbidden = {2}
+    assert following() == 1
+    mind.interruptible = False
+    assert following() is None
+    form.forbidden = set()
+    assert following() is None
+    assert form.accepted == [1]

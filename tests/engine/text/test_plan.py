@@ -248,6 +248,23 @@ def test_what_may_follow_a_tools_name_in_harmony(
     assert calls_in(events) == (["add"] if held else [])
 
 
+@pytest.mark.parametrize("choice", ["required", "auto"])
+def test_a_call_may_follow_thoughts_that_were_ended_in_harmony(
+    writer: RandomWriter, choice: ToolChoice
+) -> None:
+    asked = ChatRequest(ASKED, tools=TOOLS, tool_choice=choice, reasoning=Reasoning(budget=3))
+    plan = plan_chat(asked, recorded.HARMONY, "")
+    thoughts = "<|channel|>analysis<|message|>Hm"
+    call = '<|channel|>commentary to=functions.add <|constrain|>json<|message|>{"a": 1}'
+    ended, answered = (f"{thoughts}{closing}" for closing in plan.closings)
+    assert answered == f"{ended}<|channel|>final<|message|>"
+    text = AnswerText(plan.reader())
+    events = [*text.feed(f"{ended}{call}".encode()), *text.finish()]
+    assert calls_in(events) == ["add"]
+    if plan.grammar is not None:
+        assert writer.accepts(plan.grammar, f"{ended}{call}")
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_tool_without_parameters_is_called_without_arguments(
     writer: RandomWriter, family: str

@@ -20,6 +20,7 @@ from dmr_tui.screens.logs.screen import LogsScreen
 from dmr_tui.screens.monitor.clients import clients
 from dmr_tui.screens.monitor.screen import INTERVALS, WINDOWS, MonitorScreen
 from dmr_tui.screens.monitor.throughput import totals
+from dmr_tui.widgets.keybar import KeyBar
 from tests.tui.conftest import LARGE, SMALL, gone, row_with, screen_text, see, until
 from tests.tui.scenes.monitor import ask
 from tests.tui.stage import NOW, SEVEN, StageClock, StageMeter, StageRunner, stage
@@ -378,3 +379,21 @@ def test_totals_of_today() -> None:
     told = [record(1, "a", 100, prompt_tokens=5), record(2, "a", 10, prompt_tokens=7)]
     assert totals(told, NOW - 50) == (7, 10)
     assert totals([], NOW) == (0, 0)
+
+
+@pytest.mark.parametrize("size", [(80, 20), (80, 12), (120, 15), (30, 8)])
+async def test_a_low_screen_keeps_its_keys_and_scrolls_the_panes(
+    runner: StageRunner, tmp_path: Path, size: tuple[int, int]
+) -> None:
+    runner.journal.tell("load", "docker.io/ai/qwen3:8b", "asked for by zed")
+    async with stage(runner, tmp_path).run_test(size=LARGE) as pilot:
+        await see(pilot, "nomic-embed-text")
+        await pilot.press("4")
+        await see(pilot, "asked for by zed")
+        screen = monitor(pilot)
+        await pilot.resize_terminal(*size)
+        await until(pilot, lambda: screen.query_one(KeyBar).region.bottom == size[1])
+        assert screen.max_scroll_y == 0
+        await pilot.press("shift+tab")
+        events = screen.query_one("#monitor-events")
+        await until(pilot, lambda: events.has_focus and events.region.bottom < size[1])

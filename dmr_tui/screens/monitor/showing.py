@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from textual import work
-from textual.containers import Horizontal, Vertical
+from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.timer import Timer
 from textual.widget import Widget
@@ -53,23 +53,25 @@ class MonitorShow(ShellScreen):
 
     def body(self) -> Iterable[Widget]:
         """Gauges, models, throughput and clients, events."""
-        with Horizontal(id="monitor-machine"):
-            yield Accelerators("monitor-gpus")
-            yield Host("monitor-host")
-        with Vertical(id="monitor-memory"):
-            yield ModelsTable()
-            yield Static(id="monitor-empty")
-            yield Reality("monitor-reality")
-        with Horizontal(id="monitor-work"):
-            yield Throughput("monitor-throughput")
-            with Vertical(id="monitor-clients-pane"):
-                yield Table(
-                    clients.COLUMNS, identity=lambda client: client.name, id="monitor-clients"
-                )
-                yield Static(_NO_CLIENT, id="monitor-clients-none")
-        with Vertical(id="monitor-events-pane"):
-            yield Table(events.COLUMNS, identity=lambda event: event.id, id="monitor-events")
-            yield Static(_NO_EVENT, id="monitor-events-none")
+        # Where there is no room for all, the panes scroll and the keys stay.
+        with VerticalScroll(id="monitor-panes", can_focus=False):
+            with Horizontal(id="monitor-machine"):
+                yield Accelerators("monitor-gpus")
+                yield Host("monitor-host")
+            with Vertical(id="monitor-memory"):
+                yield ModelsTable()
+                yield Static(id="monitor-empty")
+                yield Reality("monitor-reality")
+            with Horizontal(id="monitor-work"):
+                yield Throughput("monitor-throughput")
+                with Vertical(id="monitor-clients-pane"):
+                    yield Table(
+                        clients.COLUMNS, identity=lambda client: client.name, id="monitor-clients"
+                    )
+                    yield Static(_NO_CLIENT, id="monitor-clients-none")
+            with Vertical(id="monitor-events-pane"):
+                yield Table(events.COLUMNS, identity=lambda event: event.id, id="monitor-events")
+                yield Static(_NO_EVENT, id="monitor-events-none")
 
     # Looking around.
 

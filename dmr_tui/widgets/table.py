@@ -136,8 +136,10 @@ class Table(ScrollView, Generic[T], can_focus=True):
 
     def redraw_things(self, identities: Set[Hashable]) -> None:
         """Draw only the rows of these things again."""
-        drawn = [at for at in self._strips if self._identity(self._rows[at]) in identities]
-        self._redraw_rows(*drawn)
+        top = self.scroll_offset.y
+        # A row without a strip may be on screen all the same, from before a change of style.
+        seen = {*self._strips, *range(top, top + len(self.in_view))}
+        self._redraw_rows(*(at for at in seen if self._identity(self._rows[at]) in identities))
 
     def _redraw_rows(self, *indexes: int) -> None:
         for index in indexes:

@@ -195,6 +195,21 @@ async def test_settings_are_saved_all_at_once(runner: StageRunner, tmp_path: Pat
         await see(pilot, "ctx 32 768 · keep-alive 90 min", "temperature 0.2 · top_p 0.9")
 
 
+async def test_what_fits_is_shown_anew_after_the_settings_were_saved(
+    runner: StageRunner, tmp_path: Path
+) -> None:
+    async with stage(runner, tmp_path).run_test(size=LARGE) as pilot:
+        await ready(pilot)
+        await pilot.press("down")
+        await until(pilot, lambda: "SPLIT" in row_with(pilot.app, "▸ ○ gemma3:27b"))
+        await pilot.press("e")
+        await see(pilot, "Settings of gemma3:27b")
+        runner.free_device = runner.free_host = 1
+        await pilot.press("enter")
+        await see(pilot, "hold from its next load on")
+        await until(pilot, lambda: "NO   −" in row_with(pilot.app, "▸ ○ gemma3:27b"))
+
+
 @pytest.mark.parametrize(
     ("field", "text", "words"),
     [

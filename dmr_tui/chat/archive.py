@@ -29,6 +29,13 @@ _FORGOTTEN_SECONDS = 86400.0
 """A chat that was deleted that long ago, by a process that could not clean up, is gone."""
 _SNIPPET_BEFORE, _SNIPPET_WIDTH = 30, 100
 _MIN_TRIGRAM = 3
+_TURNS = (
+    "WITH RECURSIVE path (id, parent, role) AS (SELECT id, parent, role FROM messages"
+    " WHERE id = c.tip AND chat = c.id UNION SELECT m.id, m.parent, m.role FROM messages m"
+    " JOIN path p ON m.id = p.parent WHERE m.chat = c.id)"
+    " SELECT count(*) FROM path WHERE role = 'user'"
+)
+"""The questions from the last message of a chat `c` back to its first."""
 
 
 class ChatInfo(Struct, frozen=True):
@@ -41,7 +48,7 @@ class ChatInfo(Struct, frozen=True):
     """Unix time, seconds."""
     updated: float
     turns: int
-    """Questions, on all branches."""
+    """Questions on the path that is shown; those on other branches are not counted."""
     origin: str = ""
     """Id of the chat that it was forked from."""
     snippet: str = ""
@@ -226,8 +233,8 @@ class Archive:
             conditions.append(f"({titled} OR c.id IN (SELECT m.chat {matching}))")
             values += [*map(_like, words), *matched]
         rows = self._db.execute(
-            "SELECT c.id, c.title, c.model, c.created, c.updated, (SELECT count(*) FROM messages"
-            " WHERE chat = c.id AND role = 'user'), c.origin FROM chats c"
+            f"SELECT c.id, c.title, c.model, c.created, c.updated, ({_TURNS}), c.origin"
+            " FROM chats c"
             f" WHERE {' AND '.join(conditions)} ORDER BY c.updated DESC, c.rowid DESC LIMIT ?",
             [*values, limit],
         ).fetchall()

@@ -93,6 +93,15 @@ async def test_a_path_that_was_taken_back_stays_so(sessions: Sessions) -> None:
     assert [node.text for node in (await sessions.load(talk.id)).path] == ["one", "first"]
 
 
+async def test_only_the_questions_of_the_shown_path_are_counted(sessions: Sessions) -> None:
+    talk = await chat(sessions, ("one", "1"), ("two", "2"), ("three", "3"))
+    talk.ask("two, in other words", replaces=talk.questions[1])
+    talk.answer("2")
+    await sessions.save(talk)
+    (found,) = await sessions.chats()
+    assert found.turns == len(talk.questions) == 2
+
+
 async def test_the_list_is_in_the_order_of_use(sessions: Sessions) -> None:
     first = await chat(sessions, ("one", "1"), ("more", "2"))
     await chat(sessions, ("two", "2"))

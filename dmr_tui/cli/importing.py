@@ -56,8 +56,8 @@ def import_command(
     those of LM Studio lmstudio/NAME, those of the Hugging Face cache hf.co/ORG/NAME, loose files
     local/NAME; --name gives another one. PATH is a GGUF file or a folder of them.
     """
-    found = _found(what, program)
     store = open_store()
+    found = _found(what, program, store.root)
     if scan or not (what or everything):
         _print_list(found, store, as_json)
         return 0
@@ -67,8 +67,10 @@ def import_command(
     return 1 if failures else 0
 
 
-def _found(what: tuple[str, ...], program: str | None) -> list[Foreign]:
+def _found(what: tuple[str, ...], program: str | None, ours: Path) -> list[Foreign]:
     """The models that are meant: all that are found, or those that are named.
+
+    What lies in the store itself, at `ours`, is no other program's.
 
     Raises:
         ModelNotFoundError: nothing is called so.
@@ -79,7 +81,7 @@ def _found(what: tuple[str, ...], program: str | None) -> list[Foreign]:
     found: list[Foreign] = []
     for each in what:
         if _is_path(each):
-            files = list(find_files(Path(each).expanduser()))
+            files = list(find_files(Path(each).expanduser(), but_not=ours))
             if not files:
                 raise ModelNotFoundError(f"no GGUF model in {each}")
             found += files

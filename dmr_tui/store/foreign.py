@@ -146,13 +146,16 @@ def find_ramalama(store: Path) -> Iterator[Foreign]:
             yield from _gguf_files("ramalama", snapshot, _as(f"{name or f'ramalama/{path}'}:{tag}"))
 
 
-def find_files(path: Path) -> Iterator[Foreign]:
-    """One GGUF file, or all those in a folder and below it."""
+def find_files(path: Path, *, but_not: Path | None = None) -> Iterator[Foreign]:
+    """One GGUF file, or all those in a folder and below it, but not below another: a store."""
     if path.is_file():
         files = [PartFile("gguf", each, each.name) for each in find_shards(path.absolute())]
         yield from _model("file", f"local/{_base(path)}:{_tag(path)}", files, {})
         return
+    ours = None if but_not is None else but_not.resolve()
     for folder in [path, *sorted(each for each in path.rglob("*") if each.is_dir())]:
+        if ours is not None and folder.resolve().is_relative_to(ours):
+            continue
         yield from _gguf_files("file", folder, lambda file: f"local/{_base(file)}:{_tag(file)}")
 
 

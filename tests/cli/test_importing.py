@@ -73,6 +73,22 @@ def test_a_file_gets_the_name_that_is_wanted(
     assert dmr("import", "./nothing-here").code == 1
 
 
+def test_a_folder_is_searched_but_not_the_store_in_it(
+    dmr: Dmr, home: Path, tiny_gguf: Path
+) -> None:
+    loose = home / "files" / "Tiny-Q8_0.gguf"
+    loose.parent.mkdir()
+    os.link(tiny_gguf, loose)
+    assert dmr("import", str(loose), "--name", "my/tiny").code == 0
+    store = Store(Paths.default().models)
+    bundled = store.root / "bundles" / "sha256" / "x" / "model.gguf"
+    bundled.parent.mkdir(parents=True)
+    os.link(tiny_gguf, bundled)
+    root = os.path.commonpath([loose, bundled])
+    rows = json.loads(dmr("import", "--scan", "--json", root).out)
+    assert [row["path"] for row in rows] == [str(loose)]
+
+
 def test_one_name_is_for_one_model(dmr: Dmr, other: Path) -> None:
     refused = dmr("import", "--all", "--name", "x")
     assert refused.code == 2

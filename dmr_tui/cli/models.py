@@ -186,8 +186,8 @@ def show_command(model: str, remote: bool) -> None:
 @click.argument("target")
 def tag_command(source: str, target: str) -> None:
     """Give the model SOURCE one more name, TARGET."""
-    with_runner(lambda runner: runner.tag(source, target), store_only=True)
-    print(f'Model "{source}" tagged successfully with "{target}"')
+    name = with_runner(lambda runner: runner.tag(source, target), store_only=True)
+    print(f'Model "{source}" tagged successfully with "{display_name(name)}"')
 
 
 @command("rm", "dmr rm smollm2", "dmr rm -f 1a2b3c4d5e6f")

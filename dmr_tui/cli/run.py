@@ -252,7 +252,8 @@ async def _pull_if_missing(runner: Runner, model: str) -> None:
     try:
         await runner.model(model)
         return
-    except ModelNotFoundError:
+    except ModelNotFoundError as missing:
+        near = _near(missing.hint or "")
         talk(f"Unable to find model '{model}' locally. Pulling from the server.")
     try:
         talk(await show_transfer(runner.pull(model)))
@@ -263,7 +264,14 @@ async def _pull_if_missing(runner: Runner, model: str) -> None:
             "dmr package --gguf FILE NAME puts one into the store",
             "behind a proxy, set HTTPS_PROXY",
         )
-        raise RegistryError(error.message, "\n".join(filter(None, (error.hint, *ways)))) from error
+        raise RegistryError(
+            error.message, "\n".join(filter(None, (error.hint, near, *ways)))
+        ) from error
+
+
+def _near(hint: str) -> str:
+    """The names that may have been meant, of a hint that also says how to fetch the model."""
+    return hint.partition(" or fetch it")[0] if hint.startswith("did you mean") else ""
 
 
 async def _load_ahead(runner: Runner, job: Job) -> None:

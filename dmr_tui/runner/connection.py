@@ -6,6 +6,7 @@ without a word, and on loopback a new one costs nothing.
 
 from __future__ import annotations
 
+import os
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -165,15 +166,20 @@ class Connection:
         try:
             yield
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-            raise UnavailableError(
-                f"no runner answers at {self.url}", "start one: dmr serve"
-            ) from error
+            raise UnavailableError(f"no runner answers at {self.url}", _way_out()) from error
         except httpx.TimeoutException as error:
             raise UnavailableError(f"the runner at {self.url} does not answer in time") from error
         except (httpx.TransportError, httpx.InvalidURL) as error:
             raise UnavailableError(
                 f"the connection to the runner at {self.url} broke off: {error}"
             ) from error
+
+
+def _way_out() -> str:
+    """What helps when nobody answers: a runner that was named may be on another machine."""
+    if os.environ.get("MODEL_RUNNER_HOST"):
+        return "MODEL_RUNNER_HOST names it: start it there, or unset that to use this machine"
+    return "start one: dmr serve"
 
 
 def _trusting(authority: Path) -> ssl.SSLContext:

@@ -114,4 +114,6 @@ def _near(entries: Sequence[Entry], reference: Reference, default_registry: str)
     near = get_close_matches(wanted, names, n=3, cutoff=0.6)
     near += [n for n in names if n.partition(":")[0] == wanted.partition(":")[0] and n not in near]
     fetch = f"dmr pull {wanted}"
-    return f"did you mean {', '.join(near[:3])}? or fetch it: {fetch}" if near else fetch
+    if near:
+        return f"did you mean {', '.join(near[:3])}? or fetch it: {fetch}"
+    return f"dmr list shows what is there, {fetch} fetches it"

@@ -140,6 +140,8 @@ def test_show_is_for_people_and_sorted(stocked: Dmr) -> None:
 def test_tag_and_rm(stocked: Dmr) -> None:
     tagged = stocked("tag", "smollm2", "other:v2")
     assert tagged.out == 'Model "smollm2" tagged successfully with "other:v2"\n'
+    assert '"upper"' in stocked("tag", "smollm2", "UPPER").out
+    stocked("rm", "upper")
     removed = stocked("rm", "other:v2", "myorg/tiny:v1", "smollm2")
     assert removed.code == 0
     lines = removed.out.splitlines()

@@ -365,7 +365,10 @@ async def test_cancelling_the_consumer_ends_the_work_at_the_other_end(
     await asyncio.wait_for(runner.freed.wait(), PATIENCE)
 
 
-async def test_nobody_there(unused_tcp_port: int, tmp_path: Path) -> None:
+async def test_nobody_there(
+    unused_tcp_port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MODEL_RUNNER_HOST", raising=False)
     for url in (f"http://127.0.0.1:{unused_tcp_port}", f"unix://{tmp_path}/none.sock"):
         remote = RemoteRunner(url)
         with pytest.raises(UnavailableError, match="no runner answers") as raised:
@@ -374,6 +377,18 @@ async def test_nobody_there(unused_tcp_port: int, tmp_path: Path) -> None:
         assert raised.value.hint is not None
         assert "dmr serve" in raised.value.hint
         await remote.close()
+
+
+async def test_nobody_where_the_environment_says(
+    unused_tcp_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"http://127.0.0.1:{unused_tcp_port}"
+    monkeypatch.setenv("MODEL_RUNNER_HOST", url)
+    remote = RemoteRunner(url)
+    with pytest.raises(UnavailableError) as raised:
+        await remote.models()
+    assert "MODEL_RUNNER_HOST names it" in (raised.value.hint or "")
+    await remote.close()
 
 
 async def test_over_a_unix_socket(runner: FakeRunner, tmp_path: Path) -> None:

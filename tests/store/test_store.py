@@ -167,6 +167,9 @@ def test_a_missing_model_is_answered_with_near_names(store: Store) -> None:
     assert missing.value.message == "no such model: smolm2"
     assert "smollm2:360M" in (missing.value.hint or "")
     assert "dmr pull smolm2" in (missing.value.hint or "")
+    with pytest.raises(ModelNotFoundError) as unlike:
+        store.find("zzz")
+    assert unlike.value.hint == "dmr list shows what is there, dmr pull zzz fetches it"
     with pytest.raises(ModelNotFoundError):
         store.find("sha256:" + "0" * 64)
 

@@ -87,6 +87,23 @@ async def test_views_of_requests_and_logs(busy: StageRunner, tmp_path: Path) -> 
         await see(pilot, "[both]", "memory slot", "You are a release manager.")
 
 
+async def test_keys_of_the_log_rest_where_it_is_not_shown(
+    busy: StageRunner, tmp_path: Path
+) -> None:
+    async with opened(busy, tmp_path).run_test(size=LARGE) as pilot:
+        screen = await begun(pilot)
+        view = screen.log_pane.view
+        before = (screen.level, view.wrap, view.times, len(view.lines))
+        for hiding, showing in (("L", ("L", "L")), ("z", ("z",))):
+            await pilot.press(hiding, "l", "w", "t", "m", "f", "n", "N")
+            assert (screen.level, view.wrap, view.times, len(view.lines)) == before
+            assert not screen.query_one("#logs-body").has_class("-finding")
+            assert "Nothing is looked for" not in screen_text(pilot.app)
+            await pilot.press(*showing)
+        await pilot.press("w")
+        await see(pilot, "Long lines are wrapped.")
+
+
 async def test_pages_of_a_request(busy: StageRunner, tmp_path: Path) -> None:
     async with opened(busy, tmp_path).run_test(size=LARGE) as pilot:
         await begun(pilot)
@@ -98,6 +115,7 @@ async def test_pages_of_a_request(busy: StageRunner, tmp_path: Path) -> None:
         await see(pilot, "[Timing]", "46.2 tok/s", "13 cached")
         await pilot.press("right")
         await see(pilot, "[curl]", "http://127.0.0.1:12434/v1/chat/completions", "y copies it")
+        await see(pilot, "y copies it; E turns the endpoint on")
         await pilot.press("left", "left_square_bracket")
         await see(pilot, "[Response]")
         await pilot.press("left")
@@ -293,11 +311,22 @@ async def test_copy_as_curl(busy: StageRunner, tmp_path: Path) -> None:
     async with app.run_test(size=LARGE) as pilot:
         await begun(pilot)
         await pilot.press("y")
-        await see(pilot, "Copied the request as a curl command.")
+        await see(pilot, "Copied the request as a curl command; E turns the endpoint on.")
         copied = app.clipboard
         assert copied.startswith("curl http://127.0.0.1:12434/v1/chat/completions \\\n")
         assert "Authorization" not in copied
         assert "Now list the regressions." in copied
+
+
+async def test_copy_as_curl_where_something_listens(busy: StageRunner, tmp_path: Path) -> None:
+    busy.kind, busy.endpoint = "dmr", "http://127.0.0.1:4321"
+    app = opened(busy, tmp_path)
+    async with app.run_test(size=LARGE) as pilot:
+        await begun(pilot)
+        await pilot.press("y")
+        await see(pilot, "Copied the request as a curl command.")
+        assert "E turns" not in screen_text(pilot.app)
+        assert app.clipboard.startswith("curl http://127.0.0.1:4321/v1/")
 
 
 async def test_curl_is_for_the_endpoint_that_was_chosen(busy: StageRunner, tmp_path: Path) -> None:
@@ -306,7 +335,7 @@ async def test_curl_is_for_the_endpoint_that_was_chosen(busy: StageRunner, tmp_p
     async with app.run_test(size=LARGE) as pilot:
         await begun(pilot)
         await pilot.press("y")
-        await see(pilot, "Copied the request as a curl command.")
+        await see(pilot, "Copied the request as a curl command; E turns the endpoint on.")
         assert app.clipboard.startswith("curl http://127.0.0.1:4321/v1/chat/completions \\\n")
         assert '-H "Authorization: Bearer $DMR_API_KEY"' in app.clipboard
         assert "secret" not in app.clipboard

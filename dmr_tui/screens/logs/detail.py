@@ -67,7 +67,7 @@ class Detail(Vertical):
         self._tab = 0
         self._record: RequestRecord | None = None
         self._bodies: Bodies | None = None
-        self._url, self._key, self._keeps = "", False, True
+        self._url, self._served, self._key, self._keeps = "", False, False, True
 
     def compose(self) -> ComposeResult:
         """Head, then what scrolls."""
@@ -98,6 +98,7 @@ class Detail(Vertical):
         bodies: Bodies | None,
         *,
         url: str,
+        served: bool,
         key: bool,
         keeps: bool,
     ) -> None:
@@ -107,12 +108,13 @@ class Detail(Vertical):
             record: the request; None: none.
             bodies: its texts, if they are there.
             url: of the endpoint, for the command.
+            served: something listens there.
             key: the endpoint wants an API key.
             keeps: texts are kept at the moment.
         """
         same = record is not None and self._record is not None and record.id == self._record.id
         self._record, self._bodies = record, bodies
-        self._url, self._key, self._keeps = url, key, keeps
+        self._url, self._served, self._key, self._keeps = url, served, key, keeps
         if not same:
             self.query_one(DetailScroll).scroll_home(animate=False)
         self._draw()
@@ -210,6 +212,9 @@ class Detail(Vertical):
 
     def _curl(self, record: RequestRecord) -> Content:
         key = Content.styled("y", "bold $primary") + Content.styled(" copies it", "$text-muted")
+        if not self._served:
+            key += Content.styled("; ", "$text-muted") + Content.styled("E", "bold $primary")
+            key += Content.styled(" turns the endpoint on", "$text-muted")
         return Content("\n").join([_cut(self.command), Content(""), key])
 
     def _no_texts(self, record: RequestRecord) -> Content:

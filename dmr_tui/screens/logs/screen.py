@@ -21,6 +21,8 @@ from dmr_tui.widgets.table import Table
 
 _OF_REQUESTS = ("inspect", "chat", "replay", "copy_curl", "fix", "export", "clear")
 _OF_THE_LOG = ("level", "wrap", "times", "mark", "find", "since")
+_NEED_THE_LOG = ("level", "wrap", "times", "mark", "find", "find_next", "find_previous")
+"""Where the log is not shown, what they do could not be seen."""
 
 
 class LogsScreen(ShowingScreen):
@@ -51,6 +53,12 @@ class LogsScreen(ShowingScreen):
             "bodies": "Texts off" if self.workspace.feed.bodies else "Texts on",
         }
         return named.get(name, action.title)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Nothing is done to a log that is not shown."""
+        if action in _NEED_THE_LOG and (self.zoomed or self.view) not in ("logs", "both"):
+            return False
+        return super().check_action(action, parameters)
 
     def _request_hint(self, action: Action, record: RequestRecord) -> str | None:
         if action.name == "fix":
@@ -265,7 +273,8 @@ class LogsScreen(ShowingScreen):
         """Copy the request as a command."""
         if self.detail.command:
             self.app.copy_to_clipboard(self.detail.command)
-            self.workspace.say("Copied the request as a curl command.")
+            needs = "." if self.served else "; E turns the endpoint on."
+            self.workspace.say(f"Copied the request as a curl command{needs}")
 
     @work(group="request", exit_on_error=False)
     async def action_export(self) -> None:

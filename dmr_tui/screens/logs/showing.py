@@ -258,6 +258,12 @@ class ShowingScreen(ShellScreen):
         if current is not None and current.id == record.id:
             self._show_detail(current, bodies)
 
+    @property
+    def served(self) -> bool:
+        """Whether something listens where a command for a shell would go."""
+        status = self.workspace.status
+        return bool(self.workspace.endpoint.url or (status and status.endpoint))
+
     def _show_detail(self, record: RequestRecord | None, bodies: Bodies | None) -> None:
         workspace = self.workspace
         endpoint, choice = workspace.endpoint, workspace.endpoint.choice
@@ -267,6 +273,7 @@ class ShowingScreen(ShellScreen):
             record,
             bodies,
             url=endpoint.url or served or here,
+            served=self.served,
             key=bool(workspace.settings.api_key if served else choice.api_key),
             keeps=workspace.feed.bodies,
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from functools import partial
 from typing import Any
 
 from starlette.requests import Request
@@ -18,7 +19,6 @@ from starlette.routing import Route
 from dmr_tui.engine.questions import DetokenizeQuestion
 from dmr_tui.engine.request import (
     Delta,
-    Event,
     Finished,
     GenerateRequest,
     Loading,
@@ -32,7 +32,7 @@ from dmr_tui.errors import EngineError, InvalidRequestError
 from dmr_tui.runner.base import Model, Runner
 from dmr_tui.server import sse
 from dmr_tui.server.body import decode, json_response, read_body, stored_name
-from dmr_tui.server.choices import merge, multiply
+from dmr_tui.server.choices import Ask, merge, multiply
 from dmr_tui.server.errors import error_object
 from dmr_tui.server.exchange import StreamedResponse, attend
 from dmr_tui.server.openai_answer import ChatShape, Collected, CompletionShape, Shape
@@ -126,14 +126,15 @@ class OpenAI:
         shape: Shape,
         requests: Sequence[GenerateRequest],
     ) -> Response:
-        answers = [
-            self._runner.generate(model, each, profile=body.dmr_profile) for each in requests
+        asks = [
+            partial(self._runner.generate, model, each, profile=body.dmr_profile)
+            for each in requests
         ]
         if not body.stream:
-            work = collect(answers)
+            work = collect(asks)
             return json_response(shape.whole(await attend(work, request.receive, self._closing)))
         return StreamedResponse(
-            stream(answers, shape, include_usage=body.include_usage),
+            stream(asks, shape, include_usage=body.include_usage),
             lambda error: sse.event(error_object(error)),
             self._closing,
             media_type=sse.MEDIA_TYPE,
@@ -141,11 +142,11 @@ class OpenAI:
         )
 
 
-async def collect(answers: Sequence[AsyncGenerator[Event, None]]) -> list[Collected]:
+async def collect(asks: Sequence[Ask]) -> list[Collected]:
     """Wait for whole answers."""
-    whole = [Collected() for _ in answers]
+    whole = [Collected() for _ in asks]
     finished = 0
-    async with aclosing(merge(answers)) as events:
+    async with aclosing(merge(asks)) as events:
         async for index, event in events:
             if isinstance(event, Delta | ReasoningDelta | ToolCallDelta):
                 whole[index].add(event)
@@ -160,14 +161,14 @@ async def collect(answers: Sequence[AsyncGenerator[Event, None]]) -> list[Collec
 
 
 async def stream(
-    answers: Sequence[AsyncGenerator[Event, None]], shape: Shape, *, include_usage: bool
+    asks: Sequence[Ask], shape: Shape, *, include_usage: bool
 ) -> AsyncGenerator[bytes, None]:
     """Write answers as server-sent events while they come.
 
     Nothing is yielded before an answer has started.
     """
     finals: dict[int, Usage] = {}
-    async with aclosing(merge(answers)) as events:
+    async with aclosing(merge(asks)) as events:
         async for index, event in events:
             match event:
                 case Started():
@@ -186,10 +187,10 @@ async def stream(
                     yield sse.event(shape.closing(index, reason, shown))
                 case Loading():
                     pass
-    if len(finals) < len(answers):
+    if len(finals) < len(asks):
         raise _cut_off()
     if include_usage:
-        ordered = [finals[index] for index in range(len(answers))]
+        ordered = [finals[index] for index in range(len(asks))]
         yield sse.event(shape.usage(total(ordered, shape.choices)))
     yield sse.DONE
 

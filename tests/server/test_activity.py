@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 
 from dmr_tui.engine.questions import Tokens
-from dmr_tui.errors import ContextLengthError, EngineError, UnavailableError
+from dmr_tui.errors import BusyError, ContextLengthError, EngineError, UnavailableError
 from dmr_tui.runner.activity.records import Activity, LogLine, RequestRecord
 from dmr_tui.runner.remote import RemoteRunner
 from dmr_tui.server import activity
@@ -66,6 +66,28 @@ async def test_a_chat_is_recorded(
     message = msgspec.json.decode(texts.response)["choices"][0]["message"]
     assert message["content"] == "Hello wörld\u2028!"
     assert b"sk-secret" not in msgspec.json.encode([record, texts])
+
+
+async def test_a_refusal_that_is_waited_out_is_no_failure(
+    client: httpx.AsyncClient, runner: FakeRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer, refusals = runner._events, [BusyError("the line is full"), None]
+
+    async def events(*asked: Any) -> AsyncIterator[Any]:
+        if (refusal := refusals.pop() if refusals else None) is not None:
+            raise refusal
+        async with aclosing(answer(*asked)) as found:
+            async for event in found:
+                yield event
+
+    monkeypatch.setattr(runner, "_events", events)
+    answered = await client.post("/v1/chat/completions", json={**CHAT, "n": 2, "stream": True})
+    assert answered.status_code == 200
+    record = await ended(runner)
+    assert (record.status, record.error, record.completion_tokens) == (200, None, 6)
+    texts = runner.journal.bodies(record.id)
+    assert texts is not None
+    assert len(msgspec.json.decode(texts.response)["choices"]) == 2
 
 
 @pytest.mark.parametrize(

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from functools import partial
 
 import pytest
 
-from dmr_tui.engine.request import ChatRequest, Delta, Event, Message, Sampling
-from dmr_tui.errors import EngineError
-from dmr_tui.server.choices import merge, multiply
+from dmr_tui.engine.request import ChatRequest, Delta, Event, Loading, Message, Sampling, Started
+from dmr_tui.errors import BusyError, EngineError
+from dmr_tui.server.choices import MAX_CHOICES, Ask, merge, multiply
 
 
 class Answers:
@@ -20,8 +21,8 @@ class Answers:
         self.turns = [asyncio.Event() for _ in range(count)]
         self.open = set[int]()
 
-    def all(self) -> list[AsyncGenerator[Event, None]]:
-        return [self._say(number) for number in range(len(self.turns))]
+    def all(self) -> list[Ask]:
+        return [partial(self._say, number) for number in range(len(self.turns))]
 
     async def _say(self, number: int) -> AsyncGenerator[Event, None]:
         self.open.add(number)
@@ -33,6 +34,27 @@ class Answers:
                 raise EngineError("the third one fails")
         finally:
             self.open.remove(number)
+
+
+class Line:
+    """A line with room for so many answers; who comes when it is full is refused."""
+
+    def __init__(self, room: int) -> None:
+        self.room = room
+        self.refused = 0
+
+    async def answer(self) -> AsyncGenerator[Event, None]:
+        yield Loading(0.5)
+        if not self.room:
+            self.refused += 1
+            raise BusyError("the line is full")
+        self.room -= 1
+        try:
+            yield Started(1)
+            await asyncio.sleep(0)
+            yield Delta("x")
+        finally:
+            self.room += 1
 
 
 def chats(seed: int | None) -> list[ChatRequest]:
@@ -83,7 +105,47 @@ async def test_a_line_is_not_filled_by_one_request() -> None:
             await anext(events)
             most = max(most, len(answers.open))
         assert answers.open == {2, 99}
-    assert 16 <= most <= 32
+    assert most == MAX_CHOICES
+
+
+async def test_what_has_begun_waits_for_room_in_the_line() -> None:
+    line = Line(7)
+    async with aclosing(merge([line.answer] * 40)) as events:
+        said = [number async for number, event in events if isinstance(event, Delta)]
+    assert sorted(said) == list(range(40))
+    assert line.refused == MAX_CHOICES - 7
+    assert line.room == 7
+
+
+async def test_what_has_not_begun_is_refused() -> None:
+    line = Line(0)
+    with pytest.raises(BusyError):
+        async for _ in merge([line.answer] * 40):
+            pass
+    assert line.refused <= MAX_CHOICES
+
+
+async def test_those_who_wait_ask_seldom(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses = []
+    sleep = asyncio.sleep
+
+    async def pause(seconds: float) -> None:
+        if seconds:
+            pauses.append(seconds)
+            line.room += len(pauses) == 20
+        await sleep(0)
+
+    line = Line(1)
+    monkeypatch.setattr(asyncio, "sleep", pause)
+
+    async def keep() -> AsyncGenerator[Event, None]:
+        line.room -= 1
+        yield Started(1)
+
+    async with aclosing(merge([keep, *[line.answer] * 15])) as events:
+        assert len([event async for event in events]) == 1 + 3 * 15 + line.refused
+    assert len(pauses) == line.refused >= 20
+    assert min(pauses) >= 0.05
 
 
 async def test_a_defect_ends_all_too() -> None:
@@ -92,7 +154,7 @@ async def test_a_defect_ends_all_too() -> None:
         raise ZeroDivisionError
 
     answers = Answers(1)
-    events = merge([*answers.all(), broken()])
+    events = merge([*answers.all(), broken])
     assert await anext(events) == (1, Delta("x"))
     with pytest.raises(ZeroDivisionError):
         await anext(events)

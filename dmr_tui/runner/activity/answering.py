@@ -9,7 +9,7 @@ import msgspec
 
 from dmr_tui.engine.profile import Profile
 from dmr_tui.engine.request import ChatRequest, GenerateRequest
-from dmr_tui.errors import DmrError
+from dmr_tui.errors import BusyError, DmrError
 from dmr_tui.runner.activity.exchange import Answer, Exchange, current
 from dmr_tui.runner.activity.journal import Journal
 from dmr_tui.runner.activity.records import CLIENT_LEFT
@@ -38,13 +38,15 @@ class Answering:
         self._profile = profile
         self._own: Exchange | None = None
         self._exchange: Exchange | None = None
+        self._answer: Answer | None = None
 
     def __enter__(self) -> Answer:
         """Begin."""
         self._exchange = current.get()
         if self._exchange is None:
             self._exchange = self._own = self._open()
-        return self._exchange.asks(self._model)
+        self._answer = self._exchange.asks(self._model)
+        return self._answer
 
     def __exit__(
         self,
@@ -54,8 +56,11 @@ class Answering:
     ) -> None:
         """Note how it ended."""
         assert self._exchange is not None
+        assert self._answer is not None
         if isinstance(error, DmrError):
             self._exchange.fails(error)
+        if isinstance(error, BusyError):
+            self._exchange.drops(self._answer)
         if self._own is not None:
             self._journal.close(self._own, _status(error))
 

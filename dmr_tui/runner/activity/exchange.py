@@ -38,6 +38,13 @@ def note(error: DmrError) -> None:
         exchange.fails(error)
 
 
+def asks_again() -> None:
+    """Let the request that this task answers forget a refusal: the answer is asked for again."""
+    exchange = current.get()
+    if exchange is not None:
+        exchange.error, exchange.error_status = None, 0
+
+
 @dataclass(slots=True)
 class Answer:
     """One answer to a request; there are several when it asks for several choices."""
@@ -138,6 +145,10 @@ class Exchange:
         self.answers.append(answer)
         self.moved(self)
         return answer
+
+    def drops(self, refused: Answer) -> None:
+        """An answer was not begun, for want of room; it may be asked for again, as another one."""
+        self.answers = [answer for answer in self.answers if answer is not refused]
 
     def loads(self) -> None:
         """The model has to be loaded first."""

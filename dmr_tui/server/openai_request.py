@@ -45,6 +45,10 @@ from dmr_tui.server.openai_tools import (
 _MAX_INT = 2**31 - 1
 """llama.cpp counts and numbers tokens in 32 bits."""
 
+_MOST_PROMPTS = 2048
+_MOST_ANSWERS = 4096
+"""To all prompts together."""
+
 
 class StreamOptions(Struct, frozen=True):
     """How a stream ends."""
@@ -84,6 +88,8 @@ class GenerationBody(Struct, frozen=True):
     mirostat_eta: float | None = None
     max_tokens: int | None = None
     max_completion_tokens: int | None = None
+    n_predict: int | None = None
+    """llama-server's word for them."""
     logprobs: bool | int | None = None
     response_format: ResponseFormat | None = None
     grammar: str | None = None
@@ -245,6 +251,7 @@ def to_completions(body: CompletionBody) -> list[CompletionRequest]:
         InvalidRequestError: a value is out of range, or asks for what is not supported.
     """
     prompts = _prompts(body.prompt)
+    _check_amount(len(prompts), choices(body))
     sampling, limits, form = _sampling(body), _limits(body), to_format(body)
     suffix, logprobs = body.suffix or None, _completion_logprobs(body)
     if body.best_of not in (None, choices(body)):
@@ -264,6 +271,18 @@ def _prompts(prompt: str | list[Any] | None) -> list[str | list[int]]:
     if prompt and all(isinstance(each, str) or (each and _are_tokens(each)) for each in prompt):
         return prompt
     raise _wrong("prompt", "a text, a list of token ids, or a list of these is required")
+
+
+def _check_amount(prompts: int, count: int) -> None:
+    """Refuse what would keep the server from everybody else while it is only prepared."""
+    if prompts > _MOST_PROMPTS:
+        raise _wrong("prompt", f"at most {_MOST_PROMPTS} prompts are allowed, not {prompts}")
+    if prompts * count > _MOST_ANSWERS:
+        raise _wrong(
+            "prompt",
+            f"{prompts} prompts with {count} answers each are more than {_MOST_ANSWERS} answers;"
+            " send fewer at a time",
+        )
 
 
 def _are_tokens(value: Any) -> bool:
@@ -306,7 +325,8 @@ def _sampling(body: GenerationBody) -> Sampling:
 
 def _limits(body: GenerationBody) -> Limits:
     stop = [body.stop] if isinstance(body.stop, str) else body.stop or []
-    field = "max_tokens" if body.max_completion_tokens is None else "max_completion_tokens"
+    fields = ("max_completion_tokens", "max_tokens", "n_predict")
+    field = next((each for each in fields if getattr(body, each) is not None), "max_tokens")
     most: int | None = getattr(body, field)
     if most == -1:  # llama-server's word for no limit
         most = None

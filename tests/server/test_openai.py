@@ -198,6 +198,9 @@ async def test_sampling_and_limits_reach_the_engine(
         ({"stop": "END"}, Limits(stop=["END"])),
         ({"max_tokens": 9, "max_completion_tokens": 3}, Limits(max_tokens=3)),
         ({"max_tokens": -1}, Limits()),
+        ({"n_predict": 2}, Limits(max_tokens=2)),
+        ({"n_predict": 2, "max_tokens": 9}, Limits(max_tokens=9)),
+        ({"n_predict": -1}, Limits()),
         ({"max_tokens": None, "stop": None, "seed": None, "n": 1, "logprobs": False}, Limits()),
         (
             {"tools": [], "response_format": {"type": "text"}, "user": "u", "new_field": {}},

@@ -16,6 +16,7 @@ from dmr_tui.errors import (
     InvalidRequestError,
     UnavailableError,
 )
+from dmr_tui.server.openai_request import CompletionBody, to_completions
 from tests.server.sse import events
 from tests.support.fake_runner import FakeRunner
 
@@ -71,9 +72,10 @@ async def test_a_wrong_body_names_the_field(
         ("stream", "yes"),
         ("stop", 5),
         ("stop", ["x"] * 65),
-        ("max_tokens", 0),
+        ("max_tokens", -7),
         ("max_tokens", 1.5),
         ("max_completion_tokens", -7),
+        ("n_predict", -7),
         ("seed", 2**63),
         ("seed", 10**30),
         ("max_tokens", 10**30),
@@ -153,6 +155,8 @@ async def test_what_cannot_be_continued_is_refused(
         ({"prompt": [True]}, "prompt"),
         ({"prompt": [-1]}, "prompt"),
         ({"prompt": [2**31]}, "prompt"),
+        ({"prompt": ["a"] * 2049}, "prompt"),
+        ({"prompt": [[1]] * 1025, "n": 4}, "prompt"),
         ({"prompt": "a", "logprobs": 21}, "logprobs"),
         ({"prompt": "a", "best_of": 3, "n": 2}, "best_of"),
     ],
@@ -162,6 +166,11 @@ async def test_a_wrong_completion_names_the_field(
 ) -> None:
     answer = await client.post("/v1/completions", json={"model": NAME, **fields})
     assert problem(answer) == (400, "invalid_request", param)
+
+
+async def test_so_many_prompts_are_taken() -> None:
+    assert len(to_completions(CompletionBody(prompt=["a"] * 2048, n=2))) == 2048
+    assert len(to_completions(CompletionBody(prompt=[1] * 5000))) == 1
 
 
 async def test_an_unknown_content_part_is_named(client: httpx.AsyncClient) -> None:

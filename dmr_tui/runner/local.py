@@ -143,7 +143,7 @@ class LocalRunner(LocalModels):
         """See `Runner.ask`."""
         exchange = current.get()
         if exchange is not None:
-            exchange.model = model
+            exchange.names(model)
         files, settings = await asyncio.to_thread(self._resolve, model, None)
         async with self._kept(files):
             reply = await self.engine.ask(files, question, settings)

@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dmr_tui.errors import InvalidRequestError
 from dmr_tui.runner.activity.exchange import Exchange, current
-from dmr_tui.runner.activity.records import CLIENT_LEFT
+from dmr_tui.runner.activity.records import CLIENT_LEFT, LONGEST_TEXT, shortened
 from dmr_tui.runner.base import Runner
 from dmr_tui.server.body import decode
 
@@ -61,7 +61,7 @@ class Recording:
             client=Headers(scope=scope).get("user-agent", "")[:_LONGEST_CLIENT],
             protocol=protocol,
             method=scope["method"],
-            path=scope["path"],
+            path=shortened(scope["path"], LONGEST_TEXT),
         )
         if protocol:
             journal.open(exchange)
@@ -158,8 +158,8 @@ class _Watch:
         if not self._exchange.model:
             # It has not got as far as the runner.
             try:
-                self._exchange.model = decode(body, _Asked).model
+                self._exchange.names(decode(body, _Asked).model)
             except InvalidRequestError:
-                self._exchange.model = ""
+                self._exchange.names("")
         if self._keeps:
             self._exchange.response = b"".join(self._answer)

@@ -116,6 +116,20 @@ async def test_what_is_refused_is_recorded_with_the_reason(  # one row of the ta
         assert record.model == model
 
 
+@pytest.mark.parametrize("fields", [{}, {"temperature": "hot"}])
+async def test_little_is_kept_of_a_name_that_no_model_has(
+    client: httpx.AsyncClient, runner: FakeRunner, fields: dict[str, Any]
+) -> None:
+    body = {**CHAT, "model": "x" * 100_000, **fields}
+    assert (await client.post("/v1/chat/completions", json=body)).status_code in (400, 404)
+    assert (await client.get("/v1/" + "x" * 50_000)).status_code == 404
+    await client.post("/engines/requests/_configure", json={"bodies": False})
+    first, second = runner.journal.requests()
+    assert first.model == "x" * 255 + "…"
+    assert second.path.endswith("x…")
+    assert len(msgspec.json.encode(first)) + len(msgspec.json.encode(second)) < 15_000
+
+
 @pytest.mark.parametrize(
     "body",
     [b'{"x":' + b"[" * 5000 + b"]" * 5000 + b"}", b'{"model":"\xff\xfe"}', b'{"model":', b"\x00"],

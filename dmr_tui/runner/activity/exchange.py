@@ -25,7 +25,13 @@ from dmr_tui.engine.request import (
     Usage,
 )
 from dmr_tui.errors import DmrError
-from dmr_tui.runner.activity.records import Failure, RequestRecord
+from dmr_tui.runner.activity.records import (
+    LONGEST_NAME,
+    LONGEST_TEXT,
+    Failure,
+    RequestRecord,
+    shortened,
+)
 
 current: ContextVar[Exchange | None] = ContextVar("current", default=None)
 """The request over HTTP that this task answers."""
@@ -138,9 +144,13 @@ class Exchange:
     """The body of an answer that is not a stream."""
     answers: list[Answer] = field(default_factory=list)
 
+    def names(self, model: str) -> None:
+        """The request is for this model."""
+        self.model = shortened(model, LONGEST_NAME)
+
     def asks(self, model: str) -> Answer:
         """The runner is asked for an answer of this model."""
-        self.model = model
+        self.names(model)
         answer = Answer(self)
         self.answers.append(answer)
         self.moved(self)
@@ -176,7 +186,8 @@ class Exchange:
     def fails(self, error: DmrError) -> None:
         """Note why there is no answer, or no more of it."""
         self.error_status = error.http_status
-        self.error = Failure(error.message, error.hint or "", error.code, error.param or "")
+        told = (error.message, error.hint or "", error.code, error.param or "")
+        self.error = Failure(*(shortened(text, LONGEST_TEXT) for text in told))
 
     @property
     def tokens(self) -> int:

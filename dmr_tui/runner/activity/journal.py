@@ -20,6 +20,8 @@ from dmr_tui.runner.activity.bodies import BodyStore, clipped
 from dmr_tui.runner.activity.exchange import Exchange
 from dmr_tui.runner.activity.records import (
     CLIENT_LEFT,
+    LONGEST_NAME,
+    LONGEST_TEXT,
     Activity,
     Bodies,
     EventKind,
@@ -27,6 +29,7 @@ from dmr_tui.runner.activity.records import (
     LogLine,
     RequestRecord,
     RunnerEvent,
+    shortened,
 )
 
 MOST_REQUESTS = 10_000
@@ -141,10 +144,10 @@ class Journal:
             id=next(self._numbers),
             time=self._now(),
             kind=kind,
-            model=model,
-            text=text,
+            model=shortened(model, LONGEST_NAME),
+            text=shortened(text, LONGEST_TEXT),
             level=level,
-            hint=hint,
+            hint=shortened(hint, LONGEST_TEXT),
             request=request,
         )
         self._events.append(event)
@@ -152,7 +155,7 @@ class Journal:
             watcher.events.append(event)
             watcher.moved.set()
         if not request:
-            self._line(level, kind, f"{model}  {text}")
+            self._line(level, kind, f"{event.model}  {event.text}")
 
     # What is asked.
 

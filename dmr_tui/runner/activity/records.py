@@ -17,6 +17,16 @@ EventKind: TypeAlias = Literal["load", "unload", "evict", "crash", "pull", "push
 Level: TypeAlias = Literal["debug", "info", "warn", "error"]
 LEVELS: tuple[Level, ...] = ("debug", "info", "warn", "error")
 
+LONGEST_NAME = 255
+"""Characters that are kept of a model's name; no model has a longer one."""
+LONGEST_TEXT = 4000
+"""The same of a path, and of what is said about a failure, which may repeat what was sent."""
+
+
+def shortened(text: str, most: int) -> str:
+    """A text that somebody sent, in the length in which it is kept."""
+    return text if len(text) <= most else text[:most] + "…"
+
 
 class Failure(Struct, frozen=True, omit_defaults=True):
     """Why a request failed: what an error object says."""

@@ -65,6 +65,12 @@ def kept(clock: Clock, lines: list[LogLine]) -> Journal:
     return Journal(write=lines.append, now=lambda: 1000.0 + clock(), clock=clock)
 
 
+def test_an_event_is_kept_in_a_bounded_length(kept: Journal, lines: list[LogLine]) -> None:
+    kept.tell("pull", "m" * 10_000, "failed: " + "m" * 10_000, level="error", hint="m" * 10_000)
+    (line,) = lines
+    assert line.text == "m" * 255 + "…  failed: " + "m" * 3992 + "…"
+
+
 def ask(kept: Journal, *events: Event, error: BaseException | None = None) -> None:
     try:
         with Answering(kept, "dmr tui", "smollm2", ASK, None) as answer:

@@ -7,7 +7,8 @@ Source: OpenAI API reference, the deprecated fields of `POST /chat/completions`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import itertools
+from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
 from msgspec import Struct
@@ -92,7 +93,9 @@ def to_function_choice(body: FunctionsBody) -> ToolChoice:
 
 
 def to_tool_messages(turns: Iterable[tuple[Message, FunctionCall | None]]) -> list[Message]:
-    """A conversation in which calls of functions and their results are those of tools.
+    """A conversation in which calls of functions are those of tools, and each call has an id.
+
+    Results that name no call are taken for those of the calls without an id, in their order.
 
     Args:
         turns: messages, and the function that each of them called.
@@ -102,17 +105,28 @@ def to_tool_messages(turns: Iterable[tuple[Message, FunctionCall | None]]) -> li
     """
     messages: list[Message] = []
     ids: dict[str, str] = {}
+    unanswered: Iterator[str] = iter(())
+    # Nine letters and digits: what Mistral's templates take.
+    made_up = (f"call{number:05}" for number in itertools.count(1))
     for message, call in turns:
         if call is not None:
             if message.tool_calls:
                 at = f"messages[{len(messages)}].function_call"
                 raise _wrong(at, "leave it out beside tool_calls")
-            # Nine letters and digits: what Mistral's templates take.
-            ids[call.name] = f"call{len(messages):05}"
+            ids[call.name] = next(made_up)
             message = replace(message, tool_calls=[ToolCall(ids[call.name], call)])
+        elif message.tool_calls:
+            calls = [
+                each if each.id else replace(each, id=next(made_up)) for each in message.tool_calls
+            ]
+            pairs = zip(message.tool_calls, calls, strict=True)
+            unanswered = iter([new.id for old, new in pairs if not old.id])
+            message = replace(message, tool_calls=calls)
         elif message.role == "function":
             known = ids.get(message.name or "")
             message = replace(message, role="tool", tool_call_id=known)
+        elif message.role == "tool" and not message.tool_call_id:
+            message = replace(message, tool_call_id=next(unanswered, None))
         messages.append(message)
     return messages
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 
 from dmr_tui.engine.checks import MAX_LOGPROBS
@@ -41,6 +42,9 @@ from dmr_tui.server.openai_tools import (
     to_tool_choice,
     to_tools,
 )
+
+_THOUGHTS = frozenset({"thinking", "reasoning", "redacted_thinking"})
+"""Parts of an answer that are no part of its text, in the histories of other servers' clients."""
 
 _MAX_INT = 2**31 - 1
 """llama.cpp counts and numbers tokens in 32 bits."""
@@ -111,6 +115,24 @@ class Part(Struct, frozen=True):
     type: str
     text: str | None = None
     image_url: ImageURL | str | None = None
+    refusal: str | None = None
+    thinking: str | list[Part] | None = None
+    """Anthropic's; Mistral has a list of texts here."""
+
+
+class FunctionCallBody(Struct, frozen=True):
+    """What was called, and with what; Ollama's clients send the arguments as an object."""
+
+    name: str
+    arguments: str | dict[str, Any] | None = ""
+
+
+class ToolCallBody(Struct, frozen=True):
+    """One call of a tool; Ollama's clients leave out the id."""
+
+    function: FunctionCallBody
+    id: str | None = None
+    type: str | None = None
 
 
 class MessageBody(Struct, frozen=True):
@@ -120,9 +142,9 @@ class MessageBody(Struct, frozen=True):
     content: str | list[Part] | None = None
     name: str | None = None
     reasoning_content: str | None = None
-    tool_calls: list[ToolCall] | None = None
+    tool_calls: list[ToolCallBody] | None = None
     tool_call_id: str | None = None
-    function_call: FunctionCall | None = None
+    function_call: FunctionCallBody | None = None
 
 
 class ChatBody(GenerationBody, frozen=True):
@@ -166,7 +188,10 @@ def to_chat(body: ChatBody) -> ChatRequest:
     if not body.messages:
         raise _wrong("messages", "at least one message is required")
     turns = [
-        (_message(turn, f"messages[{at}]"), turn.function_call)
+        (
+            _message(turn, f"messages[{at}]"),
+            None if turn.function_call is None else _call(turn.function_call),
+        )
         for at, turn in enumerate(body.messages)
     ]
     messages = to_tool_messages(turns)
@@ -293,8 +318,14 @@ def _are_tokens(value: Any) -> bool:
 
 def _message(turn: MessageBody, where: str) -> Message:
     content: str | list[ContentPart] | None
+    thoughts = turn.reasoning_content
     if isinstance(turn.content, list):
-        content = [_part(part, f"{where}.content[{at}]") for at, part in enumerate(turn.content)]
+        content = [
+            _part(part, f"{where}.content[{at}]")
+            for at, part in enumerate(turn.content)
+            if part.type not in _THOUGHTS
+        ] or None
+        thoughts = thoughts or "".join(map(_thought, turn.content)) or None
     else:
         content = turn.content
     return Message(
@@ -302,15 +333,32 @@ def _message(turn: MessageBody, where: str) -> Message:
         role="system" if turn.role == "developer" else turn.role,
         content=content,
         name=turn.name,
-        reasoning_content=turn.reasoning_content,
-        tool_calls=turn.tool_calls,
+        reasoning_content=thoughts,
+        tool_calls=[ToolCall(call.id or "", _call(call.function)) for call in turn.tool_calls or []]
+        or None,
         tool_call_id=turn.tool_call_id,
     )
+
+
+def _call(call: FunctionCallBody) -> FunctionCall:
+    arguments = {} if call.arguments is None else call.arguments
+    text = arguments if isinstance(arguments, str) else msgspec.json.encode(arguments).decode()
+    return FunctionCall(call.name, text)
+
+
+def _thought(part: Part) -> str:
+    if part.type not in _THOUGHTS:
+        return ""
+    if isinstance(part.thinking, list):
+        return "".join(each.text or "" for each in part.thinking)
+    return part.thinking or part.text or ""
 
 
 def _part(part: Part, where: str) -> ContentPart:
     if part.type == "text" and part.text is not None:
         return TextPart(part.text)
+    if part.type == "refusal" and part.refusal is not None:
+        return TextPart(part.refusal)
     if part.type == "image_url" and part.image_url is not None:
         url = part.image_url
         return ImagePart(ImageURL(url) if isinstance(url, str) else url)

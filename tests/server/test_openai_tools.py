@@ -10,6 +10,7 @@ import pytest
 from dmr_tui.engine.request import (
     AnswerFormat,
     CompletionRequest,
+    ContentPart,
     Function,
     FunctionCall,
     GrammarAnswer,
@@ -17,6 +18,7 @@ from dmr_tui.engine.request import (
     Message,
     NamedTool,
     Reasoning,
+    TextPart,
     Tool,
     ToolCall,
     ToolCallDelta,
@@ -139,6 +141,79 @@ async def test_functions_in_the_history_are_calls_of_tools(
         Message("tool", "rain", name="weather", tool_call_id="call00001"),
         Message("tool", "?", name="unasked"),
     ]
+
+
+async def test_calls_in_the_history_may_lack_what_other_servers_do_without(
+    client: httpx.AsyncClient, runner: FakeRunner
+) -> None:
+    turns = [
+        {"role": "user", "content": "hi"},
+        {
+            "role": "assistant",
+            "tool_calls": [
+                {"function": {"name": "weather", "arguments": {"city": "Köln"}}},
+                {"id": "mine", "type": "function", "function": {"name": "look", "arguments": "{}"}},
+                {"id": None, "function": {"name": "look", "arguments": None}},
+            ],
+        },
+        {"role": "tool", "content": "rain"},
+        {"role": "tool", "content": "a cat", "tool_call_id": "mine"},
+        {"role": "tool", "content": "a dog", "tool_call_id": None},
+        {"role": "tool", "content": "?"},
+        {"role": "assistant", "function_call": {"name": "look", "arguments": None}},
+    ]
+    await ask(client, {"messages": turns})
+    assert runner.chat.messages == [
+        Message("user", "hi"),
+        Message(
+            "assistant",
+            tool_calls=[
+                ToolCall("call00001", FunctionCall("weather", '{"city":"Köln"}')),
+                ToolCall("mine", FunctionCall("look", "{}")),
+                ToolCall("call00002", FunctionCall("look", "{}")),
+            ],
+        ),
+        Message("tool", "rain", tool_call_id="call00001"),
+        Message("tool", "a cat", tool_call_id="mine"),
+        Message("tool", "a dog", tool_call_id="call00002"),
+        Message("tool", "?"),
+        Message("assistant", tool_calls=[ToolCall("call00003", FunctionCall("look", "{}"))]),
+    ]
+
+
+@pytest.mark.parametrize("depth", [900, 5000])
+async def test_arguments_that_nest_deep_break_nothing(
+    client: httpx.AsyncClient, depth: int
+) -> None:
+    call = '{"function":{"name":"f","arguments":{"x":' + "[" * depth + "]" * depth + "}}}"
+    turn = '{"role":"assistant","tool_calls":[' + call + "]}"
+    body = '{"model":"' + NAME + '","messages":[' + turn + "]}"
+    answer = await client.post("/v1/chat/completions", content=body.encode())
+    assert answer.status_code in (200, 400)
+
+
+@pytest.mark.parametrize(
+    ("part", "content", "thoughts"),
+    [
+        ({"type": "refusal", "refusal": "no"}, [TextPart("no"), TextPart("A")], None),
+        ({"type": "thinking", "thinking": "hm", "signature": "x"}, [TextPart("A")], "hm"),
+        ({"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}, [TextPart("A")], "hm"),
+        ({"type": "reasoning", "text": "hm"}, [TextPart("A")], "hm"),
+        ({"type": "redacted_thinking", "data": "x"}, [TextPart("A")], None),
+    ],
+)
+async def test_parts_of_answers_in_the_history(
+    client: httpx.AsyncClient,
+    runner: FakeRunner,
+    part: dict[str, Any],
+    content: list[ContentPart],
+    thoughts: str | None,
+) -> None:
+    turn = {"role": "assistant", "content": [part, {"type": "text", "text": "A"}]}
+    await ask(client, {"messages": [turn, {"role": "user", "content": "hi"}]})
+    assert runner.chat.messages[0] == Message(
+        "assistant", content=content, reasoning_content=thoughts
+    )
 
 
 @pytest.mark.parametrize(

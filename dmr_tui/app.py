@@ -9,7 +9,6 @@ from functools import partial
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual import on, work
-from textual.app import App
 from textual.worker import Worker, WorkerState
 
 from dmr_tui.actions import bindings
@@ -36,6 +35,7 @@ from dmr_tui.widgets.alt_digits import read_alt_digits
 from dmr_tui.widgets.printable import printable
 from dmr_tui.widgets.terminal import attentive
 from dmr_tui.widgets.themes import THEMES
+from dmr_tui.widgets.type_ahead import TypeAhead
 
 if TYPE_CHECKING:
     from textual.driver import Driver
@@ -56,7 +56,7 @@ _SCREENS = {
 """The screens that are made when they are first shown, by their mode."""
 
 
-class DmrApp(App[None]):
+class DmrApp(TypeAhead):
     """`dmr` without a command."""
 
     TITLE = "dmr"

@@ -82,11 +82,16 @@ def template_input(request: ChatRequest, template: str) -> tuple[Sequence[Messag
     options = {**_reasoning_options(reasoning), **options}
     calls = any(message.tool_calls or message.role == "tool" for message in messages)
     if not (tools or calls) or knows_tools(template):
-        return messages, {"tools": msgspec.to_builtins(tools) or None, **options}
+        return messages, {"tools": [_as_sent(tool) for tool in tools] or None, **options}
     if not tools:
         return generic.without_calls(messages), options
     parallel = request.parallel_tool_calls
     return generic.tell(messages, tools, parallel=parallel), options
+
+
+def _as_sent(tool: Tool) -> dict[str, Any]:
+    """A tool with its type first: templates write it as it comes, and models know it so."""
+    return {"type": tool.type, "function": msgspec.to_builtins(tool.function)}
 
 
 def continued(request: ChatRequest, template: str, prompt: str) -> str:

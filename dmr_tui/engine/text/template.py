@@ -21,7 +21,7 @@ from jinja2.ext import Extension, loopcontrols
 from jinja2.parser import Parser
 from jinja2.sandbox import SandboxedEnvironment
 
-from dmr_tui.engine.request import ImagePart, Message
+from dmr_tui.engine.request import ImagePart, Message, ToolCall
 from dmr_tui.errors import InvalidRequestError
 
 CHATML = (
@@ -241,11 +241,17 @@ def _to_plain(message: Message, *, typed: bool, parsed: bool) -> dict[str, Any]:
     plain["content"] = [{"type": "text", "text": text}] if typed else text
     if message.reasoning_content and message.tool_calls and not text:
         plain["thinking"] = message.reasoning_content  # gpt-oss' word for it
-    for call in plain.get("tool_calls", []):
-        call.setdefault("type", "function")  # left out, as all that is the default
-        if parsed:
-            call["function"]["arguments"] = _parsed(call["function"]["arguments"])
+    if message.tool_calls is not None:
+        plain["tool_calls"] = [_plain_call(call, parsed=parsed) for call in message.tool_calls]
     return plain
+
+
+def _plain_call(call: ToolCall, *, parsed: bool) -> dict[str, Any]:
+    """A call in the order in which clients send it: some templates write it as it comes."""
+    function: dict[str, Any] = msgspec.to_builtins(call.function)
+    if parsed:
+        function["arguments"] = _parsed(function["arguments"])
+    return {"id": call.id, "type": call.type, "function": function}
 
 
 def _parsed(arguments: str) -> Any:

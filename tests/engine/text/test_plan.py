@@ -426,6 +426,7 @@ def test_a_template_that_knows_tools_gets_them() -> None:
     assert options["x"] == 1
     assert options["tools"][0]["type"] == "function"
     assert options["tools"][0]["function"]["name"] == "weather"
+    assert [*options["tools"][0]] == ["type", "function"]  # as models saw it in their training
 
 
 @pytest.mark.parametrize("template", [recorded.HERMES, recorded.NO_TOOLS])

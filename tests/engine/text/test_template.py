@@ -198,6 +198,7 @@ CALLING = Message(
         ("{{ '' + c.function.arguments }}", '{"at": ["é", 1]}'),
         ("{{ c.function.arguments }}", '{"at": ["é", 1]}'),
         ("{{ c.type }} {{ c.id }}", "function c1"),
+        ("{{ c | list }}", "['id', 'type', 'function']"),
     ],
 )
 def test_arguments_come_as_the_template_takes_them(source: str, written: str) -> None:

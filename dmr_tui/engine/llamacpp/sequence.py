@@ -240,6 +240,9 @@ class Sequence:
             opened = self._text.opened
             if opened is not None:
                 self._text.hold(self._hold_call(opened, self._sampler))
+        if self._text.marked:
+            # Tokens of marks are none of the text; the last may be both.
+            del self._measured[: -1 if events else None]
         events = [*self._about_prompt(), *self._measure(events)]
         if thinking or self._text.thinking:
             self._measured.clear()  # nothing is told of thoughts, nor of the marks around them

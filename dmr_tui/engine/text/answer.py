@@ -27,6 +27,11 @@ class Reader(Protocol):
         ...
 
     @property
+    def marked(self) -> bool:
+        """Whether what came last was, up to the text given with it, a mark before the answer."""
+        ...
+
+    @property
     def opened(self) -> str | None:
         """A tool call that has begun and is not held to its form, from its marker on."""
         ...
@@ -48,6 +53,7 @@ class PlainReader:
     """Text is text."""
 
     thinking = False
+    marked = False
     opened = None
 
     def hold(self, sure: bool) -> None:
@@ -73,6 +79,11 @@ class MarkedReader:
     def thinking(self) -> bool:
         """See `Reader.thinking`."""
         return self._splitter.thinking
+
+    @property
+    def marked(self) -> bool:
+        """See `Reader.marked`."""
+        return self._splitter.marked
 
     @property
     def opened(self) -> str | None:
@@ -137,6 +148,11 @@ class AnswerText:
     def thinking(self) -> bool:
         """Whether what comes next is a thought, as far as is known."""
         return self._reader.thinking
+
+    @property
+    def marked(self) -> bool:
+        """Whether what came last was, up to the text given with it, a mark before the answer."""
+        return self._reader.marked
 
     @property
     def called(self) -> bool:

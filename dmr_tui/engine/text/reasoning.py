@@ -85,6 +85,8 @@ class ReasoningSplitter:
         self._place = _Place.BEGINNING
         self._held = ""
         self._spoke = False
+        self.marked = False
+        """What was fed last made the mark whole with which the answer opens."""
 
     @property
     def thinking(self) -> bool:
@@ -100,6 +102,7 @@ class ReasoningSplitter:
     def feed(self, text: str) -> list[Piece]:
         """Take more text; gives what is now certain."""
         self._held += text
+        self.marked = False
         return self._pieces(final=False)
 
     def finish(self) -> list[Piece]:
@@ -128,7 +131,7 @@ class ReasoningSplitter:
         if start.startswith(opening):
             self._place, self._held = _Place.THOUGHTS, start[len(opening) :]
         elif answer and start.startswith(answer):
-            self._place, self._held = _Place.ANSWER, start[len(answer) :]
+            self._place, self._held, self.marked = _Place.ANSWER, start[len(answer) :], True
         elif final or not (opening.startswith(start) or answer.startswith(start)):
             self._place = _Place.THOUGHTS if self._inside else _Place.ANSWER
 
@@ -155,7 +158,7 @@ class ReasoningSplitter:
         if not self._held and not final:
             return
         if opening and self._held.startswith(opening):
-            self._place, self._held = _Place.ANSWER, self._held[len(opening) :]
+            self._place, self._held, self.marked = _Place.ANSWER, self._held[len(opening) :], True
         elif final or not opening or not opening.startswith(self._held):
             self._place = _Place.ANSWER
 

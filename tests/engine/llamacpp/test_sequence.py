@@ -11,8 +11,9 @@ from dmr_tui.engine.llamacpp.likelihood import Likelihoods
 from dmr_tui.engine.llamacpp.sampling import Sampler
 from dmr_tui.engine.llamacpp.sequence import Sequence, Thoughts
 from dmr_tui.engine.request import Delta, Likelihood, TokenLogprobs
-from dmr_tui.engine.text.answer import AnswerText, MarkedReader
-from dmr_tui.engine.text.reasoning import Markers, ReasoningSplitter
+from dmr_tui.engine.text.answer import AnswerText, MarkedReader, Reader
+from dmr_tui.engine.text.reasoning import THINK, Markers, ReasoningSplitter
+from dmr_tui.engine.text.tools.harmony import HarmonyParser
 
 
 class Script:
@@ -38,14 +39,56 @@ class Script:
     ],
 )
 def test_only_what_is_shown_is_told_of(pieces: list[bytes]) -> None:
+    check_told(MarkedReader(ReasoningSplitter(THINK, inside=False), None), pieces)
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        [b"<think>", b"a", b"</think>", b"\n", b"<", b"answer", b">", b"Hi", b" you"],
+        [b"<answer>", b"Hi", b" you"],
+        [b"Hi", b" you"],
+    ],
+)
+def test_the_marks_before_an_answer_are_not_told_of(pieces: list[bytes]) -> None:
+    markers = Markers("<think>", "</think>", "<answer>", "</answer>")
+    check_told(MarkedReader(ReasoningSplitter(markers, inside=False), None), pieces)
+
+
+FINAL = [b"<|channel|>", b"final", b"<|message|>", b"Hi", b" you"]
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        FINAL,
+        [
+            b"<|channel|>",
+            b"analysis",
+            b"<|message|>",
+            b"a",
+            b"<|end|>",
+            b"<|start|>",
+            b"it",
+            *FINAL,
+        ],
+        [b"<|channel|>", b"commentary", b"<|message|>", b"I", b"<|end|>", b"<|start|>", *FINAL],
+        [b"to", b" all:", b"Hi", b" you"],
+    ],
+)
+def test_the_headers_of_messages_are_not_told_of(pieces: list[bytes]) -> None:
+    check_told(HarmonyParser(frozenset()), pieces)
+
+
+def check_told(reader: Reader, pieces: list[bytes]) -> None:
+    """Read an answer: the tokens that are told of make up its text."""
     script = Script([*pieces, b""])
-    splitter = ReasoningSplitter(Markers("<think>", "</think>"), inside=False)
     sequence = Sequence(
         1,
         [5],
         sampler=cast(Sampler, script),
         limit=None,
-        text=AnswerText(MarkedReader(splitter, None)),
+        text=AnswerText(reader),
         likelihoods=cast(Likelihoods, script),
     )
     events = []

@@ -46,6 +46,8 @@ class HarmonyParser:
         self._header = ""
         self._spoken = False
         """Some of the present message has been given."""
+        self.marked = False
+        """What was fed last was part of a header, or its end."""
 
     @property
     def thinking(self) -> bool:
@@ -68,6 +70,7 @@ class HarmonyParser:
     def feed(self, text: str) -> list[Piece]:
         """Take more text; gives what is now certain."""
         self._held += text
+        self.marked = False
         return self._pieces(final=False)
 
     def finish(self) -> list[Piece]:
@@ -105,6 +108,7 @@ class HarmonyParser:
             # No message at all: some text, as of a model that forgot its format.
             self._header, self._in_header = "", False
             return
+        self.marked = True
         found = first_marker(self._held, [MESSAGE])
         if found is not None:
             self._header = self._held[: found[0]]

@@ -30,7 +30,7 @@ from dmr_tui.engine.text.grammar.until import until
 from dmr_tui.engine.text.reasoning import find_markers
 from dmr_tui.engine.text.tools import harmony
 from dmr_tui.engine.text.tools.families import GENERIC, find_format, is_harmony
-from dmr_tui.engine.text.tools.forced import CallGrammar, forced_format, parameters
+from dmr_tui.engine.text.tools.forced import CallGrammar, arguments, forced_format, parameters
 
 _KEPT = 32
 """Grammars that are remembered."""
@@ -124,7 +124,8 @@ def _marked(held: Held, template: str, grammar: Grammar) -> Node:
         options.append(_json(held.form, grammar))
     if held.tools:
         form = forced_format(find_format(template, _schemas(held.tools)), template, held.tools)
-        calls = CallGrammar(form, template, grammar, held.tools, parallel=held.parallel)
+        loose, parallel = held.form is not None, held.parallel
+        calls = CallGrammar(form, template, grammar, held.tools, parallel=parallel, loose=loose)
         options.append(calls.calls())
     return chain(_thoughts(held, template, grammar), choice(*options))
 
@@ -150,7 +151,7 @@ def _harmony(held: Held, grammar: Grammar) -> Node:
         chain(
             f"{before}{harmony.CHANNEL}commentary {harmony.RECIPIENT}{tool.function.name} "
             f"{harmony.CONSTRAIN}json{harmony.MESSAGE}",
-            satisfying(parameters(tool), grammar, param="tools"),
+            arguments(tool, grammar, loose=held.form is not None and not tool.function.strict),
         )
         for tool in held.tools
     ]

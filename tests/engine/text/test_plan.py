@@ -302,6 +302,24 @@ def test_json_may_come_where_a_call_may(writer: RandomWriter, family: str) -> No
     assert kinds == {"", "[1]"}
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_beside_json_only_strict_tools_have_to_be_held(family: str) -> None:
+    """Other tools are taken as they are without it: the answer need not be a call."""
+    ids = {"type": "array", "items": {"type": "string"}, "uniqueItems": True}
+
+    def plan(choice: ToolChoice, *, strict: bool) -> None:
+        tools = [Tool(Function("pick", None, required(ids=ids), strict))]
+        form = JSONAnswer({"type": "object"})
+        request = ChatRequest(ASKED, tools=tools, tool_choice=choice, format=form)
+        assert plan_chat(request, FAMILIES[family], "").grammar
+
+    plan("auto", strict=False)
+    with pytest.raises(InvalidRequestError, match="uniqueItems"):
+        plan("auto", strict=True)
+    with pytest.raises(InvalidRequestError, match="uniqueItems"):
+        plan("required", strict=False)
+
+
 @pytest.mark.parametrize("template", [recorded.HERMES + "</think>", recorded.HARMONY])
 def test_thoughts_may_come_before_a_forced_answer(writer: RandomWriter, template: str) -> None:
     request = ChatRequest(ASKED, format=JSONAnswer({"const": 7}))

@@ -71,6 +71,25 @@ def parameters(tool: Tool) -> dict[str, Any]:
     return {**schema, "type": "object"} if "$ref" not in schema else schema
 
 
+def arguments(tool: Tool, grammar: Grammar, *, loose: bool) -> Node:
+    """A tool's arguments in JSON.
+
+    Args:
+        tool: that is called.
+        grammar: takes the rules.
+        loose: parameters that no grammar can hold may be any object.
+
+    Raises:
+        InvalidRequestError: no grammar can hold them.
+    """
+    try:
+        return satisfying(parameters(tool), grammar, param="tools")
+    except InvalidRequestError:
+        if not loose:
+            raise
+        return any_object(grammar)
+
+
 def _without_branches(schema: dict[str, Any]) -> dict[str, Any]:
     """A schema as its own properties, if a reference or `allOf` is all that is between."""
     if not any(keyword in schema for keyword in APPLICATORS):
@@ -120,6 +139,7 @@ class CallGrammar:
         *,
         parallel: bool = False,
         opened: bool = False,
+        loose: bool = False,
     ) -> None:
         """Prepare.
 
@@ -131,6 +151,7 @@ class CallGrammar:
             parallel: there may be more than one call.
             opened: the first call has begun, unasked: there is no marker around all of them, and
                 parameters that no grammar can hold are no mistake, but may be any object.
+            loose: so they may be of tools that are not strict: the answer need not be a call.
         """
         self._form = form
         self._template = template
@@ -138,6 +159,7 @@ class CallGrammar:
         self._tools = tools
         self._most = MOST_CALLS if parallel else 1
         self._opened = opened
+        self._loose = loose
         self._known: dict[Write, Node] = {}
 
     def calls(self) -> Node:
@@ -224,12 +246,11 @@ class CallGrammar:
         )
 
     def _arguments(self, tool: Tool) -> Node:
-        try:
-            return satisfying(parameters(tool), self._grammar, param="tools")
-        except InvalidRequestError:
-            if not self._opened:
-                raise
-            return any_object(self._grammar)
+        return arguments(tool, self._grammar, loose=self._may_be_any(tool))
+
+    def _may_be_any(self, tool: Tool) -> bool:
+        """Whether parameters that no grammar can hold are no mistake."""
+        return self._opened or (self._loose and not tool.function.strict)
 
     def _llama(self, form: LlamaCalls) -> Node:
         """A call in JSON; once its tag has come, also what only that can open."""
@@ -281,7 +302,7 @@ class CallGrammar:
         try:
             return tags(tool.function.name, parameters(tool), self._grammar)
         except InvalidRequestError:
-            if not self._opened:
+            if not self._may_be_any(tool):
                 raise
             return tags(tool.function.name, _ANYTHING, self._grammar)
 

@@ -10,6 +10,7 @@ from dmr_tui.engine.text.tools.reading import (
     Reading,
     begun_call,
     json_end,
+    other_json_end,
     parse_json,
     skip_space,
     to_call,
@@ -44,7 +45,11 @@ class JSONCalls:
         """See `ToolFormat.read`."""
         opener = opener_of(text, self.openers)
         closer = _FENCE if opener.startswith(_FENCE) else self.closer
-        return read_values(text, self._begin(opener), closer, final=final)
+        begin = self._begin(opener)
+        other = other_json_end(text, begin) if opener in self.first_only else None
+        if other is not None:
+            return Reading(other)  # an answer that is JSON, which is not to wait for its end
+        return read_values(text, begin, closer, final=final)
 
     def _begin(self, opener: str) -> int:
         """Where the values begin: an opener without a marker of its own is part of the first."""

@@ -22,6 +22,8 @@ _SCALAR_END = re.compile(r"[\s,}\]]")
 
 _NAMES = ("name", "tool_name", "function")
 _ARGUMENTS = ("arguments", "parameters", "args")
+_CALL_KEYS = frozenset({*_NAMES, *_ARGUMENTS, "id", "type", "tool_call_id"})
+_FIRST_KEY = re.compile(r'\[?\s*\{\s*("(?:[^"\\]++|\\.)*+")', re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -246,6 +248,12 @@ def begun_call(text: str, at: int) -> Call | None:
         at = skip_space(text, end)
         at = skip_space(text, at + (text[at : at + 1] == ","))
     return None
+
+
+def other_json_end(text: str, at: int) -> int | None:
+    """Where the first key of the JSON at an index ends, if no call begins with such a key."""
+    found = _FIRST_KEY.match(text, at)
+    return found.end() if found and parse_json(found[1]) not in _CALL_KEYS else None
 
 
 def _value_end(text: str, at: int) -> int | None:

@@ -27,7 +27,9 @@ from dmr_tui.engine.text.plan import plan_chat
 from dmr_tui.engine.text.tools.gemma import python_calls
 from tests.engine.text.tools.recorded import (
     HERMES,
+    LLAMA,
     MALFORMED,
+    NO_TOOLS,
     RECORDED,
     TOOLS,
     Recorded,
@@ -116,6 +118,16 @@ def test_held_calls_come_while_they_are_written(recorded: Recorded) -> None:
         each for each in read(recorded, pieces) if isinstance(each, ToolCallDelta) and not each.name
     ]
     assert len(whole) == len(recorded.calls)
+
+
+@pytest.mark.parametrize("template", [LLAMA, NO_TOOLS])
+@pytest.mark.parametrize("begin", ['{"title": "', '[ {"title": "', '{"city": {"name": "'])
+def test_an_answer_that_is_json_comes_while_it_is_written(template: str, begin: str) -> None:
+    answer = AnswerText(plan_chat(REQUEST, template, "").reader())
+    [event] = answer.feed(begin.encode())
+    assert event == Delta(begin, 1)
+    [event] = answer.feed(b"Long")
+    assert event == Delta("Long", 1)
 
 
 def test_a_held_call_that_is_cut_off_is_not_told_twice() -> None:

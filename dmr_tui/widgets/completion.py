@@ -12,7 +12,15 @@ _WORD = 16
 
 
 class Completion(OptionList, can_focus=False):
-    """A list above the prompt; the prompt's own keys move in it."""
+    """A list above the prompt; the prompt's own keys move in it.
+
+    Attributes:
+        steered: the highlight is where a person has moved it.
+    """
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002  # Textual's own name
+        super().__init__(id=id)
+        self.steered = False
 
     def show(self, choices: Sequence[tuple[str, str]]) -> None:
         """Show words and what they do; nothing to choose from hides the list."""
@@ -26,6 +34,7 @@ class Completion(OptionList, can_focus=False):
             for word, summary in choices
         )
         words = [word for word, _ in choices]
+        self.steered = self.steered and chosen in words
         self.highlighted = words.index(chosen) if chosen in words else (0 if words else None)
 
     @property
@@ -36,6 +45,7 @@ class Completion(OptionList, can_focus=False):
 
     def steer(self, step: int) -> None:
         """Move the highlight."""
+        self.steered = True
         if step > 0:
             self.action_cursor_down()
         else:

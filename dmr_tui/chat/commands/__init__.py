@@ -8,7 +8,14 @@ else:
 """
 
 from dmr_tui.chat.commands.base import ChatContext, Outcome, SlashCommand
-from dmr_tui.chat.commands.registry import COMMANDS, completions, execute, is_command, waits
+from dmr_tui.chat.commands.registry import (
+    COMMANDS,
+    completions,
+    execute,
+    is_command,
+    is_whole,
+    waits,
+)
 from dmr_tui.chat.commands.suggestions import Suggestion, suggest
 
 __all__ = [
@@ -20,6 +27,7 @@ __all__ = [
     "completions",
     "execute",
     "is_command",
+    "is_whole",
     "suggest",
     "waits",
 ]

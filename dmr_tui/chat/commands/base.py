@@ -137,6 +137,11 @@ class SlashCommand:
     offers: Literal["", "chats", "files", "models"] = ""
     waits: bool = False
 
+    @property
+    def stands_alone(self) -> bool:
+        """Whether its name is a whole command: whatever may follow is optional."""
+        return not self.arguments or self.arguments.startswith("[")
+
 
 def number_of(text: str) -> int | None:
     """The number that an argument is; None when there is none.

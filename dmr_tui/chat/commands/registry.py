@@ -25,6 +25,12 @@ def waits(line: str) -> bool:
     return command is not None and command.waits
 
 
+def is_whole(line: str) -> bool:
+    """Whether a line is a command's name alone, and can be run so."""
+    command = named(line.strip())
+    return command is not None and command.stands_alone
+
+
 async def execute(line: str, context: ChatContext) -> Outcome:
     """Run the command that a line holds; failures come back as an outcome too."""
     name, _, arguments = line.strip().partition(" ")

@@ -14,7 +14,7 @@ from textual.widgets import Input, OptionList, TextArea
 from textual.worker import Worker, WorkerState
 
 from dmr_tui.chat.attachments import image_at
-from dmr_tui.chat.commands import Suggestion
+from dmr_tui.chat.commands import Suggestion, is_whole
 from dmr_tui.chat.drafts import Draft
 from dmr_tui.chat.history import History
 from dmr_tui.errors import DmrError
@@ -252,7 +252,9 @@ class Composer(Vertical):
             self._complete()
             return
         chosen = self._chosen()
-        if chosen is not None and not self.prompt.before.endswith(chosen.text):
+        # A whole command is not held up by what could follow.
+        whole = is_whole(self.prompt.text) and not self.query_one(Completion).steered
+        if chosen is not None and not whole and not self.prompt.before.endswith(chosen.text):
             # The key takes what is highlighted; the screen does not hear of it.
             event.stop()
             self._complete()

@@ -108,12 +108,17 @@ def calibrate(conversation: Conversation, prompt_tokens: int) -> None:
     conversation.resized = False
 
 
-async def context_window(runner: Runner, model: str) -> int:
-    """Tokens of a model's context as it is loaded now; 0 when it is not in memory.
+async def context_window(runner: Runner, conversation: Conversation) -> int:
+    """Tokens of the context of the next answer; 0 when that is not known yet.
+
+    It is what the conversation asks for, whatever is loaded now, or else what is loaded.
 
     Raises:
         DmrError: as `Runner.running` says.
     """
+    wished, model = conversation.profile.context_size, conversation.model
+    if wished is not None and wished > 0:
+        return wished
     loaded = [each for each in await runner.running() if each.context_size]
     for running in loaded:
         if same_model(running.name, model):

@@ -6,12 +6,15 @@ import shlex
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import msgspec
 from msgspec.structs import replace
 
 from dmr_tui.chat.conversation import Conversation
 from dmr_tui.errors import InvalidRequestError
 
 _INT32_MAX = 2**31 - 1
+_MOST_IN_TITLE = 4
+_SHORT = {"temperature": "temp", "num_predict": "max", "num_ctx": "ctx"}
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,12 @@ class Parameter:
 
 
 def _words(name: str, text: str) -> list[str]:
+    """The texts of a line as a shell splits it, or of a list as JSON writes it."""
+    if text.startswith("["):
+        try:
+            return msgspec.json.decode(text, type=list[str])
+        except msgspec.MsgspecError:
+            pass  # Words that begin with a bracket, such as [END].
     try:
         words = shlex.split(text)
     except ValueError as error:
@@ -128,3 +137,16 @@ def find_parameter(name: str) -> Parameter:
             return parameter
     names = ", ".join(parameter.name for parameter in PARAMETERS)
     raise InvalidRequestError(f"Unknown parameter: {name}", f"known: {names}")
+
+
+def set_in_few_words(conversation: Conversation) -> list[str]:
+    """What is set in a conversation, for its title: a few words on each, few of them."""
+    said = ["system"] if conversation.system else []
+    for parameter in PARAMETERS:
+        value = parameter.written(conversation)
+        if value:
+            # Texts may be long and hold anything.
+            value = "" if parameter.kind is list else f" {value}"
+            said.append(f"{_SHORT.get(parameter.name, parameter.name)}{value}")
+    more = len(said) - _MOST_IN_TITLE
+    return [*said[:_MOST_IN_TITLE], f"{more} more set"] if more > 0 else said

@@ -145,7 +145,7 @@ class Turn:
     async def _prepare(self) -> None:
         conversation = self._conversation
         if len(conversation.sent()) > 1:
-            window = await context_window(self._runner, conversation.model)
+            window = await context_window(self._runner, conversation)
             self.left_out = make_room(conversation, window)
         if self._sessions is not None:
             await self._sessions.save(conversation)

@@ -127,13 +127,21 @@ def test_another_branch_is_sent_whole() -> None:
 
 async def test_the_window_is_that_of_the_loaded_model() -> None:
     runner = FakeRunner()
-    assert await context_window(runner, MODEL.tags[0]) == 4096
-    assert await context_window(runner, "llama3.2:1B-Q8_0") == 4096
-    assert await context_window(runner, MODEL.id) == 4096
-    assert await context_window(runner, "file.gguf") == 4096  # The runner knows it by its id.
-    assert await context_window(runner, "nobody") == 0
-    assert await context_window(runner, "sha256:" + "00" * 32) == 0
-    assert await context_window(runner, "busy") == 0  # Still loading: not known yet.
+    assert await context_window(runner, Conversation(MODEL.tags[0])) == 4096
+    assert await context_window(runner, Conversation("llama3.2:1B-Q8_0")) == 4096
+    assert await context_window(runner, Conversation(MODEL.id)) == 4096
+    assert (
+        await context_window(runner, Conversation("file.gguf")) == 4096
+    )  # The runner knows it by its id.
+    assert await context_window(runner, Conversation("nobody")) == 0
+    assert await context_window(runner, Conversation("sha256:" + "00" * 32)) == 0
+    assert await context_window(runner, Conversation("busy")) == 0  # Still loading: not known yet.
+
+
+async def test_the_window_is_the_one_that_the_chat_asks_for() -> None:
+    # The model is loaded with 4096, and is loaded anew with the next question.
+    talk = Conversation(MODEL.tags[0], profile=Profile(context_size=8192))
+    assert await context_window(FakeRunner(), talk) == 8192
 
 
 class Narrow(FakeRunner):
@@ -249,7 +257,7 @@ async def test_a_real_engine_is_never_sent_too_much(tiny_gguf: Path) -> None:
             await drain(turn)
             assert turn.stats().completion_tokens == 30 or turn.reason == "stop"
             left_out += turn.left_out
-        window = await context_window(runner, talk.model)
+        window = await context_window(runner, Conversation(talk.model))
     finally:
         await runner.close()
     assert window == 256

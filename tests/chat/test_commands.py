@@ -1,12 +1,25 @@
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
-from dmr_tui.chat.commands import COMMANDS, ChatContext, Outcome, completions, execute, is_command
+from dmr_tui.chat.commands import (
+    COMMANDS,
+    ChatContext,
+    Outcome,
+    completions,
+    execute,
+    is_command,
+    is_whole,
+)
 from dmr_tui.chat.conversation import Conversation
-from dmr_tui.chat.parameters import PARAMETERS, Parameter
+from dmr_tui.chat.parameters import PARAMETERS, Parameter, set_in_few_words
 from dmr_tui.engine.profile import Profile
-from dmr_tui.errors import ConflictError
+from dmr_tui.paths import Paths
+from dmr_tui.runner.local import LocalRunner
+from dmr_tui.settings import Settings
 from tests.support.fake_runner import NAMES, FakeRunner
 
 MODEL = NAMES[0]
@@ -72,29 +85,45 @@ async def test_set_system(context: ChatContext) -> None:
     talk = context.conversation
     assert (await execute("/set system be brief", context)).text == "Set system message."
     assert talk.system == "be brief"
-    assert (await execute("/set system", context)).text == "Cleared system message."
+    assert (await execute("/set system", context)).text.startswith("Usage: /set system TEXT")
+    assert talk.system == "be brief"
+    assert (await execute("/set system default", context)).text == "Cleared system message."
     assert talk.system is None
     await execute('/set system """line\nline two"""', context)
     assert talk.system == "line\nline two"
 
 
 @pytest.mark.parametrize("line", ["/set num_ctx 4096", "/set parameter num_ctx 4096"])
-async def test_set_num_ctx_configures_the_runner(context: ChatContext, line: str) -> None:
+async def test_num_ctx_holds_for_this_chat_only(context: ChatContext, line: str) -> None:
     runner = context.runner
     assert isinstance(runner, FakeRunner)
-    assert (await execute(line, context)).text == "Set num_ctx to 4096"
-    assert runner.calls == [("configure", MODEL, Profile(context_size=4096))]
-    assert context.conversation.profile.context_size == 4096
+    assert (await execute(line, context)).text == "Set parameter 'num_ctx' to '4096'"
+    other = ChatContext(Conversation(MODEL), runner)
+    for each in (context, other):
+        async for _ in each.turn("hi").stream():
+            pass
+    assert [profile for _, _, profile in runner.asked] == [Profile(context_size=4096), Profile()]
+    # Other programs get what is stored for the model, and a loaded model stays.
+    assert runner.calls == []
 
 
-async def test_a_refused_num_ctx_changes_nothing(context: ChatContext) -> None:
-    class Busy(FakeRunner):
-        async def configure(self, model: str, profile: Profile, *, replace: bool = False) -> None:
-            raise ConflictError("it is answering", "wait")
+async def test_num_ctx_stores_nothing_for_the_model(tiny_gguf: Path) -> None:
+    paths, model = Paths.default(), str(tiny_gguf)
+    runner, another = (LocalRunner.open(paths, Settings()) for _ in range(2))
+    try:
+        context = ChatContext(Conversation(model), runner)
+        assert not (await execute("/set num_ctx 4096", context)).error
+        assert await another.profile(model) == Profile()
+    finally:
+        await runner.close()
+        await another.close()
 
-    context.runner = Busy()
-    outcome = await execute("/set num_ctx 4096", context)
-    assert outcome == Outcome("it is answering (wait)", error=True)
+
+@pytest.mark.parametrize("line", ["/set num_ctx default", "/set parameter num_ctx default"])
+async def test_num_ctx_can_be_unset(context: ChatContext, line: str) -> None:
+    await execute("/set num_ctx 4096", context)
+    outcome = await execute(line, context)
+    assert outcome.text == "Parameter 'num_ctx' is the model's own again, from its next load on"
     assert context.conversation.profile == Profile()
 
 
@@ -116,8 +145,6 @@ async def test_num_ctx_must_be_a_positive_int32(context: ChatContext, value: str
         ("frequency_penalty", "2", "sampling", "frequency_penalty", 2.0),
         ("num_predict", "64", "limits", "max_tokens", 64),
         ("max_tokens", "64", "limits", "max_tokens", 64),
-        ("stop", "User: END", "limits", "stop", ["User:", "END"]),
-        ("stop", '"\\n\\n" "the end"', "limits", "stop", ["\n\n", "the end"]),
     ],
 )
 async def test_parameters_go_where_they_belong(
@@ -130,6 +157,25 @@ async def test_parameters_go_where_they_belong(
     assert getattr(getattr(request, home), field) == value
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("User: END", ["User:", "END"]),
+        ('"\\n\\n" "the end"', ["\n\n", "the end"]),
+        ('["a", "b c\\n"]', ["a", "b c\n"]),
+        ("[END]", ["[END]"]),
+        ('["a", "b"', ["[a,", "b"]),
+    ],
+)
+async def test_stop_tells_which_texts_it_has_understood(
+    context: ChatContext, text: str, words: list[str]
+) -> None:
+    outcome = await execute(f"/set parameter stop {text}", context)
+    assert outcome == Outcome(f"Set parameter 'stop' to {json.dumps(words)}")
+    assert context.conversation.ask("hi").limits.stop == words
+    assert json.dumps(words) in (await execute("/show parameters", context)).text
+
+
 @pytest.mark.parametrize("parameter", PARAMETERS, ids=lambda parameter: parameter.name)
 async def test_a_parameter_can_be_the_models_own_again(
     context: ChatContext, parameter: Parameter
@@ -138,11 +184,9 @@ async def test_a_parameter_can_be_the_models_own_again(
     parameter.set(conversation, parameter.parse("1"))
     assert parameter.written(conversation) == "1"
     outcome = await execute(f"/set parameter {parameter.name} default", context)
-    if parameter.name == "num_ctx":  # The runner knows no way back.
-        assert outcome.error
-    else:
-        assert parameter.written(conversation) == ""
-        assert parameter.get(conversation) == parameter.unset
+    assert "is the model's own again" in outcome.text
+    assert parameter.written(conversation) == ""
+    assert parameter.get(conversation) == parameter.unset
 
 
 @pytest.mark.parametrize(
@@ -204,3 +248,25 @@ async def test_an_unknown_model_changes_nothing(context: ChatContext) -> None:
 )
 def test_completions(line: str, words: list[str]) -> None:
     assert [word for word, _ in completions(line)] == words
+
+
+@pytest.mark.parametrize("line", ["/export", "/export ", "/model", "/help ", "/clear"])
+def test_a_command_whose_arguments_are_optional_is_whole(line: str) -> None:
+    assert is_whole(line)
+
+
+@pytest.mark.parametrize("line", ["/exp", "/set ", "/load ", "/export m", "/nonsense", "hi", ""])
+def test_what_is_not_a_whole_command(line: str) -> None:
+    assert not is_whole(line)
+
+
+async def test_what_is_set_is_told_in_few_words(context: ChatContext) -> None:
+    talk = context.conversation
+    assert set_in_few_words(talk) == []
+    for line in ("system Be short", "parameter temperature 0.3", "parameter num_predict 3",
+                 "num_ctx 1024"):  # fmt: skip
+        await execute(f"/set {line}", context)
+    assert set_in_few_words(talk) == ["system", "temp 0.3", "max 3", "ctx 1024"]
+    await execute("/set parameter stop x y", context)
+    await execute("/set parameter seed 7", context)
+    assert set_in_few_words(talk) == ["system", "temp 0.3", "seed 7", "max 3", "2 more set"]

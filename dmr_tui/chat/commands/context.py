@@ -8,7 +8,7 @@ from dmr_tui.chat.compaction import compact
 
 
 async def _ctx(context: ChatContext, arguments: str) -> Outcome:
-    window = await context_window(context.runner, context.conversation.model)
+    window = await context_window(context.runner, context.conversation)
     return Outcome(budget_text(measure(context.conversation, window)))
 
 

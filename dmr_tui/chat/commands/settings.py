@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 from dmr_tui.chat.commands.base import ChatContext, Outcome, SlashCommand, table
 from dmr_tui.chat.conversation import Conversation, title_of
-from dmr_tui.chat.parameters import PARAMETERS, find_parameter
+from dmr_tui.chat.parameters import PARAMETERS, Parameter, find_parameter
 from dmr_tui.chat.tree import Node
-from dmr_tui.errors import DmrError, InvalidRequestError, ModelNotFoundError
+from dmr_tui.errors import InvalidRequestError, ModelNotFoundError
 
 _THINKING = "enable_thinking"
 """The variable by which chat templates of thinking models are told."""
@@ -19,8 +20,8 @@ _DEFAULT = "default"
 def settings_help() -> str:
     """What `/set` can set."""
     rows = [
-        ("/set system TEXT", "how the model should behave; no TEXT: nothing special"),
-        ("/set num_ctx N", "context size in tokens"),
+        ("/set system TEXT", f"how the model should behave; {_DEFAULT}: nothing special"),
+        ("/set num_ctx N", "context size in tokens, for this chat"),
         *(
             (f"/set parameter {each.name} {_sample(each.kind)}", each.summary)
             for each in PARAMETERS
@@ -35,20 +36,28 @@ async def _set(context: ChatContext, arguments: str) -> Outcome:
     value = value.strip()
     match what:
         case "system":
-            text = re.sub(r'\A"""|"""\Z', "", value).strip()
-            context.conversation.system = text or None
-            return Outcome("Set system message." if text else "Cleared system message.")
+            return _set_system(context, value)
         case "num_ctx":
-            return await _set_context_size(context, value)
+            return _set_parameter(context, "num_ctx", value)
         case "parameter":
             name, _, value = value.partition(" ")
-            return await _set_parameter(context, name, value.strip())
+            return _set_parameter(context, name, value.strip())
         case "":
             raise InvalidRequestError("Usage: /set system|num_ctx|parameter …", "see /? set")
     raise InvalidRequestError(f"Unknown setting '{what}'", "see /? set")
 
 
-async def _set_parameter(context: ChatContext, name: str, value: str) -> Outcome:
+def _set_system(context: ChatContext, value: str) -> Outcome:
+    if not value:
+        raise InvalidRequestError(
+            f"Usage: /set system TEXT|{_DEFAULT}", f"{_DEFAULT} clears it, /system shows it"
+        )
+    text = "" if value == _DEFAULT else re.sub(r'\A"""|"""\Z', "", value).strip()
+    context.conversation.system = text or None
+    return Outcome("Set system message." if text else "Cleared system message.")
+
+
+def _set_parameter(context: ChatContext, name: str, value: str) -> Outcome:
     if not name:
         raise InvalidRequestError("Usage: /set parameter NAME VALUE", "see /? set")
     parameter = find_parameter(name)
@@ -56,28 +65,25 @@ async def _set_parameter(context: ChatContext, name: str, value: str) -> Outcome
         raise InvalidRequestError(
             f"Usage: /set parameter {name} {_sample(parameter.kind)}|{_DEFAULT}"
         )
-    if parameter.name == "num_ctx":
-        return await _set_context_size(context, value)
     conversation = context.conversation
     unset = value == _DEFAULT
     parameter.set(conversation, parameter.unset if unset else parameter.parse(value))
     if unset:
-        return Outcome(f"Parameter '{name}' is the model's own again")
-    return Outcome(f"Set parameter '{name}' to '{value}'")
+        # What is in memory suits a chat that asks for no size.
+        when = ", from its next load on" if parameter.home == "profile" else ""
+        return Outcome(f"Parameter '{name}' is the model's own again{when}")
+    # Not what was typed, which may be understood otherwise than it was meant.
+    shown = _shown(parameter, conversation)
+    shown = shown if parameter.kind is list else f"'{shown}'"
+    return Outcome(f"Set parameter '{name}' to {shown}")
 
 
-async def _set_context_size(context: ChatContext, value: str) -> Outcome:
-    parameter = find_parameter("num_ctx")
-    if not value:
-        raise InvalidRequestError("Usage: /set num_ctx N")
-    before = context.conversation.profile
-    parameter.set(context.conversation, parameter.parse(value))
-    try:
-        await context.runner.configure(context.conversation.model, context.conversation.profile)
-    except DmrError:
-        context.conversation.profile = before
-        raise
-    return Outcome(f"Set num_ctx to {parameter.get(context.conversation)}")
+def _shown(parameter: Parameter, conversation: Conversation) -> str:
+    """The value in force; texts in quotes, so that one sees where each begins and ends."""
+    value = parameter.get(conversation)
+    if isinstance(value, list):
+        return json.dumps(value, ensure_ascii=False)
+    return parameter.written(conversation)
 
 
 async def _show(context: ChatContext, what: str) -> Outcome:
@@ -89,9 +95,9 @@ async def _show(context: ChatContext, what: str) -> Outcome:
             return Outcome(conversation.system or "No system message is set.")
         case "parameters":
             rows = [
-                (each.name, str(value))
+                (each.name, _shown(each, conversation))
                 for each in PARAMETERS
-                if (value := each.get(conversation)) not in (None, [])
+                if each.get(conversation) not in (None, [])
             ]
             if not rows:
                 return Outcome("No parameters are set; the model's own defaults apply.")

@@ -107,7 +107,7 @@ class ParametersPane(VerticalScroll, can_focus=False):
         text = self.query_one("#system", TextArea).text.strip()
         if text != self._shown.get("system", text):
             self._shown["system"] = text
-            self.post_message(self.Changed(f"/set system {text}"))
+            self.post_message(self.Changed(f"/set system {text or 'default'}"))
 
     def _commit(self, field: Input) -> None:
         """Let a good value be set; a bad one stays in its field, which says so."""
@@ -151,7 +151,7 @@ def _meaning(name: str) -> str:
 def _check(name: str, value: str) -> str:
     """What is wrong with a value; empty: nothing."""
     if not value:
-        return "num_ctx stays as it is: write a number." if name == "num_ctx" else ""
+        return ""
     if name == "think":
         return "" if value in _THINKING.values() else "think must be auto, on or off."
     try:

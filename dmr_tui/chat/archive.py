@@ -187,7 +187,7 @@ class Archive:
         conversation = Conversation(
             model, settings.system, settings.sampling, settings.limits, settings.profile,
             settings.template_options, title, chat, origin, created, settings.summary,
-            settings.kept_from, settings.tokens_per_byte,
+            settings.kept_from, settings.tokens_per_byte, opened=True,
         )  # fmt: skip
         nodes = {"": conversation.root}
         for parent, node in self._nodes(chat):

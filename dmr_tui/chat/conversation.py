@@ -37,6 +37,7 @@ class Conversation:
         kept_from: id of the first message that is still sent; None: all are.
         tokens_per_byte: measured on the last prompt, for estimates; 0: not yet.
         resized: the context was changed since the last answer counted it.
+        opened: it comes from the saved chats: how it is set up may be long forgotten.
         root: where the tree begins; no message itself.
         unsaved: messages that have changed since `Sessions.save`, by id.
         dropped: ids of messages that are gone since then.
@@ -56,6 +57,7 @@ class Conversation:
     kept_from: str | None = None
     tokens_per_byte: float = field(default=0.0, compare=False)
     resized: bool = field(default=False, compare=False)
+    opened: bool = field(default=False, compare=False)
     root: Node = field(default_factory=new_root, compare=False, repr=False)
     unsaved: dict[str, Node] = field(default_factory=dict, compare=False, repr=False)
     dropped: set[str] = field(default_factory=set, compare=False, repr=False)
@@ -212,6 +214,13 @@ class Conversation:
         self.kept_from, self.resized = None, False
         self.unsaved, self.dropped = {}, set()
 
+    def following(self) -> Conversation:
+        """A new conversation to begin after this one.
+
+        It is set up like this one only if that was done just now, not in a saved chat once.
+        """
+        return Conversation(self.model) if self.opened else self.fresh()
+
     def fresh(self) -> Conversation:
         """A new conversation that is set up like this one."""
         return Conversation(
@@ -258,7 +267,7 @@ class Conversation:
         """
         copy = self.fresh()
         copy.title, copy.origin, copy.summary = self.title, self.id, self.summary
-        copy.tokens_per_byte = self.tokens_per_byte
+        copy.tokens_per_byte, copy.opened = self.tokens_per_byte, self.opened
         at = copy.root
         for node in self.path:
             at = at.add(

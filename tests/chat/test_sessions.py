@@ -65,6 +65,10 @@ async def test_a_chat_comes_back_as_it_was(sessions: Sessions) -> None:
     assert back == talk
     assert (back.id, back.created, back.tokens_per_byte) == (talk.id, talk.created, 0.25)
     assert [node.message for node in back.path] == [node.message for node in talk.path]
+    # A chat that is begun after it is not set up like it.
+    assert talk.following() == talk.fresh()
+    assert back.following() == Conversation(MODEL)
+    assert back.fork().following() == Conversation(MODEL)
     question, reply = back.path
     assert question.text == "what is @it?"
     assert (reply.stats, reply.stopped, reply.model) == (answer.stats, True, MODEL)

@@ -268,7 +268,7 @@ async def test_parameters_are_checked_set_and_saved(
         await pilot.press(*"off", "enter")
         await see(pilot, "Thinking is off.")
         await pilot.press("f3")
-        await see(pilot, "temp 0.5")
+        await see(pilot, "system · temp 0.5")
         await say(pilot, "two")
         await until(pilot, lambda: len(runner.asked) == 2)
         request = runner.asked[1]
@@ -281,6 +281,46 @@ async def test_parameters_are_checked_set_and_saved(
         runner.finish()
         await pilot.press("f3", "backspace", "backspace", "backspace", "enter")
         await see(pilot, "Parameter 'temperature' is the model's own again")
+
+
+async def test_emptied_fields_are_the_models_own_again(runner: StageRunner, tmp_path: Path) -> None:
+    async with stage(runner, tmp_path).run_test(size=LARGE) as pilot:
+        await converse(pilot, runner)
+        await say(pilot, "/set num_ctx 1024")
+        await see(pilot, "New chat · qwen3:8b · ctx 1024")
+        await say(pilot, "/set system Be brief.")
+        await see(pilot, "New chat · qwen3:8b · system · ctx 1024")
+        await pilot.press("f3")
+        pilot.app.screen.query_one("#field-num_ctx", Input).focus()
+        await pilot.press("end", *["backspace"] * 4, "enter")
+        await see(pilot, "Parameter 'num_ctx' is the model's own again")
+        pilot.app.screen.query_one("#system", TextArea).focus()
+        await pilot.press("ctrl+end", *["backspace"] * 9, "tab")
+        await see(pilot, "Cleared system message.")
+        await gone(pilot, "ctx 1024")
+        await gone(pilot, "qwen3:8b · system")
+
+
+async def test_a_new_chat_is_not_set_up_like_a_saved_one(
+    runner: StageRunner, tmp_path: Path
+) -> None:
+    async with stage(runner, tmp_path).run_test(size=LARGE) as pilot:
+        await converse(pilot, runner)
+        await say(pilot, "/set parameter num_predict 3")
+        await see(pilot, "New chat · qwen3:8b · max 3")
+        await say(pilot, "one")
+        runner.say("first")
+        runner.finish()
+        await see(pilot, "one · 1 turn · qwen3:8b · max 3", "46.9 tok/s")
+        await pilot.press("ctrl+n")
+        await see(pilot, "New chat · qwen3:8b · max 3")
+        await say(pilot, "/load one")
+        await see(pilot, "1 turn · qwen3:8b · max 3")
+        await pilot.press("ctrl+n")
+        await see(pilot, "New chat · qwen3:8b ─")
+        await say(pilot, "two")
+        await until(pilot, lambda: len(runner.asked) == 2)
+        assert runner.asked[1].limits.max_tokens is None
 
 
 async def test_the_context_meter_says_what_will_be_left_out(

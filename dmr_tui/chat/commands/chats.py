@@ -77,7 +77,7 @@ async def _delete(context: ChatContext, which: str) -> Outcome:
     await sessions.delete(id_)
     open_one = id_ == context.conversation.id
     if open_one:
-        context.conversation = context.conversation.fresh()
+        context.conversation = context.conversation.following()
     text = f"Deleted '{title}'. /undelete brings it back, until you leave."
     return Outcome(text, redraw=open_one)
 

@@ -16,6 +16,7 @@ from dmr_tui.chat.budget import Budget, measure
 from dmr_tui.chat.commands import ChatContext, Suggestion, suggest
 from dmr_tui.chat.conversation import Conversation
 from dmr_tui.chat.history import History, forgets
+from dmr_tui.chat.parameters import set_in_few_words
 from dmr_tui.chat.stats import TurnStats
 from dmr_tui.chat.turn import Turn
 from dmr_tui.errors import DmrError
@@ -138,8 +139,7 @@ class AskingScreen(ShellScreen):
             said.insert(0, conversation.title)
         if self.model:
             said.append(self.model)
-        if conversation.sampling.temperature is not None:
-            said.append(f"temp {conversation.sampling.temperature:g}")
+        said += set_in_few_words(conversation)
         view.border_title = " · ".join(said).replace("[", "\\[") if self.model else "Chat"
         if view.is_empty:
             view.show_opening(opening(self.workspace, self.model, self.size.width))

@@ -259,7 +259,7 @@ class ChatScreen(RevisingScreen):
         if await self._do(self._keeper.delete(chat)):
             if chat.id == self._conversation.id:
                 self.interrupt()
-                self._show_conversation(self._conversation.fresh())
+                self._show_conversation(self._conversation.following())
             self.workspace.say(f"Deleted '{chat.title}'. u brings it back, until you leave.")
 
     async def _rename_chat(self, chat: ChatInfo) -> None:
@@ -340,7 +340,7 @@ class ChatScreen(RevisingScreen):
 
     def action_new(self) -> None:
         """Begin a new conversation; the last one stays saved."""
-        self.open_conversation(self._conversation.fresh())
+        self.open_conversation(self._conversation.following())
 
     def action_compact(self) -> None:
         """Let the model sum up the older turns."""

@@ -257,7 +257,11 @@ class DmrApp(TypeAhead):
 
     @on(OpenChat)
     async def _chat_wanted(self, event: OpenChat) -> None:
-        (await self._show_chat()).use_model(event.model)
+        chat = await self._show_chat()
+        if event.anew:
+            chat.begin_with(event.model)
+        else:
+            chat.use_model(event.model)
 
     async def _show_chat(self) -> ChatScreen:
         """Go to the chat."""

@@ -13,9 +13,15 @@ if TYPE_CHECKING:
 
 @dataclass
 class OpenChat(Message):
-    """Go to the chat and talk to this model."""
+    """Go to the chat and talk to this model.
+
+    Attributes:
+        model: its name.
+        anew: not in a chat that was begun with another model.
+    """
 
     model: str
+    anew: bool = False
 
 
 @dataclass

@@ -294,6 +294,24 @@ async def test_commands_are_completed(runner: StageRunner, tmp_path: Path) -> No
         assert prompt(pilot).text == "/cl"
 
 
+async def test_enter_runs_a_whole_command_unless_the_highlight_was_moved(
+    runner: StageRunner, tmp_path: Path
+) -> None:
+    async with stage(runner, tmp_path).run_test(size=LARGE) as pilot:
+        await open_chat(pilot)
+        await type_in(pilot, "/exp")
+        await see(pilot, "write this chat to a file")
+        await pilot.press("enter")
+        await until(pilot, lambda: prompt(pilot).text == "/export " and prompt(pilot).completing)
+        await pilot.press("down", "enter")
+        await until(pilot, lambda: prompt(pilot).text == "/export json ")
+        await pilot.press(*["backspace"] * 5)
+        await until(pilot, lambda: prompt(pilot).text == "/export " and prompt(pilot).completing)
+        await pilot.press("enter")
+        await see(pilot, "Nothing was said yet")
+        assert prompt(pilot).text == ""
+
+
 async def test_suggestions_that_come_late_replace_nothing(
     runner: StageRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -443,6 +461,33 @@ async def test_another_model_goes_on(runner: StageRunner, tmp_path: Path) -> Non
         await see(pilot, "○ nomic-embed-text")
         await pilot.press("down", "enter")
         await see(pilot, "1 turn · nomic-embed-text", "goes on with the conversation")
+
+
+async def test_choosing_another_model_in_models_begins_a_chat(
+    runner: StageRunner, tmp_path: Path
+) -> None:
+    app = stage(runner, tmp_path)
+    async with app.run_test(size=LARGE) as pilot:
+        await open_chat(pilot)
+        await ask(pilot, "one")
+        runner.say("x")
+        runner.finish()
+        await gone(pilot, "esc stops")
+        await pilot.press("alt+1", "down", "enter")
+        await see(pilot, "[3 Chat]", "New chat · gemma3:27b-it-qat")
+        await ask(pilot, "two")
+        await until(pilot, lambda: len(runner.asked) == 2)
+        assert [turn.content for turn in runner.asked[1].messages] == ["two"]
+        chats = await app.workspace.sessions.chats()
+        assert {(chat.title, chat.model) for chat in chats} == {
+            ("one", "qwen3:8b"),
+            ("two", "gemma3:27b-it-qat"),
+        }
+        # Its own model goes on with it.
+        await pilot.press("alt+1")
+        await see(pilot, "[1 Models]")
+        await pilot.press("enter")
+        await see(pilot, "[3 Chat]", "two · 1 turn · gemma3:27b-it-qat")
 
 
 async def test_what_is_pasted_goes_into_the_prompt(runner: StageRunner, tmp_path: Path) -> None:

@@ -135,6 +135,15 @@ class RevisingScreen(AskingScreen):
         self._composer.prompt.focus()
         self.refresh_all()
 
+    def begin_with(self, name: str) -> None:
+        """Chat with this model: in the open chat if that is its own or empty, else in a new one."""
+        spoken = bool(self._conversation.root.children)
+        # What is not saved would be lost.
+        if spoken and name != self.model and self.workspace.settings.save_chats:
+            self.open_conversation(Conversation(name))
+        else:
+            self.use_model(name)
+
     def open_request(self, model: str, request: ChatRequest) -> None:
         """Make a new chat of what somebody has asked a model, for instance another program.
 

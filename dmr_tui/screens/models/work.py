@@ -198,8 +198,8 @@ class ModelWork(ShellScreen):
     # Leaving to the chat.
 
     def chat_with(self, name: str) -> None:
-        """Open the chat with a model."""
-        self.post_message(OpenChat(name))
+        """Open the chat with a model, a new one if the open one is with another."""
+        self.post_message(OpenChat(name, anew=True))
 
 
 def _deletion(targets: list[Entry], disk: Disk) -> str:

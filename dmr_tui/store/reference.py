@@ -75,7 +75,7 @@ class Reference:
         name = f"{self.registry}/{self.repository}"
         if self.registry == _registry(default_registry):
             organisation, slash, rest = self.repository.partition("/")
-            alone = organisation == DEFAULT_ORGANISATION and "/" not in rest
+            alone = bool(rest) and organisation == DEFAULT_ORGANISATION and "/" not in rest
             if alone and not looks_like_id(rest):
                 name = rest
             elif slash and organisation != "library" and not _is_registry(organisation):

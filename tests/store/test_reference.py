@@ -188,6 +188,7 @@ def _parse(text: str, default_registry: str = "docker.io") -> Reference | None:
 
 
 @given(NAMES, st.sampled_from(["docker.io", "index.docker.io", "registry.local:5000"]))
+@example("registry.local:5000/ai", "registry.local:5000")
 def test_both_texts_of_a_reference_parse_to_it_again(text: str, default: str) -> None:
     reference = _parse(text, default)
     if reference is None:

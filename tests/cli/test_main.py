@@ -196,8 +196,10 @@ def test_interrupt_leaves_with_130(dmr: Dmr, monkeypatch: pytest.MonkeyPatch) ->
 
 
 _STUCK = """
-import asyncio, time
+import asyncio, signal, time
 from dmr_tui.cli import command, main
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever started the tests may ignore it
 
 async def search():
     print("searching", flush=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from textual import events
 from textual.keys import _character_to_key
 from textual.pilot import Pilot
@@ -21,14 +22,23 @@ def at_once(pilot: Pilot[None], *keys: str) -> None:
         pilot.app.post_message(events.Key(name, character))
 
 
-async def test_what_follows_a_filters_key_is_typed_into_it(
-    runner: StageRunner, tmp_path: Path
+@pytest.mark.parametrize(
+    ("before", "keys", "typed"),
+    [
+        ([], [*"/ddd"], "ddd"),
+        ([], [*":zoo"], "zoo"),
+        (["3"], ["f2", *"/dragon"], "dragon"),
+    ],
+)
+async def test_what_follows_the_key_that_opens_a_box_is_typed_into_it(
+    runner: StageRunner, tmp_path: Path, before: list[str], keys: list[str], typed: str
 ) -> None:
     async with stage(runner, tmp_path).run_test(size=LARGE) as pilot:
         await see(pilot, "nomic-embed-text")
-        at_once(pilot, *"/ddd")
-        box = pilot.app.screen.query_one("#filter", Input)
-        await until(pilot, lambda: box.value == "ddd")
+        await pilot.press(*before)
+        await until(pilot, lambda: pilot.app.screen.focused)
+        at_once(pilot, *keys)
+        await until(pilot, lambda: box(pilot) == typed)
         assert len(await runner.models()) == 7
 
 
@@ -38,25 +48,10 @@ async def test_a_paste_waits_for_its_line_too(runner: StageRunner, tmp_path: Pat
         at_once(pilot, "/")
         pilot.app.post_message(events.Paste("qwen"))
         at_once(pilot, "3")
-        box = pilot.app.screen.query_one("#filter", Input)
-        await until(pilot, lambda: box.value == "qwen3")
+        await until(pilot, lambda: box(pilot) == "qwen3")
 
 
-async def test_what_follows_the_palettes_key_is_searched_for(
-    runner: StageRunner, tmp_path: Path
-) -> None:
-    async with stage(runner, tmp_path).run_test(size=LARGE) as pilot:
-        await see(pilot, "nomic-embed-text")
-        at_once(pilot, *":zoo")
-        await until(pilot, lambda: [box.value for box in pilot.app.screen.query(Input)] == ["zoo"])
-
-
-async def test_what_follows_the_key_of_a_pane_is_typed_into_its_search(
-    runner: StageRunner, tmp_path: Path
-) -> None:
-    async with stage(runner, tmp_path).run_test(size=LARGE) as pilot:
-        await pilot.press("3")
-        await see(pilot, "New chat")
-        at_once(pilot, "f2", *"/dragon")
-        box = pilot.app.screen.query_one("#find", Input)
-        await until(pilot, lambda: box.value == "dragon")
+def box(pilot: Pilot[None]) -> str:
+    """What is in the box that has the focus."""
+    focused = pilot.app.screen.focused
+    return focused.value if isinstance(focused, Input) else ""

@@ -122,15 +122,15 @@ class Batcher:
         """
         happenings: list[Happening] = []
         parts = self._flow
+        if not parts:
+            self._admit()
+            happenings += self._begin()
         exact = self._exact_one
         if parts:
             self._go_on(parts)
             tokens = flowing = len(parts)
         else:
-            self._admit()
-            happenings += self._begin()
             flowing = sum(sequence.flowing for sequence in self._running)
-            exact = self._exact_one
             parts = self._fill(flowing, exact)
             tokens = sum(part.tokens for part in parts)
             self._busy = process_time()

@@ -11,7 +11,7 @@ from collections import deque
 from contextlib import suppress
 
 from textual import events
-from textual.app import App
+from textual.app import App, ScreenStackError
 from textual.message_pump import MessagePump
 
 _LONGEST = 0.5
@@ -43,17 +43,20 @@ class TypeAhead(App[None]):
 
     async def _follow(self, target: MessagePump) -> None:
         """Wait until a key has had its effect, then hand out the next one."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_LONGEST):
-                # A key that its widget has no use for climbs up to the app, whose actions move the
-                # focus through the app's own queue; a new screen has it when it is made.
-                for pump in (target, *_above(target)):
-                    await _drained(pump)
-                await _drained(self.screen)
-                await _drained(self)
-        if self._ahead and self.call_later(self._hand_out, self._ahead.popleft()):
-            return
-        self._following = None
+        try:
+            # While the last screen closes there is none.
+            with suppress(TimeoutError, ScreenStackError):
+                async with asyncio.timeout(_LONGEST):
+                    # A key that its widget has no use for climbs up to the app, whose actions move
+                    # the focus through the app's own queue; a new screen has it when it is made.
+                    for pump in (target, *_above(target)):
+                        await _drained(pump)
+                    await _drained(self.screen)
+                    await _drained(self)
+        finally:
+            # Whatever happened: keys that nobody hands out would be the end of the keyboard.
+            if not (self._ahead and self.call_later(self._hand_out, self._ahead.popleft())):
+                self._following = None
 
 
 def _above(pump: MessagePump) -> list[MessagePump]:

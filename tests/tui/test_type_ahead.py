@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from textual import events
+from textual.app import ScreenStackError
 from textual.keys import _character_to_key
 from textual.pilot import Pilot
 from textual.widgets import Input
@@ -49,6 +50,19 @@ async def test_a_paste_waits_for_its_line_too(runner: StageRunner, tmp_path: Pat
         pilot.app.post_message(events.Paste("qwen"))
         at_once(pilot, "3")
         await until(pilot, lambda: box(pilot) == "qwen3")
+
+
+async def test_keys_go_on_where_the_effect_of_one_cannot_be_followed(
+    runner: StageRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fails(_pump: object) -> None:
+        raise ScreenStackError
+
+    async with stage(runner, tmp_path).run_test(size=LARGE) as pilot:
+        await see(pilot, "nomic-embed-text")
+        monkeypatch.setattr("dmr_tui.widgets.type_ahead._drained", fails)
+        await pilot.press("slash", "d", "e")
+        await until(pilot, lambda: box(pilot) == "de")
 
 
 def box(pilot: Pilot[None]) -> str:

@@ -11,6 +11,13 @@ from dmr_tui.engine.text.tools.reading import Reading, ToolFormat
 _SEPARATORS = " \t\r\n,;"
 """What may stand between two calls that have no markers."""
 
+_LONG = 4096
+_PART = 64
+_CLOSING = frozenset("]})>|`")
+_LOOK_BACK = 16
+"""A call is read again from its opener. One of so many characters is not read at each token, but
+when it has grown by that part of its length, or when a sign has come that may end it."""
+
 
 class ToolParser:
     """Parses one answer. How the text is cut makes no difference.
@@ -40,6 +47,8 @@ class ToolParser:
         """White space that is dropped if a call follows."""
         self._reading = False
         """The held text begins with an opener."""
+        self._seen = 0
+        """So much of the held text has been read."""
         self._at_start = True
         """Nothing but white space and calls has come."""
         self._called = False
@@ -81,12 +90,21 @@ class ToolParser:
                 found += more
                 if not self._reading:
                     break
+            if not (final or self._worth_reading()):
+                break
+            self._seen = len(self._held)
             reading = self._read(final=final)
             if reading is None:
                 found += self._tell(self._form.begun(self._held)) if self._sure else []
                 break
             found += self._take(reading)
         return found
+
+    def _worth_reading(self) -> bool:
+        length = len(self._held)
+        grown = (length - self._seen) * _PART >= length
+        last = self._held[max(0, self._seen - _LOOK_BACK) : self._seen].rstrip()[-1:]
+        return length < _LONG or grown or not _CLOSING.isdisjoint(last + self._held[self._seen :])
 
     def _seek(self, *, final: bool) -> list[Piece]:
         """Text up to the next opener, or up to what may still become one."""
@@ -121,6 +139,7 @@ class ToolParser:
 
     def _take(self, reading: Reading) -> list[Piece]:
         self._reading = self._asked = False
+        self._seen = 0
         text, self._held = self._held[: reading.length], self._held[reading.length :]
         if reading.silent:
             return []

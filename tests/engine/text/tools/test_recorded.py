@@ -25,6 +25,8 @@ from dmr_tui.engine.request import (
 from dmr_tui.engine.text.answer import AnswerText
 from dmr_tui.engine.text.plan import plan_chat
 from dmr_tui.engine.text.tools.gemma import python_calls
+from dmr_tui.engine.text.tools.markup import MarkupCalls
+from dmr_tui.engine.text.tools.reading import Reading
 from tests.engine.text.tools.recorded import (
     HERMES,
     LLAMA,
@@ -185,3 +187,24 @@ def test_outputs_run_together_lose_nothing_however_they_are_cut(
 def test_python_that_is_cut_off_within_a_text_full_of_quotes_is_no_call() -> None:
     """It is read once, and not once for each quote: that would take minutes."""
     assert python_calls('write(text="' + 'say \\"x\\" and ' * 20_000) == []
+
+
+def test_a_long_call_is_not_read_again_at_each_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    read_again: list[int] = []
+    plain = MarkupCalls.read
+
+    def counted(self: MarkupCalls, text: str, *, final: bool) -> Reading | None:
+        read_again.append(len(text))
+        return plain(self, text, final=final)
+
+    monkeypatch.setattr(MarkupCalls, "read", counted)
+    story = "It was a dark and stormy night. " * 500
+    call = json.dumps({"name": "weather", "arguments": {"city": story}})
+    recorded = Recorded("long", HERMES, f"<tool_call>{call}</tool_call> There.", [])
+    whole = recorded.output.encode()
+    pieces = [whole[at : at + 4] for at in range(0, len(whole), 4)]
+    for held in (False, True):
+        read_again.clear()
+        events = read(recorded, pieces, held=held)
+        assert meant(events) == ([("weather", {"city": story})], "There.", "")
+        assert 20 < sum(length > 8000 for length in read_again) < 100

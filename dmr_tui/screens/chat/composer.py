@@ -348,7 +348,7 @@ class Composer(Vertical):
         self.query_one("#ask").display = False
         if asked is not None and not asked.done():
             asked.set_result(text)
-            self.prompt.focus()
+            self.screen.set_focus(self.prompt)  # before who asked moves it on
 
 
 def _joined(*parts: str) -> str:

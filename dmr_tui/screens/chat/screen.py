@@ -192,11 +192,14 @@ class ChatScreen(RevisingScreen):
             self._show_pane(None)
 
     def _back_to_chats(self) -> None:
-        """From a question above the prompt to the list that it was asked in."""
+        """From a question above the prompt to the list that it was asked in.
+
+        At once: a focus that came later would find the pane closed by the prompt's before it.
+        """
         chats, _ = self._panes
         if not chats.display:
             self._show_pane(chats)
-        chats.list.focus()
+        self.set_focus(chats.list)
 
     @on(ParametersPane.Changed)
     @work(group="parameters", exit_on_error=False)

@@ -89,6 +89,8 @@ def measure(threads: int, rounds: int, parts: Sequence[str], *, alone: bool) -> 
                 for streams in _STREAMS:
                     for server in servers:
                         asyncio.run(_burst(server, streams, figures))
+                for server in servers:
+                    asyncio.run(_newcomers(server, figures))
             if "chats" in parts:
                 asyncio.run(_chats(servers[0], figures))
             if "gaps" in parts:
@@ -121,6 +123,13 @@ async def _burst(server: Server, streams: int, figures: Figures) -> None:
     figures.note(f"{name} first p50 ms", burst.first_p50 * 1e3)
     figures.note(f"{name} first p95 ms", burst.first_p95 * 1e3)
     figures.note(f"{name} cpu ms/tok", cpu / burst.tokens * 1e3)
+
+
+async def _newcomers(server: Server, figures: Figures) -> None:
+    """Many clients at once below a system prompt that no server has seen."""
+    streams = _STREAMS[-1]
+    burst = await Client(server.url, server.model).burst(streams, known=False)
+    figures.note(f"{server.name} {streams} new first p50 ms", burst.first_p50 * 1e3)
 
 
 async def _chats(server: Server, figures: Figures) -> None:
@@ -204,11 +213,11 @@ def _model() -> Path:
 def report(medians: dict[str, float]) -> str:
     """Tables of the figures and of their ratios."""
     lines = [f"{name:<52} {value:>10.3f}" for name, value in medians.items()]
-    lines += ["", f"{'ratio':<64} {'is':>7}  {'bar':>7}"]
+    lines += ["", f"{'ratio':<72} {'is':>7}  {'bar':>7}"]
     for name, above, below, bar in _RATIOS:
         if above in medians and (below is None or below in medians):
             ratio = medians[above] / (1.0 if below is None else medians[below])
-            lines.append(f"{name:<64} {ratio:>7.3f}  {bar:>7}")
+            lines.append(f"{name:<72} {ratio:>7.3f}  {bar:>7}")
     return "\n".join(lines)
 
 
@@ -240,11 +249,12 @@ _RATIOS: list[tuple[str, str, str | None, str]] = [
     ),
     *(
         (
-            f"16 clients, first text p50, to {peer}",
-            "dmr 16 first p50 ms",
-            f"{peer.split()[0]} 16 first p50 ms",
+            f"16 clients, {prompt} system prompt, first text p50, to {peer}",
+            f"dmr 16 {kind}first p50 ms",
+            f"{peer.split()[0]} 16 {kind}first p50 ms",
             "<= 0.4",
         )
+        for kind, prompt in (("new ", "new"), ("", "known"))
         for peer in ("llama-server", "xllamacpp (AVX2)")
     ),
     (

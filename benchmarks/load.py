@@ -24,6 +24,8 @@ SYSTEM = "You are a careful assistant for people who write programs. Answer in p
 """94 tokens of the benchmark's model."""
 
 ANSWER_TOKENS = 64
+_SYSTEM_WORDS = 24
+"""As many tokens as `SYSTEM`."""
 _PROMPT_WORDS = 13
 """About 50 tokens of the benchmark's model."""
 _TURN_WORDS = 77
@@ -124,11 +126,19 @@ class Client:
             "Connection: close\r\n\r\n"
         ).encode() + body
 
-    async def burst(self, clients: int, each: int = 1) -> Burst:
-        """So many clients that ask one question after the other, under one system prompt."""
+    async def burst(self, clients: int, each: int = 1, *, known: bool = True) -> Burst:
+        """So many clients that ask one question after the other, under one system prompt.
+
+        Args:
+            clients: how many at a time.
+            each: questions of each.
+            known: the prompt of all bursts, which a server may still have of the last one; else one
+                that is new.
+        """
+        system = SYSTEM if known else words(_SYSTEM_WORDS)
 
         async def one() -> list[Reply]:
-            return [await self.ask(question()) for _ in range(each)]
+            return [await self.ask(question(system)) for _ in range(each)]
 
         begun = time.perf_counter()
         many = await asyncio.gather(*(one() for _ in range(clients)))

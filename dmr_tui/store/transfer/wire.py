@@ -11,6 +11,7 @@ import re
 import socket
 import ssl
 import threading
+import urllib.request
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -25,6 +26,7 @@ from msgspec import Struct
 
 from dmr_tui import __version__
 from dmr_tui.errors import RegistryError
+from dmr_tui.store.transfer.connect import Patient
 from dmr_tui.store.transfer.direct import Broken, Direct
 from dmr_tui.store.transfer.grip import Grip, break_off, limit_queue
 from dmr_tui.store.transfer.retry import Persistence, TransientError, UnreachableError
@@ -95,7 +97,7 @@ class Wire:
             headers=_HEADERS,
             timeout=_TIMEOUT,
             verify=trusted,
-            mounts={f"all://{host}": None for host in _LOOPBACK},  # never through a proxy
+            mounts=self._mounts(Patient(trusted, persistence.check)),
         )
 
     def __enter__(self) -> Wire:
@@ -281,6 +283,17 @@ class Wire:
             request=response.request,
             extensions=response.extensions,
         )
+
+    @staticmethod
+    def _mounts(patient: Patient) -> dict[str, httpx.BaseTransport | None]:
+        """How to reach what: this machine never through a proxy, all else as the environment says.
+
+        Not as the client's one transport: httpx then heeds no proxy at all.
+        """
+        mounts: dict[str, httpx.BaseTransport | None] = {f"all://{h}": patient for h in _LOOPBACK}
+        if "all" not in urllib.request.getproxies():
+            mounts["all://"] = patient
+        return mounts
 
     def _trace(self, event: str, info: Mapping[str, Any]) -> None:
         """Keep hold of each new connection's socket, so that a cancel can reach it."""

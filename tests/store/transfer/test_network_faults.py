@@ -8,6 +8,8 @@ import random
 import socket
 import ssl
 import struct
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from threading import Event
@@ -15,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from dmr_tui.errors import DmrError, ModelNotFoundError, RegistryError
+from dmr_tui.errors import DmrError, ModelNotFoundError, RegistryError, StoppedError
 from dmr_tui.store.fsck import fsck
 from dmr_tui.store.manifest import FILE_PATH
 from dmr_tui.store.transfer.origins import is_private, not_inward
@@ -198,6 +200,41 @@ def here(monkeypatch: pytest.MonkeyPatch) -> str:
 
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
     return name
+
+
+@pytest.fixture
+def silence(monkeypatch: pytest.MonkeyPatch) -> Iterator[Event]:
+    """Names are looked up until the test is over; set when that has begun."""
+    asked, over = Event(), Event()
+
+    def look_up(*arguments: Any, **named: Any) -> Any:
+        asked.set()
+        over.wait(30)
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    yield asked
+    over.set()
+
+
+def test_a_lookup_without_an_end_is_not_waited_for_when_nobody_wants_it(
+    transfers: Transfers, silence: Event
+) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        pulled = pool.submit(transfers.pull, "registry.invalid/ai/tiny")
+        assert silence.wait(10)
+        transfers.cancelled.set()
+        with pytest.raises(StoppedError):
+            pulled.result(10)
+
+
+@pytest.mark.usefixtures("silence")
+def test_a_lookup_without_an_end_is_an_error(
+    transfers: Transfers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dmr_tui.store.transfer.connect._LONGEST", 0.2)
+    with pytest.raises(RegistryError, match=r"cannot reach registry\.invalid: no connection in"):
+        transfers.pull("registry.invalid/ai/tiny")
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 _NOTICE_SECONDS = 5.0
 """So long a result is said on every screen; later only where it was said."""
+_LOOKS = 5
+"""One look of so many reads the stored models too: other programs may get and remove some."""
 
 Severity = Literal["information", "warning", "error"]
 OpenRunner = Callable[[], Awaitable["Runner"]]
@@ -138,6 +140,7 @@ class Workspace:
         self._changed = changed
         self._alert = alert
         self._opening = False
+        self._looks = 0
         self._open_runner = open_runner or self._default_runner
         self._runner: Runner | None = None
         self._sessions: Sessions | None = None
@@ -237,14 +240,19 @@ class Workspace:
     async def look(self) -> None:
         """See which models are in memory, and whether the runner answers; try again if not.
 
-        A runner that is back is as good as before; that it was away is told once, and its return.
+        Once in a while also which are stored: they may come and go without us. A runner that is
+        back is as good as before; that it was away is told once, and its return.
         """
         if self._opening:
             return
         if self._runner is None:
             await self._look_for_runner()
             return
-        await self.library.refresh_running(self._runner)
+        self._looks = (self._looks + 1) % _LOOKS
+        if self._looks:
+            await self.library.refresh_running(self._runner)
+        else:
+            await self.library.refresh(self._runner)
         failure = self.library.failure
         if failure is None:
             self.history.note_running(self.clocks.monotonic(), self.library.running)

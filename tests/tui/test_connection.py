@@ -110,3 +110,23 @@ async def test_a_crash_is_a_notification_on_every_screen(
         await see(pilot, "▌ qwen3:8b has crashed", "was killed (signal 9)", "memory?")
         assert "an old one" not in [each.message for each in pilot.app._notifications]
         assert len(pilot.app._notifications) == 1
+
+
+async def test_models_that_others_get_and_remove_are_seen(
+    runner: StageRunner, tmp_path: Path
+) -> None:
+    async with stage(runner, tmp_path).run_test(size=LARGE) as pilot:
+        await see(pilot, "nomic-embed-text")
+        runner.stored = [model("ai/newcomer:latest")]
+        for _ in range(5):
+            await look(pilot)
+        await see(pilot, "newcomer")
+        await gone(pilot, "nomic-embed-text")
+        runner.stored = []
+        for _ in range(5):
+            await look(pilot)
+        await see(pilot, "Welcome")
+        runner.stored = [model("ai/newcomer:latest")]
+        for _ in range(5):
+            await look(pilot)
+        await see(pilot, "newcomer")

@@ -36,7 +36,7 @@ _MIX: tuple[tuple[float, Callable[..., tuple[str, str]]], ...] = (
     (0.02, code.draw),
     (0.01, code.draw_other),
     (0.02, objects.draw),
-    (0.17, beyond.draw),
+    (0.19, beyond.draw),
 )
 _SYSTEM = (
     "You are a helpful assistant.",
@@ -49,7 +49,7 @@ _SYSTEM = (
     "You are an expert. Think step by step.",
 )
 _LONG_TURNS = (12, 40)
-_KNOWN = 0.8
+_KNOWN = 0.75
 """Share of the questions learned first that are about `dmr`."""
 
 
@@ -77,9 +77,9 @@ def dialogues(seed: int) -> Iterator[Dialogue]:
     rng = random.Random(seed)
     while True:
         kind = rng.random()
-        if kind < 0.58:
+        if kind < 0.53:
             said = [Exchange(*single(rng))]
-        elif kind < 0.74:
+        elif kind < 0.69:
             said = [Exchange(*single(rng)) for _ in range(rng.randint(2, 5))]
         elif kind < 0.995:
             said = memory.draw(rng, single, exam=False, turns=rng.choice((2, 2, 3, 3, 4, 4, 5, 6)))

@@ -29,7 +29,7 @@ from guide.tokenizer import Tokenizer, learn
 
 SEED = 20
 STEPS = 20_000
-QUESTIONS_FIRST = 0.45
+QUESTIONS_FIRST = 0.35
 """Share of the steps in which only questions are learned, and which answer they want.
 
 Such rows are short: each minute brings four times as many questions as whole dialogues do."""

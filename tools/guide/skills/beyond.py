@@ -22,22 +22,26 @@ _ABOUT = _WORDINGS["about"]
 _EVERYDAY = _WORDINGS["everyday"]
 _HOW = _WORDINGS["everyday how"]
 _QUESTIONS = _WORDINGS["questions"]
+_FALSE_FRIENDS = _WORDINGS["false friends"]
+"""What has a word of `dmr`'s in another meaning: a socket wrench, a mirror in the hall."""
 
 
 def draw(rng: random.Random, *, exam: bool) -> tuple[str, str]:
     """A question that the guide cannot answer, and the honest answer."""
     kind = rng.random()
-    if kind < 0.35:
+    if kind < 0.30:
         frame = _ABOUT.draw(rng, exam=exam)
         topic = _TOPICS.draw(rng, exam=exam)
         if rng.random() < _TITLES:
             topic = " ".join(word[:1].upper() + word[1:] for word in topic.split(" "))
         text = frame.replace("<topic>", topic)
-    elif kind < 0.6:
+    elif kind < 0.52:
         frame = _HOW.draw(rng, exam=exam and rng.random() < 0.5)
         text = frame.replace("<act>", _EVERYDAY.draw(rng, exam=exam))
-    else:
+    elif kind < 0.85:
         text = _QUESTIONS.draw(rng, exam=exam)
+    else:
+        text = _FALSE_FRIENDS.draw(rng, exam=exam)
     return type_like_a_person(_fill(text, rng), rng), ANSWER
 
 

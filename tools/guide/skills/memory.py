@@ -85,6 +85,8 @@ TOPICS = (
 _LAST_QUESTION = _WORDINGS["last question"]
 NOTHING_ASKED = "You have not asked me anything before this."
 _LONGEST_QUESTION = 60
+_LAST_QUESTIONS = 0.3
+"""Share of the conversations to learn from that end so: to copy to the letter is hardest."""
 _ASKED_OF_TOLD = 0.75
 """Share of the questions for something that was told before, where something was."""
 
@@ -98,7 +100,7 @@ def draw(rng: random.Random, filler: Filler, *, exam: bool, turns: int) -> list[
         exam: end with a question whose wording is not learned.
         turns: number of exchanges; at least 2.
     """
-    if rng.random() < 0.22:
+    if rng.random() < (0.22 if exam else _LAST_QUESTIONS):
         return _last_question(rng, filler, exam, turns)
     known: dict[Topic, str] = {}
     said: list[Exchange] = []

@@ -95,7 +95,8 @@ def to_function_choice(body: FunctionsBody) -> ToolChoice:
 def to_tool_messages(turns: Iterable[tuple[Message, FunctionCall | None]]) -> list[Message]:
     """A conversation in which calls of functions are those of tools, and each call has an id.
 
-    Results that name no call are taken for those of the calls without an id, in their order.
+    Results that name no call are taken for those of the calls without an id, in their order. Each
+    gets the name of the function that was called: few clients tell it, and some templates want it.
 
     Args:
         turns: messages, and the function that each of them called.
@@ -105,6 +106,7 @@ def to_tool_messages(turns: Iterable[tuple[Message, FunctionCall | None]]) -> li
     """
     messages: list[Message] = []
     ids: dict[str, str] = {}
+    called: dict[str, str] = {}
     unanswered: Iterator[str] = iter(())
     # Nine letters and digits: what Mistral's templates take.
     made_up = (f"call{number:05}" for number in itertools.count(1))
@@ -125,8 +127,11 @@ def to_tool_messages(turns: Iterable[tuple[Message, FunctionCall | None]]) -> li
         elif message.role == "function":
             known = ids.get(message.name or "")
             message = replace(message, role="tool", tool_call_id=known)
-        elif message.role == "tool" and not message.tool_call_id:
-            message = replace(message, tool_call_id=next(unanswered, None))
+        elif message.role == "tool":
+            answered = message.tool_call_id or next(unanswered, None)
+            name = message.name or called.get(answered or "")
+            message = replace(message, tool_call_id=answered, name=name)
+        called |= {each.id: each.function.name for each in message.tool_calls or ()}
         messages.append(message)
     return messages
 

@@ -173,9 +173,9 @@ async def test_calls_in_the_history_may_lack_what_other_servers_do_without(
                 ToolCall("call00002", FunctionCall("look", "{}")),
             ],
         ),
-        Message("tool", "rain", tool_call_id="call00001"),
-        Message("tool", "a cat", tool_call_id="mine"),
-        Message("tool", "a dog", tool_call_id="call00002"),
+        Message("tool", "rain", tool_call_id="call00001", name="weather"),
+        Message("tool", "a cat", tool_call_id="mine", name="look"),
+        Message("tool", "a dog", tool_call_id="call00002", name="look"),
         Message("tool", "?"),
         Message("assistant", tool_calls=[ToolCall("call00003", FunctionCall("look", "{}"))]),
     ]

@@ -262,8 +262,9 @@ class Batcher:
             sequence.hush()
             happenings += self._end(sequence, "stop")
             return
-        piece = known.text(token) if token in sequence.marks else known.piece(token)
-        for event in sequence.say(piece):
+        mark = token in sequence.marks
+        piece = known.text(token) if mark else known.piece(token)
+        for event in sequence.say(piece, mark=mark):
             happenings.append((sequence.request, event))
         if sequence.finish_reason:
             happenings += self._end(sequence, sequence.finish_reason)

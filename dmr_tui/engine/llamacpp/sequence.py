@@ -228,14 +228,21 @@ class Sequence:
             self._tally.first_token(self._first_token - self._arrived)
         return token
 
-    def say(self, piece: bytes) -> list[Event]:
-        """Events for the text of the token that was drawn last."""
+    def say(self, piece: bytes, *, mark: bool = False) -> list[Event]:
+        """Events for the text of the token that was drawn last.
+
+        Args:
+            piece: its bytes; none for most control tokens.
+            mark: it is one of `marks`.
+        """
         if self._plain:
-            return self._text.feed(piece)
+            return self._text.feed(piece, mark=mark)
+        if not piece:
+            self.hush()
         thinking = self._text.thinking
         if self._thoughts is not None and thinking:
             self._thoughts.spend()
-        events = self._text.feed(piece)
+        events = self._text.feed(piece, mark=mark)
         if self._hold_call is not None:
             opened = self._text.opened
             if opened is not None:

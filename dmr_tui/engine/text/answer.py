@@ -32,6 +32,11 @@ class Reader(Protocol):
         ...
 
     @property
+    def heading(self) -> bool:
+        """What comes next says what follows, and is none of the text itself."""
+        ...
+
+    @property
     def opened(self) -> str | None:
         """A tool call that has begun and is not held to its form, from its marker on."""
         ...
@@ -54,6 +59,7 @@ class PlainReader:
 
     thinking = False
     marked = False
+    heading = False
     opened = None
 
     def hold(self, sure: bool) -> None:
@@ -70,6 +76,8 @@ class PlainReader:
 
 class MarkedReader:
     """Thoughts between markers, then the answer, with calls in it where there are tools."""
+
+    heading = False
 
     def __init__(self, splitter: ReasoningSplitter, tools: ToolParser | None) -> None:
         self._splitter = splitter
@@ -177,10 +185,13 @@ class AnswerText:
         if sure:
             self._stream.ignore_stops()
 
-    def feed(self, piece: bytes) -> list[Event]:
-        """Take the bytes of one token."""
+    def feed(self, piece: bytes, *, mark: bool = False) -> list[Event]:
+        """Take the bytes of one token, which may be a control token that is spelled out."""
         self._silent += 1
-        text = self._stream.feed(piece)
+        if mark or self._reader.heading:
+            text = self._stream.skip(piece)
+        else:
+            text = self._stream.feed(piece)
         if self._plain:  # most answers are, and each token takes this way
             return [Delta(text, self._spoken())] if text else []
         return self._events(self._reader.feed(text))

@@ -27,6 +27,7 @@ from dmr_tui.engine.text.reasoning import Markers, ReasoningSplitter, begins_ins
 from dmr_tui.engine.text.tools import generic, harmony
 from dmr_tui.engine.text.tools.families import find_format, is_harmony, knows_tools
 from dmr_tui.engine.text.tools.forced import forced_format, parameters
+from dmr_tui.engine.text.tools.ids import fit_ids
 from dmr_tui.engine.text.tools.parser import ToolParser
 
 
@@ -70,7 +71,7 @@ def template_input(request: ChatRequest, template: str) -> tuple[Sequence[Messag
         template: Jinja text.
     """
     tools = request.tools if request.tool_choice != "none" else []
-    messages, reasoning = request.messages, request.reasoning
+    messages, reasoning = fit_ids(request.messages, template), request.reasoning
     options = request.template_options
     if request.continues:
         messages = messages[:-1]

@@ -36,6 +36,12 @@ class TextStream:
         self.whole = not self._decoder.getstate()[0]
         return self._take(text)
 
+    def skip(self, data: bytes) -> str:
+        """Take bytes that are none of the text, such as a mark: no stop string is looked for."""
+        text = self._held + self._decoder.decode(data)
+        self._held, self.whole = "", not self._decoder.getstate()[0]
+        return "" if self.stopped else text
+
     def ignore_stops(self) -> None:
         """From now on nothing ends the text: what is left is no text for people."""
         self._stops = ()

@@ -11,7 +11,7 @@ from dmr_tui.engine.llamacpp.likelihood import Likelihoods
 from dmr_tui.engine.llamacpp.sampling import Sampler
 from dmr_tui.engine.llamacpp.sequence import Sequence, Thoughts
 from dmr_tui.engine.request import Delta, Likelihood, TokenLogprobs
-from dmr_tui.engine.text.answer import AnswerText, MarkedReader, Reader
+from dmr_tui.engine.text.answer import AnswerText, MarkedReader, PlainReader, Reader
 from dmr_tui.engine.text.reasoning import THINK, Markers, ReasoningSplitter
 from dmr_tui.engine.text.tools.harmony import HarmonyParser
 
@@ -78,6 +78,10 @@ FINAL = [b"<|channel|>", b"final", b"<|message|>", b"Hi", b" you"]
 )
 def test_the_headers_of_messages_are_not_told_of(pieces: list[bytes]) -> None:
     check_told(HarmonyParser(frozenset()), pieces)
+
+
+def test_control_tokens_without_text_are_not_told_of() -> None:
+    check_told(PlainReader(), [b"", b"Hi", b" ", b"", b"you"])
 
 
 def check_told(reader: Reader, pieces: list[bytes]) -> None:

@@ -447,6 +447,24 @@ def test_a_template_that_knows_tools_gets_them() -> None:
     assert [*options["tools"][0]] == ["type", "function"]  # as models saw it in their training
 
 
+def test_calls_have_ids_that_the_template_takes() -> None:
+    fussy = "{% if tools and messages[0].tool_calls[0].id|length != 9 %}[TOOL_CALLS]{% endif %}"
+    given = ["call_GxY7bQ2mWv8pRk3t", "abcdefgh1", "call-0001", "call_GxY7bQ2mWv8pRk3u"]
+    history = [
+        Message("assistant", tool_calls=[ToolCall(each, FunctionCall("add", "{}"))])
+        for each in given
+    ] + [Message("tool", "1", tool_call_id=each) for each in given]
+    messages, _ = template_input(ChatRequest(history, tools=TOOLS), fussy)
+    called = [call.id for message in messages for call in message.tool_calls or ()]
+    assert called == [message.tool_call_id for message in messages[len(given) :]]
+    assert called[1] == given[1]
+    assert len(set(called)) == len(given)
+    assert all(len(each) == 9 and each.isalnum() for each in called)
+    again, _ = template_input(ChatRequest(history[3:], tools=TOOLS), fussy)
+    assert again == messages[3:]  # whatever is left out before it
+    assert template_input(ChatRequest(history, tools=TOOLS), recorded.HERMES)[0] == history
+
+
 @pytest.mark.parametrize("template", [recorded.HERMES, recorded.NO_TOOLS])
 def test_without_a_choice_no_tools_are_told(template: str) -> None:
     request = ChatRequest(ASKED, tools=TOOLS, tool_choice="none")

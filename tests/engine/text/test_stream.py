@@ -8,7 +8,10 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dmr_tui.engine.request import Delta
+from dmr_tui.engine.text.answer import AnswerText
 from dmr_tui.engine.text.stream import TextStream
+from dmr_tui.engine.text.tools.harmony import HarmonyParser
 
 
 def stream(parts: Sequence[bytes], stops: Sequence[str] = ()) -> tuple[list[str], bool]:
@@ -75,6 +78,25 @@ def test_a_stop_string_may_hold_any_character() -> None:
 
 
 alphabet = st.text(alphabet="ab€", max_size=30)
+
+
+def test_marks_and_headers_hold_no_stop_string() -> None:
+    tokens = ["<|channel|>", "final", "<|message|>", "The", " final", " score"]
+    answer = AnswerText(HarmonyParser(frozenset()), ["chan", "message", "final"])
+    events = [
+        event
+        for token in tokens
+        for event in answer.feed(token.encode(), mark=token.startswith("<|"))
+    ]
+    assert "".join(event.text for event in events if isinstance(event, Delta)) == "The "
+    assert answer.stopped
+
+
+def test_what_may_become_a_stop_string_does_not_get_lost_before_a_mark() -> None:
+    stream = TextStream(["abc"])
+    assert stream.feed(b"xab") == "x"
+    assert stream.skip(b"<|end|>") == "ab<|end|>"
+    assert stream.feed(b"c") == "c"
 
 
 @given(alphabet, st.lists(st.text(alphabet="ab€", min_size=1, max_size=4), max_size=3), st.data())

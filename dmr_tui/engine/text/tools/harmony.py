@@ -55,6 +55,11 @@ class HarmonyParser:
         return not self._in_header and self._channel == "analysis" and self._tool is None
 
     @property
+    def heading(self) -> bool:
+        """What comes next says of what kind the message is, and for whom."""
+        return self._in_header
+
+    @property
     def opened(self) -> str | None:
         """A call that has begun and is not held to the format, from `RECIPIENT` on."""
         if self._sure or self._asked:

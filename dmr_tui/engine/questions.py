@@ -44,7 +44,8 @@ class Scores(Struct, frozen=True, tag="scores"):
 class RankQuestion(Question[Scores], frozen=True, tag="rank"):
     """Compare documents with a query."""
 
-    query: str
+    query: str | list[str]
+    """One for all documents, or one for each."""
     documents: list[str]
 
 

@@ -111,10 +111,19 @@ async def _inquire(ask: Ask, model: str, question: Question[A]) -> AnyReply:
             vectors = [base64.b64decode(each.embedding) for each in found.data]
             return Vectors(vectors, found.usage.prompt_tokens)
         case RankQuestion(query, documents):
-            ranked = await post("/engines/rerank", _Scores, query=query, documents=documents)
-            by_index = sorted(ranked.results, key=lambda result: result.index)
-            scores = [result.relevance_score for result in by_index]
-            return Scores(scores, ranked.usage.prompt_tokens)
+            # llama-server takes one query at a time.
+            groups = (
+                [(query, documents)]
+                if isinstance(query, str)
+                else [(one, [two]) for one, two in zip(query, documents, strict=True)]
+            )
+            scores, tokens = list[float](), 0
+            for one, some in groups:
+                ranked = await post("/engines/rerank", _Scores, query=one, documents=some)
+                by_index = sorted(ranked.results, key=lambda result: result.index)
+                scores += [result.relevance_score for result in by_index]
+                tokens += ranked.usage.prompt_tokens
+            return Scores(scores, tokens)
         case TokenizeQuestion(text, add_special, parse_special):
             flags = {"add_special": add_special, "parse_special": parse_special}
             cut = await post("/engines/tokenize", _Tokens, content=text, with_pieces=True, **flags)

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from dmr_tui.engine.checks import MAX_LOGPROBS
+from dmr_tui.engine.checks import MAX_BIAS, MAX_LOGPROBS
 from dmr_tui.engine.profile import Profile
 from dmr_tui.engine.request import (
     ChatRequest,
@@ -78,7 +78,8 @@ class GenerationBody(Struct, frozen=True):
     presence_penalty: float | None = None
     frequency_penalty: float | None = None
     seed: int | None = None
-    logit_bias: dict[int, float] | None = None
+    logit_bias: dict[int, float] | list[tuple[int, float | bool]] | None = None
+    """Pairs are llama-server's, where false is never; PHP's clients send nothing as a list."""
     top_n_sigma: float | None = None
     xtc_probability: float | None = None
     xtc_threshold: float | None = None
@@ -368,7 +369,19 @@ def _part(part: Part, where: str) -> ContentPart:
 def _sampling(body: GenerationBody) -> Sampling:
     if body.seed is not None and not -(2**63) <= body.seed < 2**63:
         raise _wrong("seed", "a 64-bit integer is required")
-    return Sampling(**{name: getattr(body, name) for name in Sampling.__struct_fields__})
+    fields = {name: getattr(body, name) for name in Sampling.__struct_fields__}
+    return Sampling(**{**fields, "logit_bias": _biases(body)})
+
+
+def _biases(body: GenerationBody) -> dict[int, float] | None:
+    if not isinstance(body.logit_bias, list):
+        return body.logit_bias
+    biases: dict[int, float] = {}
+    for token, bias in body.logit_bias:
+        if bias is True:
+            raise _wrong("logit_bias", f"a number or false is required for token {token}")
+        biases[token] = -MAX_BIAS if bias is False else bias
+    return biases or None
 
 
 def _limits(body: GenerationBody) -> Limits:

@@ -36,11 +36,19 @@ class ToolBody(Struct, frozen=True):
     function: Function | None = None
 
 
+class AllowedToolsBody(Struct, frozen=True):
+    """The tools among which there is a choice."""
+
+    mode: str
+    tools: list[ToolBody]
+
+
 class ToolChoiceBody(Struct, frozen=True):
-    """The tool that is to be called."""
+    """The tool that is to be called, or those that may be."""
 
     type: str = "function"
     function: Name | None = None
+    allowed_tools: AllowedToolsBody | None = None
 
 
 class SchemaBody(Struct, frozen=True):
@@ -111,16 +119,34 @@ def to_tools(body: _ToolsBody) -> list[Tool]:
     """The tools that are offered.
 
     Raises:
-        InvalidRequestError: one of them is no function.
+        InvalidRequestError: one of them is no function, or one is allowed that is not there.
     """
     if uses_functions(body):
         return [Tool(function) for function in body.functions or []]
-    tools = []
-    for at, tool in enumerate(body.tools or []):
+    tools = [Tool(each) for each in _functions(body.tools or [], "tools")]
+    allowed = _allowed(body)
+    if allowed is None:
+        return tools
+    named = {each.name for each in _functions(allowed.tools, "tool_choice.allowed_tools.tools")}
+    for name in sorted(named - {tool.function.name for tool in tools}):
+        raise _wrong("tool_choice", f"{name!r} is not among the tools")
+    return [tool for tool in tools if tool.function.name in named]
+
+
+def _functions(tools: list[ToolBody], where: str) -> list[Function]:
+    functions = []
+    for at, tool in enumerate(tools):
         if tool.type != "function" or tool.function is None:
-            raise _wrong(f"tools[{at}]", "only tools of type 'function' can be called")
-        tools.append(Tool(tool.function))
-    return tools
+            raise _wrong(f"{where}[{at}]", "only tools of type 'function' can be called")
+        functions.append(tool.function)
+    return functions
+
+
+def _allowed(body: _ToolsBody) -> AllowedToolsBody | None:
+    choice = body.tool_choice
+    if not isinstance(choice, ToolChoiceBody) or choice.type != "allowed_tools":
+        return None
+    return choice.allowed_tools
 
 
 def to_tool_choice(body: _ToolsBody) -> ToolChoice:
@@ -132,6 +158,9 @@ def to_tool_choice(body: _ToolsBody) -> ToolChoice:
     if uses_functions(body):
         return to_function_choice(body)
     choice: str | ToolChoiceBody | Name | None = body.tool_choice
+    allowed = _allowed(body)
+    if allowed is not None:
+        choice = allowed.mode
     if isinstance(choice, ToolChoiceBody):
         choice = choice.function
         if choice is None:

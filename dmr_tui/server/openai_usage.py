@@ -41,7 +41,12 @@ class Timings(Struct, frozen=True):
 
 def total(usages: Sequence[Usage], choices: int = 1) -> Usage:
     """The sum over all answers; a prompt counts once, however many `choices` answer it."""
-    prompts = usages[::choices]
+    # Which choice comes first is chance: the one that knew least has computed the prompt, and the
+    # others have copied it.
+    prompts = [
+        min(usages[at : at + choices], key=lambda usage: usage.cached_tokens)
+        for at in range(0, len(usages), choices)
+    ]
     return Usage(
         prompt_tokens=sum(usage.prompt_tokens for usage in prompts),
         completion_tokens=sum(usage.completion_tokens for usage in usages),

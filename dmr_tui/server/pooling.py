@@ -6,6 +6,7 @@ import asyncio
 import base64
 import time
 import uuid
+from collections.abc import Sequence
 from struct import unpack
 from typing import Literal
 
@@ -14,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from dmr_tui.engine.questions import EmbedQuestion, RankQuestion, Scores
+from dmr_tui.engine.questions import EmbedQuestion, RankQuestion
 from dmr_tui.errors import InvalidRequestError
 from dmr_tui.runner.base import Runner
 from dmr_tui.server.body import decode, json_response, named_model, read_body
@@ -22,7 +23,7 @@ from dmr_tui.server.exchange import attend
 from dmr_tui.server.prefixes import MODEL_PREFIX, PREFIXES
 
 MOST_INPUTS = 2048
-"""Texts of one request; OpenAI's limit."""
+"""Texts of one request, or documents; OpenAI's limit."""
 
 _RANKING_PREFIXES = ("", "/engines", *PREFIXES, MODEL_PREFIX)
 
@@ -106,6 +107,7 @@ class Pooling:
         given = body.texts if body.documents is None else body.documents
         if not given:
             raise InvalidRequestError("documents: at least one is required", param="documents")
+        _check_number(given, "documents" if body.texts is None else "texts")
         if body.top_n is not None and body.top_n < 1:
             raise InvalidRequestError("top_n: must be 1 or more", param="top_n")
         documents = [each if isinstance(each, str) else each.text for each in given]
@@ -139,12 +141,11 @@ class Pooling:
         """`POST /score`: a number for each pair of texts."""
         body = decode(await read_body(request), ScoreBody)
         model = named_model(request, body.model)
-        work = self._score(model, body)
-        replies = await attend(work, request.receive, self._closing)
-        scores = [score for reply in replies for score in reply.scores]
+        work = self._runner.ask(model, _pairs(body))
+        reply = await attend(work, request.receive, self._closing)
         data = [
             {"index": index, "object": "score", "score": score}
-            for index, score in enumerate(scores)
+            for index, score in enumerate(reply.scores)
         ]
         return json_response(
             {
@@ -153,22 +154,28 @@ class Pooling:
                 "created": int(time.time()),
                 "model": model,
                 "data": data,
-                "usage": _usage(sum(reply.prompt_tokens for reply in replies)),
+                "usage": _usage(reply.prompt_tokens),
             }
         )
 
-    async def _score(self, model: str, body: ScoreBody) -> list[Scores]:
-        """One query with all documents, or each of several with the document in its place."""
-        queries = [body.text_1] if isinstance(body.text_1, str) else body.text_1
-        documents = [body.text_2] if isinstance(body.text_2, str) else body.text_2
-        if len(queries) == 1 and documents:
-            return [await self._runner.ask(model, RankQuestion(queries[0], documents))]
-        if not queries or len(queries) != len(documents):
-            raise InvalidRequestError(
-                f"text_2: {len(documents)} texts do not pair with {len(queries)}", param="text_2"
-            )
-        pairs = zip(queries, documents, strict=True)
-        return [await self._runner.ask(model, RankQuestion(one, [two])) for one, two in pairs]
+
+def _pairs(body: ScoreBody) -> RankQuestion:
+    """One query with all documents, or each of several with the document in its place."""
+    queries = [body.text_1] if isinstance(body.text_1, str) else body.text_1
+    documents = [body.text_2] if isinstance(body.text_2, str) else body.text_2
+    _check_number(documents, "text_2")
+    if len(queries) == 1 and documents:
+        return RankQuestion(queries[0], documents)
+    if not queries or len(queries) != len(documents):
+        raise InvalidRequestError(
+            f"text_2: {len(documents)} texts do not pair with {len(queries)}", param="text_2"
+        )
+    return RankQuestion(queries, documents)
+
+
+def _check_number(texts: Sequence[object], param: str) -> None:
+    if len(texts) > MOST_INPUTS:
+        raise InvalidRequestError(f"{param}: at most {MOST_INPUTS} texts are allowed", param=param)
 
 
 def _inputs(given: str | list[str | int | list[int]]) -> list[str | list[int]]:
@@ -183,8 +190,7 @@ def _inputs(given: str | list[str | int | list[int]]) -> list[str | list[int]]:
         raise InvalidRequestError(
             "input: a text, a list of token ids, or a list of these is required", param="input"
         )
-    if len(inputs) > MOST_INPUTS:
-        raise InvalidRequestError(f"input: at most {MOST_INPUTS} texts are allowed", param="input")
+    _check_number(inputs, "input")
     return inputs
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from math import fsum, sqrt
 from pathlib import Path
 from struct import unpack
+from typing import Any
 
 import pytest
 from gguf import PoolingType
@@ -19,6 +20,7 @@ from dmr_tui.engine.profile import Profile
 from dmr_tui.engine.questions import (
     EmbedQuestion,
     PropsQuestion,
+    Question,
     RankQuestion,
     TemplateQuestion,
     TokenizeQuestion,
@@ -186,6 +188,33 @@ async def test_documents_are_scored_against_a_query(manager: EngineManager, bert
     with pytest.raises(InvalidRequestError, match="is for reranking: it cannot write") as caught:
         await ask(manager, ranker, chat("Hello"))
     assert "/rerank" in (caught.value.hint or "")
+
+
+async def test_each_document_may_have_its_own_query(manager: EngineManager, bert: Bert) -> None:
+    ranker = bert(PoolingType.RANK)
+    reply = await manager.ask(ranker, RankQuestion([A, C], [B, A]), ANY)
+    alone = [
+        await manager.ask(ranker, RankQuestion(query, [document]), ANY)
+        for query, document in ((A, B), (C, A))
+    ]
+    assert reply.scores == pytest.approx([each.scores[0] for each in alone], abs=1e-3)
+    assert reply.prompt_tokens == sum(each.prompt_tokens for each in alone)
+
+
+async def test_of_much_too_long_a_text_only_the_beginning_is_looked_at(
+    manager: EngineManager, embed: ModelFiles, bert: Bert
+) -> None:
+    long = "word " * 100_000
+    asked: list[tuple[ModelFiles, Question[Any], str]] = [
+        (embed, EmbedQuestion([A, long]), "input"),
+        (bert(PoolingType.RANK), RankQuestion(A, [B, long]), "documents"),
+        (bert(PoolingType.RANK), RankQuestion(long, [B]), "query"),
+        (bert(PoolingType.RANK), RankQuestion([A, long], [B, B]), "query"),
+    ]
+    for files, question, param in asked:
+        with pytest.raises(ContextLengthError, match=r"has at least \d+ tokens") as caught:
+            await manager.ask(files, question, ANY)
+        assert caught.value.param == param
 
 
 def test_a_query_may_speak_of_a_models_form() -> None:

@@ -193,6 +193,21 @@ async def test_sampling_and_limits_reach_the_engine(
 
 
 @pytest.mark.parametrize(
+    ("given", "biases"),
+    [
+        ([], None),
+        ([[15, -1.5], [16, False], [17, 2]], {15: -1.5, 16: -100, 17: 2}),
+        ({"15": -1}, {15: -1}),
+    ],
+)
+async def test_biases_in_their_many_forms(
+    client: httpx.AsyncClient, runner: FakeRunner, given: Any, biases: dict[int, float] | None
+) -> None:
+    await ok(client, "/v1/chat/completions", {**CHAT, "logit_bias": given})
+    assert runner.chat.sampling.logit_bias == biases
+
+
+@pytest.mark.parametrize(
     ("fields", "limits"),
     [
         ({"stop": "END"}, Limits(stop=["END"])),

@@ -45,6 +45,7 @@ def problem(answer: httpx.Response) -> tuple[int, str, str | None]:
         (b'{"model":"m","messages":[{"role":"user","content":"caf\xe9"}]}', None, "not UTF-8"),
         (b'{"model":"m","x":' + b"[" * 5000 + b"]" * 5000 + b"}", None, "nests too deep"),
         (b'{"model":"m","logit_bias":{"the":1}}', "logit_bias", "expected int, got str"),
+        (b'{"model":"m","logit_bias":[["the",1]]}', "logit_bias[0][0]", "expected int, got str"),
         (b"[]", None, "the body: expected object, got array"),
         (b'{"messages":[]}', "model", "model is required"),
         (b'{"model":7}', "model", "model: expected str, got int"),
@@ -94,6 +95,8 @@ async def test_a_wrong_body_names_the_field(
         ("tool_choice", "required"),
         ("tool_choice", {"type": "function", "function": {"name": "f"}}),
         ("parallel_tool_calls", "yes"),
+        ("logit_bias", [[7, True]]),
+        ("logit_bias", [[7, 101]]),
         ("reasoning_budget", -2),
     ],
 )

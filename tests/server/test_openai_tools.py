@@ -252,6 +252,23 @@ async def test_tools_in_their_many_forms(
     assert runner.chat.parallel_tool_calls is parallel
 
 
+OTHER = {"type": "function", "function": {"name": "time"}}
+
+
+def allowed(mode: str, *tools: dict[str, Any]) -> dict[str, Any]:
+    choice = {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": tools}}
+    return {"tools": [OTHER, TOOL], "tool_choice": choice}
+
+
+@pytest.mark.parametrize("mode", ["auto", "required"])
+async def test_only_allowed_tools_are_offered(
+    client: httpx.AsyncClient, runner: FakeRunner, mode: str
+) -> None:
+    await ask(client, allowed(mode, {"type": "function", "function": {"name": "weather"}}))
+    assert runner.chat.tools == [OFFERED]
+    assert runner.chat.tool_choice == mode
+
+
 @pytest.mark.parametrize(
     ("fields", "form"),
     [
@@ -312,6 +329,17 @@ async def test_reasoning_options(
             },
             "tool_choice",
             "'other' is not among",
+        ),
+        (
+            allowed("auto", TOOL, {"type": "function", "function": {"name": "other"}}),
+            "tool_choice",
+            "'other' is not among",
+        ),
+        (allowed("some", TOOL), "tool_choice", "'some' is none of"),
+        (
+            allowed("auto", {"type": "mcp"}),
+            "tool_choice.allowed_tools.tools[0]",
+            "type 'function'",
         ),
         (
             {"functions": [FUNCTION], "function_call": {"name": "other"}},

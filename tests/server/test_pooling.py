@@ -189,7 +189,15 @@ async def test_texts_are_ranked_in_the_shape_of_those_who_say_so(client: httpx.A
 
 
 @pytest.mark.parametrize(
-    "fields", [{}, {"documents": []}, {"documents": ["x"], "top_n": 0}, {"documents": [7]}]
+    "fields",
+    [
+        {},
+        {"documents": []},
+        {"documents": ["x"], "top_n": 0},
+        {"documents": [7]},
+        {"documents": ["x"] * 2049},
+        {"texts": ["x"] * 2049},
+    ],
 )
 async def test_wrong_documents(client: httpx.AsyncClient, fields: dict[str, Any]) -> None:
     answer = await client.post("/rerank", json={"model": RANK, "query": "x", **fields})
@@ -207,10 +215,25 @@ async def test_scores_of_pairs(client: httpx.AsyncClient) -> None:
     many = await scores("one", ["two", "three"])
     assert many == pytest.approx(await scores(["one", "one"], ["two", "three"]), abs=1e-3)
     assert many[1] == pytest.approx((await scores("one", "three"))[0], abs=1e-3)
-    answer = await client.post(
-        "/score", json={"model": RANK, "text_1": ["a", "b"], "text_2": ["a", "b", "c"]}
-    )
-    assert answer.status_code == 400
+    for one, two in ((["a", "b"], ["a", "b", "c"]), ("a", ["b"] * 2049)):
+        answer = await client.post("/score", json={"model": RANK, "text_1": one, "text_2": two})
+        assert (answer.status_code, answer.json()["error"]["param"]) == (400, "text_2")
+
+
+async def test_pairs_are_asked_for_together(
+    client: httpx.AsyncClient, local: LocalRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, ask = list[Question[Any]](), local.ask
+
+    async def remember(model: str, question: Question[Any]) -> Any:
+        asked.append(question)
+        return await ask(model, question)
+
+    monkeypatch.setattr(local, "ask", remember)
+    body = {"model": RANK, "text_1": ["one", "two"], "text_2": ["two", "three"]}
+    found = (await client.post("/score", json=body)).json()
+    assert len(found["data"]) == 2
+    assert asked == [RankQuestion(["one", "two"], ["two", "three"])]
 
 
 async def test_tokens_there_and_back(client: httpx.AsyncClient) -> None:
@@ -228,6 +251,16 @@ async def test_tokens_there_and_back(client: httpx.AsyncClient) -> None:
     assert (around[0], around[-1]) == (2, 3)
     answer = await client.post("/detokenize", json={"model": CHAT, "tokens": [-1]})
     assert answer.status_code == 400
+
+
+async def test_texts_that_would_hold_everybody_up_are_not_cut_into_tokens(
+    client: httpx.AsyncClient,
+) -> None:
+    body = {"model": CHAT, "content": ["a " * 2**18, 300, "a " * 2**18]}
+    assert (await client.post("/tokenize", json=body)).status_code == 200
+    body["content"] = ["a " * 2**18, 300, "a " * 2**18 + "a"]
+    answer = await client.post("/tokenize", json=body)
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "content")
 
 
 async def test_a_conversation_as_the_template_writes_it(client: httpx.AsyncClient) -> None:
@@ -296,6 +329,7 @@ async def test_facts_of_a_model(client: httpx.AsyncClient, local: LocalRunner) -
 QUESTIONS: list[tuple[str, Question[Any]]] = [
     (EMBED, EmbedQuestion(["a text", [2, 7, 3]], 16)),
     (RANK, RankQuestion("string", ["one", "two", "three"])),
+    (RANK, RankQuestion(["string", "one"], ["one", "two"])),
     (CHAT, TokenizeQuestion("Hello wörld", True, False)),
     (CHAT, DetokenizeQuestion([300, 301, 302])),
     (CHAT, TemplateQuestion(ChatRequest([Message("user", "Hello")]))),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from dmr_tui.engine.llamacpp.length import MOST_CHARACTERS
 from dmr_tui.engine.llamacpp.model import Vocabulary
 from dmr_tui.engine.questions import (
     AnyQuestion,
@@ -67,6 +68,13 @@ class Clerk:
 
     def _tokenize(self, question: TokenizeQuestion) -> Tokens:
         parts = [question.text] if isinstance(question.text, str) else question.text
+        length = sum(len(part) for part in parts if isinstance(part, str))
+        if length > MOST_CHARACTERS:
+            raise InvalidRequestError(
+                f"content: at most {MOST_CHARACTERS} characters are allowed, not {length}",
+                "send it in parts",
+                param="content",
+            )
         tokens: list[int] = []
         for at, part in enumerate(parts):
             if isinstance(part, int):

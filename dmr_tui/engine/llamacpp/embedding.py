@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from queue import Empty
 from struct import unpack_from
@@ -14,6 +15,7 @@ from dmr_tui.engine.context import POOLED_CONTEXT, POOLED_SEQUENCES, QUEUE, choo
 from dmr_tui.engine.llamacpp.adapters import apply_adapters
 from dmr_tui.engine.llamacpp.clerk import Clerk
 from dmr_tui.engine.llamacpp.fault import contained, failed
+from dmr_tui.engine.llamacpp.length import too_many
 from dmr_tui.engine.llamacpp.pooling import PoolingContext, unit
 from dmr_tui.engine.llamacpp.tally import Tally
 from dmr_tui.engine.protocol import (
@@ -177,22 +179,40 @@ class EmbeddingService:
         """The reply to a question, or the work that it takes."""
         question = query.question
         if isinstance(question, EmbedQuestion) and self._mode == "embedding":
+            param = "input"
+            self._refuse_long(question.inputs, param)
             job = _Job(query.id, question, deque(self._texts(question)), 0)
         elif isinstance(question, RankQuestion) and self._mode == "reranking":
-            pairs = (self._pair(question.query, document) for document in question.documents)
+            queries, documents, param = question.query, question.documents, "documents"
+            if isinstance(queries, str):
+                self._refuse_long([queries], "query")
+                queries = [queries] * len(documents)
+            else:
+                self._refuse_long(queries, "query")
+            self._refuse_long(documents, param)
+            pairs = (self._pair(*each) for each in zip(queries, documents, strict=True))
             job = _Job(query.id, question, deque(pairs), 0)
         else:
             return Reply(query.id, self._clerk.answer(question))
         for number, tokens in enumerate(job.waiting):
             job.tokens += len(tokens)
             if len(tokens) > self._context.size:
-                raise ContextLengthError(
-                    f"text {number} has {len(tokens)} tokens, the context holds "
-                    f"{self._context.size}",
-                    "cut it into pieces",
-                    param="input" if isinstance(question, EmbedQuestion) else "documents",
-                )
+                raise self._too_long(number, f"{len(tokens)}", param)
         return job if job.waiting else job.reply()
+
+    def _refuse_long(self, texts: Sequence[str | list[int]], param: str) -> None:
+        for number, text in enumerate(texts):
+            size = self._context.size
+            count = too_many(self._vocabulary, text, size) if isinstance(text, str) else None
+            if count is not None:
+                raise self._too_long(number, f"at least {count}", param)
+
+    def _too_long(self, number: int, tokens: str, param: str) -> ContextLengthError:
+        return ContextLengthError(
+            f"text {number} has {tokens} tokens, the context holds {self._context.size}",
+            "cut it into pieces",
+            param=param,
+        )
 
     def _texts(self, question: EmbedQuestion) -> list[list[int]]:
         width = self._context.width

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dmr_tui.engine.llamacpp.deadline import deadline
+from dmr_tui.engine.llamacpp.length import too_many
 from dmr_tui.engine.llamacpp.model import Vocabulary
 from dmr_tui.engine.request import ChatRequest, CompletionRequest, GenerateRequest
 from dmr_tui.engine.text.plan import (
@@ -19,9 +20,6 @@ from dmr_tui.errors import ContextLengthError, InvalidRequestError
 
 RENDER_SECONDS = 10.0
 """A template that takes longer than this is taken for one that never ends."""
-
-_CHARACTERS = 8
-"""Of a token, at most, in nearly every text."""
 
 
 @dataclass(frozen=True)
@@ -98,14 +96,9 @@ class PromptBuilder:
         Raises:
             ContextLengthError: it is too long.
         """
-        # What is cut in the middle of a word may have more tokens at its end than the whole has.
-        enough = self._context_size + self._context_size // 8
-        length = 2 * _CHARACTERS * self._context_size
-        while length < len(text):
-            count = len(self._vocabulary.tokenize(text[:length]))
-            if count > enough:
-                raise self._too_long(request, f"at least {count}")
-            length *= 4
+        count = too_many(self._vocabulary, text, self._context_size)
+        if count is not None:
+            raise self._too_long(request, f"at least {count}")
         return self._vocabulary.tokenize(text)
 
     def _infill(self, request: CompletionRequest, suffix: str) -> list[int]:

@@ -313,3 +313,37 @@ async def test_help_on_one_command(context: ChatContext) -> None:
         "  /export [md|json] [FILE]  write this chat to a file"
     )
     assert "@notes.txt" in (await do(context, "/? files")).text
+
+
+async def test_what_is_set_is_saved_at_once(context: ChatContext) -> None:
+    await ask(context, "why?")
+    for line in (
+        "/system be kind",
+        "/set num_ctx 512",
+        "/set parameter temperature 0.3",
+        "/think off",
+        f"/model {NAMES[1]}",
+    ):
+        await do(context, line)
+    saved = await context.saved().load(context.conversation.id)
+    assert (saved.system, saved.model) == ("be kind", NAMES[1])
+    assert (saved.profile.context_size, saved.sampling.temperature) == (512, 0.3)
+    assert saved.template_options == {"enable_thinking": False}
+
+
+async def test_a_new_chat_is_not_saved_for_what_is_set(context: ChatContext) -> None:
+    await do(context, "/system be kind")
+    assert (await do(context, "/chats")).text == "No chats are saved yet."
+
+
+async def test_a_chat_is_deleted_by_its_number_or_its_whole_title(context: ChatContext) -> None:
+    await ask(context, "tell me 99 jokes")
+    await do(context, "/new")
+    await ask(context, "why?")
+    for line in ("/delete 99", "/delete jokes"):
+        assert "No chat is called" in await refused(context, line)
+    assert (await do(context, "/delete Tell me 99 JOKES")).text.startswith("Deleted 'tell me")
+    await do(context, "/new")
+    await ask(context, "why?")
+    assert "2 chats are called that" in await refused(context, "/delete why?")
+    assert len(await context.saved().chats()) == 2

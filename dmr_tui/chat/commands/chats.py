@@ -72,7 +72,7 @@ async def _delete(context: ChatContext, which: str) -> Outcome:
             raise InvalidRequestError("There is nothing to delete", "/delete N takes another chat")
         id_, title = context.conversation.id, context.conversation.title
     else:
-        chat = await _find(context, which)
+        chat = await _find(context, which, whole=True)
         id_, title = chat.id, chat.title
     await sessions.delete(id_)
     open_one = id_ == context.conversation.id
@@ -117,8 +117,14 @@ async def _export(context: ChatContext, arguments: str) -> Outcome:
     return Outcome(f"Wrote {path}")
 
 
-async def _find(context: ChatContext, which: str) -> ChatInfo:
-    """The chat of that number in the last listing, or of that title."""
+async def _find(context: ChatContext, which: str, *, whole: bool = False) -> ChatInfo:
+    """The chat of that number in the last listing, or of that title.
+
+    Args:
+        context: whose saved chats.
+        which: what was typed.
+        whole: no part of a title is enough, and it has to be the title of one chat alone.
+    """
     chats = await context.saved().chats()
     if which.isdecimal():
         known = {chat.id: chat for chat in chats}
@@ -128,11 +134,13 @@ async def _find(context: ChatContext, which: str) -> ChatInfo:
         if chat is not None:
             return chat
     wanted = which.casefold()
-    titled = [chat for chat in chats if chat.title.casefold() == wanted] or [
-        chat for chat in chats if wanted in chat.title.casefold()
-    ]
+    titled = [chat for chat in chats if chat.title.casefold() == wanted]
+    if not titled and not whole:
+        titled = [chat for chat in chats if wanted in chat.title.casefold()]
     if not titled:
         raise InvalidRequestError(f"No chat is called '{which}'", "/chats lists them")
+    if whole and len(titled) > 1:
+        raise InvalidRequestError(f"{len(titled)} chats are called that", "/chats numbers them")
     if len({chat.title for chat in titled}) > 1:
         titles = ", ".join(f"'{chat.title}'" for chat in titled[:3])
         raise InvalidRequestError(f"'{which}' fits several chats: {titles}")

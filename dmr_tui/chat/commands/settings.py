@@ -36,15 +36,25 @@ async def _set(context: ChatContext, arguments: str) -> Outcome:
     value = value.strip()
     match what:
         case "system":
-            return _set_system(context, value)
+            return await _saved(context, _set_system(context, value))
         case "num_ctx":
-            return _set_parameter(context, "num_ctx", value)
+            return await _saved(context, _set_parameter(context, "num_ctx", value))
         case "parameter":
             name, _, value = value.partition(" ")
-            return _set_parameter(context, name, value.strip())
+            return await _saved(context, _set_parameter(context, name, value.strip()))
         case "":
             raise InvalidRequestError("Usage: /set system|num_ctx|parameter …", "see /? set")
     raise InvalidRequestError(f"Unknown setting '{what}'", "see /? set")
+
+
+async def _saved(context: ChatContext, outcome: Outcome) -> Outcome:
+    """The outcome of a change that is saved at once: another message may never come.
+
+    Should that fail, the place that shows the chat tells of it, and the change holds all the same.
+    """
+    if context.sessions is not None and context.saving:
+        await context.sessions.save(context.conversation)
+    return outcome
 
 
 def _set_system(context: ChatContext, value: str) -> Outcome:
@@ -147,7 +157,7 @@ async def _model(context: ChatContext, name: str) -> Outcome:
         hint = error.hint or f"get it with: dmr pull {name}"
         raise ModelNotFoundError(error.message, hint) from error
     conversation.model = name
-    return Outcome(f"Now talking to {name}.")
+    return await _saved(context, Outcome(f"Now talking to {name}."))
 
 
 def _sample(kind: type[object]) -> str:
@@ -170,7 +180,8 @@ async def _think(context: ChatContext, choice: str) -> Outcome:
         case _:
             raise InvalidRequestError("Usage: /think on|off|auto")
     chosen = {True: "on", False: "off", None: "up to the model"}[options.get(_THINKING)]
-    return Outcome(f"Thinking is {chosen}.")
+    told = Outcome(f"Thinking is {chosen}.")
+    return await _saved(context, told) if choice else told
 
 
 COMMANDS = (

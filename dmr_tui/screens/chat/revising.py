@@ -108,8 +108,6 @@ class RevisingScreen(AskingScreen):
         try:
             context = self._place()
             outcome = await execute(command, context)
-            if not outcome.error and self._conversation.root.children:
-                await context.save()
         except DmrError as error:
             outcome = Outcome(error.message, error=True)
         self.workspace.say(outcome.text, "error" if outcome.error else "information")

@@ -97,7 +97,7 @@ def cp_command(source: str, folder: str, target: str | None) -> None:
     with Bar(f"Copying {model.name}") as bar:
         copied, how = copy_model(here, model, there, reference or None, bar.show)
     shown = reference.familiar() if reference else copied.name
-    print(f"Copied {shown} to {folder} ({how}, {size_text(copied.size)})")
+    print(f"Copied {shown} to the store in {folder} ({how}, {size_text(copied.size)})")
 
 
 @contextmanager

@@ -87,15 +87,15 @@ def requests_command(
 ) -> None:
     """Show the requests that the server has answered.
 
-    On a terminal one line each; elsewhere JSON, as Docker Model Runner has it, with the texts of
-    the newest. They are kept in the server's memory only.
+    On a terminal, and with --filter, one line each; elsewhere JSON, as Docker Model Runner has it,
+    with the texts of the newest. They are kept in the server's memory only.
     """
     if include_existing and not follow:
         raise UsageError("--include-existing can only be used with --follow")
     wanted = parse_filter(expression)
-    plain = on_terminal() and not as_json
-    if expression and not plain:
-        raise UsageError("--filter is for the lines on a terminal", "use jq for JSON")
+    if expression and as_json:
+        raise UsageError("--filter is for lines, not for JSON", "use jq for that")
+    plain = not as_json and (on_terminal() or bool(expression))
 
     async def show(runner: Runner) -> None:
         remote = _served(runner)

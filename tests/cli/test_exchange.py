@@ -66,7 +66,7 @@ def test_what_cannot_be_saved_or_loaded_leaves_nothing(
 def test_cp_into_another_store(dmr: Dmr, store: Store, tmp_path: Path) -> None:
     copied = dmr("cp", "my/m", str(tmp_path / "team"), "team/m:v1")
     assert copied.code == 0
-    assert copied.out.startswith("Copied team/m:v1 to ")
+    assert copied.out.startswith(f"Copied team/m:v1 to the store in {tmp_path / 'team'} (")
     there = Store(tmp_path / "team")
     assert there.find("team/m:v1").id == store.find("my/m").id
     assert dmr("cp", "my/m", str(store.root)).code == 1

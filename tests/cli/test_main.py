@@ -87,6 +87,12 @@ def test_without_a_terminal_bare_dmr_prints_help(dmr: Dmr) -> None:
     assert (bare.code, bare.out) == (0, dmr("--help").out)
 
 
+def test_help_is_a_command_too(dmr: Dmr) -> None:
+    assert dmr("help").out == dmr("--help").out
+    assert dmr("help", "run").out == dmr("run", "--help").out
+    assert "No such command 'rnu'. Did you mean 'run'?" in dmr("help", "rnu").err
+
+
 def test_version(dmr: Dmr) -> None:
     assert dmr("--version").out == f"dmr version {dmr_tui.__version__}\n"
 

@@ -86,6 +86,8 @@ def test_requests_on_a_terminal_are_one_line_each(
     ]
     assert len(dmr("requests", "--filter", "model:other").out.splitlines()) == 1
     assert json.loads(dmr("requests", "--json").out)
+    monkeypatch.setattr("dmr_tui.cli.observing.on_terminal", lambda: False)
+    assert len(dmr("requests", "--filter", "model:other").out.splitlines()) == 1
 
 
 @pytest.mark.parametrize(
@@ -93,7 +95,7 @@ def test_requests_on_a_terminal_are_one_line_each(
     [
         (["--include-existing"], "--include-existing can only be used with --follow"),
         (["--filter", "status:many"], "expects a number after “status:”"),
-        (["--filter", "x"], "--filter is for the lines on a terminal"),
+        (["--filter", "x", "--json"], "--filter is for lines, not for JSON"),
     ],
 )
 def test_wrong_options(dmr: Dmr, arguments: list[str], text: str) -> None:

@@ -124,7 +124,7 @@ async def test_a_token_is_taken_for_the_hub_only(runner: LocalRunner) -> None:
         assert {asked.headers.get("authorization") for asked in hub.seen} == {"Bearer hf_mine"}
     async with aclosing(runner.activity()) as told:
         kept = await anext(told)
-    assert kept.events
+    assert [event.model for event in kept.events] == ["huggingface.co/org/none:latest"]
     assert "hf_mine" not in repr(kept)
 
 

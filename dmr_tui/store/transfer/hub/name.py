@@ -38,6 +38,10 @@ class HubName:
     revision: str
     reference: Reference
 
+    def __str__(self) -> str:
+        """The name that the model gets in the store, as other names are told of."""
+        return str(self.reference)
+
     @property
     def shown(self) -> str:
         """The repository as people write it."""

@@ -100,6 +100,7 @@ class Engines:
             threads=_positive(profile.threads, self._settings.threads) or _physical_cores(),
             gpu_layers=self._settings.gpu_layers if layers is None else layers,
             adapters=[str(file) for file in files.adapters],
+            context_shift=bool(profile.context_shift),
         )
 
 

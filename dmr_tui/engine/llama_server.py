@@ -11,17 +11,18 @@ import tempfile
 from asyncio.subprocess import Process
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from dmr_tui.engine.context import DEFAULT_CONTEXT, choose_context_size
 from dmr_tui.engine.files import ModelFiles
 from dmr_tui.engine.last_words import Death, Postmortem
 from dmr_tui.engine.programs import NAME, Program
 from dmr_tui.engine.protocol import Load, Loaded
-from dmr_tui.engine.questions import A, PropsQuestion, Question
-from dmr_tui.engine.request import CompletionRequest, Event, GenerateRequest
+from dmr_tui.engine.questions import A, Props, PropsQuestion, Question
+from dmr_tui.engine.request import Event, GenerateRequest
 from dmr_tui.engine.rotation import rotate
+from dmr_tui.engine.server_options import PREFIX, options, shifts
 from dmr_tui.engine.spawn import log_file, resident_memory, spawn_server
 from dmr_tui.engine.stats import Stats
 from dmr_tui.engine.watchdog import LAST_PATIENCE, UNKILLABLE, Watchdog, ends_within, responds
@@ -29,20 +30,8 @@ from dmr_tui.errors import (
     DmrError,
     EngineError,
     InsufficientMemoryError,
-    InvalidRequestError,
     UnavailableError,
 )
-
-PREFIX = "/engines"
-"""Below which the server puts its routes: where a runner's are."""
-
-_ALL_LAYERS = 999
-_SLOTS = 4
-"""Requests at a time; as llama-server chooses by itself."""
-
-_CONNECTIONS = 32
-"""Threads for HTTP. Each request keeps one until its end, also while it stands in line: by itself
-llama-server has few more than slots, and then nobody answers when its health is asked for."""
 
 _POLL = 0.05
 """Seconds between two looks at whether the model is there."""
@@ -104,6 +93,8 @@ class LlamaServer:
         self._connect = connect
         self._process: Process | None = None
         self._client: Client | None = None
+        self._props: Props
+        """What it says of its model; there is one from the load on."""
         self._requests = 0
         """What is being answered."""
         self._stopping = False
@@ -140,7 +131,7 @@ class LlamaServer:
             rotate(self._log)
             postmortem = Postmortem(self._log)
             self._process = await spawn_server(
-                [*self._program.command, *self._options(socket)], self._log
+                [*self._program.command, *options(self._files, self.load, socket)], self._log
             )
         except OSError as error:
             raise self._load_error(f"{self._program.shown} cannot be started: {error}") from error
@@ -159,38 +150,31 @@ class LlamaServer:
 
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[Event, None]:
         """See `Backend.generate`."""
-        self._check(request)
+        # Not at the top: it brings the grammars.
+        from dmr_tui.engine.server_requests import check, prepare
+
+        check(request, mode=self.load.mode, shifts=shifts(self._files, self.load))
         with self._asked() as client:
             try:
-                async with aclosing(client.generate(self._files.name, request)) as events:
+                write = partial(client.ask, self._files.name)
+                prepared = await prepare(request, self._props, write)
+                asked = client.generate(self._files.name, prepared.request)
+                async with aclosing(asked) as events:
                     async for event in events:
                         self._watchdog.hear()
-                        yield event
+                        for each in prepared.read(event):
+                            yield each
             except UnavailableError as error:
                 raise await self._explained(error) from error
 
-    def _check(self, request: GenerateRequest) -> None:
-        """Refuse what llama-server would pass over without a word."""
-        if not isinstance(request, CompletionRequest):
-            return
-        if request.prompt_logprobs:
-            raise InvalidRequestError(
-                f"echo with logprobs: {self.name} does not tell how likely a prompt is",
-                "leave one of them out, or use the built-in engine",
-                param="logprobs",
-            )
-        if request.suffix is not None:
-            raise InvalidRequestError(
-                f"suffix: {self.name} does not fill in the middle of a text here",
-                "leave it out, or use the built-in engine",
-                param="suffix",
-            )
-
     async def ask(self, question: Question[A]) -> A:
         """See `Backend.ask`."""
+        # Not at the top: it brings the grammars.
+        from dmr_tui.engine.server_questions import reply_to
+
         with self._asked() as client:
             try:
-                reply = await client.ask(self._files.name, question)
+                reply = await reply_to(question, client.ask, self._files, self.load, self._props)
             except UnavailableError as error:
                 raise await self._explained(error) from error
             self._watchdog.hear()
@@ -213,35 +197,6 @@ class LlamaServer:
             client, self._client = self._client, None
             await client.close()
 
-    def _options(self, socket: Path) -> list[str]:
-        load = self.load
-        tokens = choose_context_size(
-            profile=load.profile_context,
-            package=load.package_context,
-            settings=load.settings_context,
-            trained=load.most_context or DEFAULT_CONTEXT,
-        )
-        if load.most_context is not None:
-            tokens = min(tokens, load.most_context)
-        layers = _ALL_LAYERS if load.gpu_layers < 0 else load.gpu_layers
-        options = [
-            *("--model", load.gguf, "--host", str(socket), "--api-prefix", PREFIX),
-            *("--ctx-size", str(tokens), "--threads", str(load.threads)),
-            *("--n-gpu-layers", str(layers), "--jinja", "--no-webui"),
-            *("--parallel", str(_SLOTS), "--kv-unified", "--threads-http", str(_CONNECTIONS)),
-        ]
-        if load.mode != "completion":
-            options.append("--reranking" if load.mode == "reranking" else "--embeddings")
-            # A text must be computed in one piece: each token may look at all others.
-            options += ["--batch-size", str(tokens), "--ubatch-size", str(tokens)]
-        if self._files.mmproj is not None:
-            options += ["--mmproj", str(self._files.mmproj)]
-        for adapter in load.adapters:
-            options += ["--lora", adapter]
-        if load.chat_template is not None:
-            options += ["--chat-template-file", load.chat_template]
-        return options
-
     async def _ready(self, client: Client) -> Loaded:
         """Wait until the server has its model."""
         while not self.ended.is_set():
@@ -252,6 +207,7 @@ class LlamaServer:
                 continue
             except DmrError as error:
                 raise self._load_error(error.message) from error
+            self._props = props
             return Loaded(
                 description=props.description or NAME,
                 context_size=props.context_size,

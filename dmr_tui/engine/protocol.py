@@ -39,6 +39,8 @@ class Load(Struct, frozen=True, tag="load"):
     """Paths of LoRA adapters."""
     mode: str = "completion"
     """What the model's header says it is for; see `Loaded.mode`."""
+    context_shift: bool = False
+    """Shift a context that is full; the built-in engine is told so with each request instead."""
 
 
 class Generate(Struct, frozen=True, tag="generate"):

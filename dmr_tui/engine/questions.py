@@ -99,6 +99,8 @@ class Props(Struct, frozen=True, tag="props"):
     eos: str
     sampling: Sampling = Sampling()
     """How tokens are drawn when nobody says how."""
+    tool_template: str = ""
+    """What llama-server writes conversations with tools with, if the model has one for that."""
 
 
 class PropsQuestion(Question[Props], frozen=True, tag="props"):

@@ -74,7 +74,7 @@ class Slot:
 
     def suits(self, profile: Profile) -> bool:
         """Whether what a profile asks for is what is loaded; what it leaves open suits."""
-        load, facts = self.wish, self.worker.facts
+        load, facts, shift = self.wish, self.worker.facts, profile.context_shift
         contexts = {None, load.profile_context}
         if facts is not None:
             contexts.add(facts.context_size)
@@ -83,6 +83,8 @@ class Slot:
             and profile.threads in (None, load.threads)
             and profile.gpu_layers in (None, load.gpu_layers)
             and profile.backend in (None, self.worker.name)
+            # The built-in engine shifts for one request and not for another.
+            and (self.worker.name == BACKEND or shift in (None, load.context_shift))
         )
 
     def note_mode(self, mode: str) -> None:

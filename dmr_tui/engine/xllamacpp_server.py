@@ -42,6 +42,7 @@ def _options(arguments: list[str]) -> argparse.Namespace:
         parser.add_argument(name, type=int)
     for name in ("--jinja", "--no-webui", "--kv-unified", "--embeddings", "--reranking"):
         parser.add_argument(name, action="store_true")
+    parser.add_argument("--context-shift", action=argparse.BooleanOptionalAction, required=True)
     for name in ("--mmproj", "--chat-template-file"):
         parser.add_argument(name)
     parser.add_argument("--lora", action="append", default=[])
@@ -60,6 +61,7 @@ def _parameters(xllamacpp: Any, asked: argparse.Namespace) -> Any:
     parameters.n_threads_http = asked.threads_http
     parameters.n_gpu_layers = asked.n_gpu_layers
     parameters.kv_unified = asked.kv_unified
+    parameters.ctx_shift = asked.context_shift
     parameters.use_jinja = asked.jinja
     parameters.ui = not asked.no_webui
     parameters.embedding = asked.embeddings or asked.reranking

@@ -106,17 +106,16 @@ def to_body(
         body["stop"] = request.limits.stop
     if profile is not None:
         body["dmr_profile"] = profile
-    body |= _form(request.format)
     # None of the likeliest ones: llama-server would take that for none of the tokens, either.
     count = None if request.logprobs is None else max(request.logprobs, 1)
     if not isinstance(request, ChatRequest):
-        body["prompt"] = request.prompt
+        body |= {"prompt": request.prompt} | _completion_form(request.format)
         if request.suffix is not None:
             body["suffix"] = request.suffix
         return "completions", body if count is None else {**body, "logprobs": count}
     if count is not None:
         body |= {"logprobs": True, "top_logprobs": count}
-    return "chat/completions", body | _chat(request) | _tools(request)
+    return "chat/completions", body | _chat(request) | _form(request.format) | _tools(request)
 
 
 def _chat(request: ChatRequest) -> dict[str, Any]:
@@ -135,6 +134,7 @@ def _chat(request: ChatRequest) -> dict[str, Any]:
         body["reasoning_effort"] = request.reasoning.effort
     if request.reasoning.budget is not None:
         body["reasoning_budget"] = request.reasoning.budget
+        body["thinking_budget_tokens"] = request.reasoning.budget  # llama-server's word for it
     return body
 
 
@@ -148,6 +148,13 @@ def _form(form: AnswerFormat | None) -> dict[str, Any]:
             return {"response_format": {"type": "json_object"}}
     schema = {"name": "answer", "strict": True, "schema": form.schema}
     return {"response_format": {"type": "json_schema", "json_schema": schema}}
+
+
+def _completion_form(form: AnswerFormat | None) -> dict[str, Any]:
+    """The form of a completion: llama-server knows `response_format` in chats only."""
+    if not isinstance(form, JSONAnswer):
+        return _form(form)
+    return {"json_schema": {"type": "object"} if form.schema is None else form.schema}
 
 
 def _tools(request: ChatRequest) -> dict[str, Any]:

@@ -27,6 +27,7 @@ _BY_STATUS: dict[int, type[DmrError]] = {
     409: ConflictError,
     412: UnsupportedModelError,
     422: UnsupportedModelError,
+    501: InvalidRequestError,
     503: UnavailableError,
 }
 

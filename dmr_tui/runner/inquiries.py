@@ -84,6 +84,7 @@ class _Props(Struct, frozen=True):
     model_description: str = ""
     mode: str = "completion"
     chat_template: str = ""
+    chat_template_tool_use: str = ""
     bos_token: str = ""
     eos_token: str = ""
 
@@ -149,6 +150,7 @@ def _props(found: _Props) -> Props:
         bos=found.bos_token,
         eos=found.eos_token,
         sampling=found.default_generation_settings.params,
+        tool_template=found.chat_template_tool_use,
     )
 
 

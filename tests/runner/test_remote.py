@@ -209,6 +209,7 @@ async def test_profiles_arrive(remote: RemoteRunner, runner: FakeRunner, profile
         ChatRequest([Message("user", "go")], format=JSONAnswer()),
         ChatRequest([Message("user", "go")], format=JSONAnswer({"type": "null"})),
         CompletionRequest("once", format=GrammarAnswer('root ::= "x"')),
+        CompletionRequest("once", format=JSONAnswer({"type": "object"})),
     ],
 )
 async def test_requests_arrive_as_they_were(

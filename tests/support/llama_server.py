@@ -119,6 +119,7 @@ def main() -> None:
         parser.add_argument(name, required=True)
     for name in ("--jinja", "--no-webui", "--kv-unified"):
         parser.add_argument(name, action="store_true", required=True)
+    parser.add_argument("--context-shift", action=argparse.BooleanOptionalAction, required=True)
     for name in ("--mmproj", "--chat-template-file", "--lora"):
         parser.add_argument(name)
     asked = parser.parse_args()

@@ -16,7 +16,7 @@ from dmr_tui.engine.llamacpp.adapters import apply_adapters
 from dmr_tui.engine.llamacpp.clerk import Clerk
 from dmr_tui.engine.llamacpp.fault import contained, failed
 from dmr_tui.engine.llamacpp.length import too_many
-from dmr_tui.engine.llamacpp.pooling import PoolingContext, unit
+from dmr_tui.engine.llamacpp.pooling import PoolingContext
 from dmr_tui.engine.llamacpp.tally import Tally
 from dmr_tui.engine.protocol import (
     Cancel,
@@ -29,6 +29,7 @@ from dmr_tui.engine.protocol import (
     ToWorker,
 )
 from dmr_tui.engine.questions import EmbedQuestion, Props, RankQuestion, Scores, Vectors
+from dmr_tui.engine.vectors import check_dimensions, unit
 from dmr_tui.errors import (
     BusyError,
     ContextLengthError,
@@ -215,12 +216,7 @@ class EmbeddingService:
         )
 
     def _texts(self, question: EmbedQuestion) -> list[list[int]]:
-        width = self._context.width
-        if question.dimensions is not None and not 1 <= question.dimensions <= width:
-            raise InvalidRequestError(
-                f"dimensions must be between 1 and {width}, not {question.dimensions}",
-                param="dimensions",
-            )
+        check_dimensions(question.dimensions, self._context.width)
         texts = [
             self._vocabulary.encode(each, add_special=True)
             if isinstance(each, str)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
-from math import isfinite, sqrt
-from struct import Struct
 
 from dmr_tui.engine.context import POOLED_SEQUENCES
 from dmr_tui.engine.llamacpp.context import SMALLEST_CONTEXT, Batch
@@ -80,17 +78,3 @@ class PoolingContext:
         if not pointer:
             raise EngineError("the computation gave no vector")
         return ctypes.string_at(pointer, self.width * ctypes.sizeof(ctypes.c_float))
-
-
-def unit(vector: bytes, dimensions: int | None) -> bytes:
-    """The vector, cut to so many numbers, with the length one.
-
-    Raises:
-        EngineError: it holds what is no number.
-    """
-    layout = Struct(f"<{dimensions or len(vector) // 4}f")
-    numbers = layout.unpack_from(vector)
-    length = sqrt(sum(number * number for number in numbers))
-    if not isfinite(length):
-        raise EngineError("the computation gave what is no number")
-    return layout.pack(*(number / (length or 1.0) for number in numbers))

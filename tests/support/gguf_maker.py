@@ -58,6 +58,7 @@ def write_tiny_llama(
     seed: int = 7,
     name: str = "random-tiny",
     chat_template: str | None = CHATML,
+    tool_template: str | None = None,
     extra: Mapping[str, int] | None = None,
     marks: Sequence[str] = (),
 ) -> Path:
@@ -69,6 +70,7 @@ def write_tiny_llama(
         seed: of the weights.
         name: `general.name`.
         chat_template: Jinja text, or None for a model without one.
+        tool_template: another one, for conversations with tools.
         extra: more metadata, such as the ids of special tokens.
         marks: more control tokens, the first of which is `FIRST_MARK`.
 
@@ -79,6 +81,8 @@ def write_tiny_llama(
     _write_header(writer, shape, name)
     if chat_template is not None:
         writer.add_chat_template(chat_template)
+    if tool_template is not None:
+        writer.add_string("tokenizer.chat_template.tool_use", tool_template)
     for key, value in (extra or {}).items():
         writer.add_uint32(key, value)
     types = write_vocabulary(writer, shape.vocabulary, marks)

@@ -16,6 +16,7 @@ from dmr_tui.engine.text.plan import (
     template_input,
 )
 from dmr_tui.engine.text.template import ChatTemplate
+from dmr_tui.engine.text.tools.families import knows_tools
 from dmr_tui.errors import ContextLengthError, InvalidRequestError
 
 RENDER_SECONDS = 10.0
@@ -36,10 +37,26 @@ class PromptBuilder:
     """Knows how one loaded model wants to be asked."""
 
     def __init__(
-        self, vocabulary: Vocabulary, template: ChatTemplate, *, context_size: int
+        self,
+        vocabulary: Vocabulary,
+        template: ChatTemplate,
+        *,
+        context_size: int,
+        tool_template: ChatTemplate | None = None,
     ) -> None:
+        """Keep what is known.
+
+        Args:
+            vocabulary: the model's.
+            template: for conversations.
+            context_size: tokens that a prompt may have.
+            tool_template: for those with tools, if the model has another one.
+        """
         self._vocabulary = vocabulary
         self._template = template
+        if tool_template is None or not knows_tools(tool_template.source):
+            tool_template = template
+        self._tool_template = tool_template
         self._context_size = context_size
 
     def build(self, request: GenerateRequest) -> Prompt:
@@ -70,15 +87,21 @@ class PromptBuilder:
         Raises:
             InvalidRequestError: there is no template, or it refuses the conversation.
         """
-        messages, options = template_input(request, self._template.source)
+        template = self._template_for(request)
+        messages, options = template_input(request, template.source)
         with deadline(RENDER_SECONDS, "the model's chat template"):
-            prompt = self._template.render(messages, options)
-        return continued(request, self._template.source, prompt)
+            prompt = template.render(messages, options)
+        return continued(request, template.source, prompt)
+
+    def _template_for(self, request: ChatRequest) -> ChatTemplate:
+        """Templates for tools fail where there are none."""
+        told = bool(request.tools) and request.tool_choice != "none"
+        return self._tool_template if told else self._template
 
     def _prompt(self, request: GenerateRequest) -> Prompt:
         if isinstance(request, ChatRequest):
             text = self.render(request)
-            plan = plan_chat(request, self._template.source, text)
+            plan = plan_chat(request, self._template_for(request).source, text)
             return Prompt(self._tokenize(request, text), plan)
         plan = plan_completion(request.format)
         if request.suffix is not None:

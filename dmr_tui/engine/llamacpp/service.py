@@ -79,6 +79,7 @@ class Service:
         apply_adapters(model, self._context.handle, load.adapters, log)
         self._context.prove(self._vocabulary.bos or 0)
         self._template = self._model.chat_template if packaged is None else packaged
+        self._tool_template = self._model.template("tool_use") if packaged is None else None
         self._batcher = Batcher(self._context, self._vocabulary)
         self._prompts: PromptBuilder | None = None
         pipe.send(
@@ -264,13 +265,15 @@ class Service:
             from dmr_tui.engine.llamacpp.prompt import PromptBuilder
             from dmr_tui.engine.text.template import ChatTemplate
 
-            template = ChatTemplate(
-                self._template,
-                bos=self._vocabulary.special_text("bos"),
-                eos=self._vocabulary.special_text("eos"),
-            )
+            bos, eos = map(self._vocabulary.special_text, ("bos", "eos"))
+            for_tools = self._tool_template
             self._prompts = PromptBuilder(
-                self._vocabulary, template, context_size=self._context.size
+                self._vocabulary,
+                ChatTemplate(self._template, bos=bos, eos=eos),
+                context_size=self._context.size,
+                tool_template=None
+                if for_tools is None
+                else ChatTemplate(for_tools, bos=bos, eos=eos),
             )
         return self._prompts
 

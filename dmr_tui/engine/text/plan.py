@@ -25,7 +25,13 @@ from dmr_tui.engine.text.grammar.compile import check_grammar
 from dmr_tui.engine.text.held import Held, Thinking, call_grammar, check_strict, held_grammar
 from dmr_tui.engine.text.reasoning import Markers, ReasoningSplitter, begins_inside, find_markers
 from dmr_tui.engine.text.tools import generic, harmony
-from dmr_tui.engine.text.tools.families import find_format, is_harmony, knows_tools
+from dmr_tui.engine.text.tools.either import EitherCalls
+from dmr_tui.engine.text.tools.families import (
+    find_format,
+    is_harmony,
+    knows_tools,
+    own_format,
+)
 from dmr_tui.engine.text.tools.forced import forced_format, parameters
 from dmr_tui.engine.text.tools.ids import fit_ids
 from dmr_tui.engine.text.tools.parser import ToolParser
@@ -206,16 +212,19 @@ def _plan_marked(request: ChatRequest, template: str, prompt: str) -> AnswerPlan
     # A person's own grammar says what the whole answer is, thoughts included.
     inside = _inside(request, prompt, markers) and not own
     sure = grammar is not None and not own
+    other = own_format(template, schemas)
+    read_as = form if other is None else EitherCalls(form, other)
 
     def reader() -> Reader:
-        parser = ToolParser(form, schemas, sure=sure) if tools else None
+        parallel = request.parallel_tool_calls
+        parser = ToolParser(read_as, schemas, sure=sure, parallel=parallel) if tools else None
         return MarkedReader(ReasoningSplitter(markers, inside=inside), parser)
 
     return AnswerPlan(
         reader,
         grammar,
         None if grammar is not None else _calls(request, template),
-        (*markers.all(), *(form.marks if tools else ())),
+        (*markers.all(), *(read_as.marks if tools else ())),
         (f"{markers.closing}\n\n",),
         request.reasoning.budget,
         stoppable=not must_call(request),

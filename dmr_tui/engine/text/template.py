@@ -21,7 +21,14 @@ from jinja2.ext import Extension, loopcontrols
 from jinja2.parser import Parser
 from jinja2.sandbox import SandboxedEnvironment
 
-from dmr_tui.engine.request import ImagePart, Message, ToolCall
+from dmr_tui.engine.request import Message, ToolCall
+from dmr_tui.engine.text.tools.families import reads_message
+from dmr_tui.engine.text.turns import (
+    one_by_one,
+    plain_text,
+    with_calls_spelled,
+    without_system,
+)
 from dmr_tui.errors import InvalidRequestError
 
 CHATML = (
@@ -45,6 +52,7 @@ _FAULTS = (
 """What a template's own mistakes raise while it runs."""
 
 _PROBE = "probe"
+_RESULT = {"role": "tool", "tool_call_id": "call12345", "name": "look", "content": "result"}
 
 
 class ChatTemplate:
@@ -72,14 +80,8 @@ class ChatTemplate:
             InvalidRequestError: the template refuses the conversation or is broken, or there is
                 content that this model cannot take.
         """
-        typed = self._wants_parts
-        calls = any(message.tool_calls for message in messages)
-        parsed = calls and self._wants_objects
-        if any(message.role == "system" for message in messages) and not self._takes_system:
-            messages = without_system(messages)
-        plain = [_to_plain(message, typed=typed, parsed=parsed) for message in messages]
         try:
-            return self._run(plain, options or {})
+            return self._written(messages, options or {})
         except _Refused as refusal:
             raise InvalidRequestError(
                 f"the model's chat template refuses this conversation: {refusal}", param="messages"
@@ -88,6 +90,33 @@ class ChatTemplate:
             raise InvalidRequestError(
                 f"the model's chat template failed: {_one_line(error)}", param="messages"
             ) from error
+
+    def _written(self, messages: Sequence[Message], options: dict[str, Any]) -> str:
+        if any(message.tool_calls for message in messages) and not self._shows_calls:
+            messages = with_calls_spelled(messages, self.source)
+        if any(message.role == "system" for message in messages) and not self._takes_system:
+            messages = without_system(messages)
+        try:
+            return self._run(self._plain(messages, options), options)
+        except _Refused:
+            # Llama's templates take one call in a turn only.
+            apart = one_by_one(messages)
+            if len(apart) == len(messages):
+                raise
+            return self._run(self._plain(apart, options), options)
+
+    def _plain(self, messages: Sequence[Message], options: dict[str, Any]) -> list[dict[str, Any]]:
+        tools = options.get("tools")
+        told = isinstance(tools, list) and bool(tools) and reads_message(self.source)
+        if told and not any(message.role == "system" for message in messages):
+            messages = [Message("system", ""), *messages]
+        typed = self._wants_parts
+        parsed = any(message.tool_calls for message in messages) and self._wants_objects
+        plain = [_to_plain(message, typed=typed, parsed=parsed) for message in messages]
+        if told:
+            first = next(message for message in plain if message["role"] == "system")
+            first["tools"] = _to_json([tool.get("function", tool) for tool in tools or []])
+        return plain
 
     def _run(self, messages: list[dict[str, Any]], options: dict[str, Any]) -> str:
         variables = {"add_generation_prompt": True, "tools": None, **options, **self._tokens}
@@ -137,39 +166,38 @@ class ChatTemplate:
 
         Some templates put JSON text together themselves, and would write an object as Python does.
         """
-        function: dict[str, Any] = {"name": _PROBE, "arguments": {_PROBE: _PROBE}}
-        call = {"id": "probe1234", "type": "function", "function": function}
-        conversation: list[dict[str, Any]] = [
-            {"role": "user", "content": _PROBE},
-            {"role": "assistant", "content": "", "tool_calls": [call]},
-        ]
         try:
-            if f"'{_PROBE}'" not in self._run(conversation, {}):
+            if f"'{_PROBE}'" not in self._run(_calling({_PROBE: _PROBE}), {}):
                 return True
         except _FAULTS:
             return False
         # Either a slip, or calls that are Python on purpose; the latter want no text.
-        function["arguments"] = f'{{"{_PROBE}": "{_PROBE}"}}'
         try:
-            return f"'{_PROBE}'" in self._run(conversation, {})
+            return f"'{_PROBE}'" in self._run(_calling(f'{{"{_PROBE}": "{_PROBE}"}}'), {})
+        except _FAULTS:
+            return True
+
+    @cached_property
+    def _shows_calls(self) -> bool:
+        """Calls of earlier turns are not left out without a word."""
+        given = {_PROBE: _PROBE} if self._wants_objects else f'{{"{_PROBE}": "{_PROBE}"}}'
+        user, called = _calling(given)
+        silent = {"role": "assistant", "content": ""}
+        try:
+            # Behind its result: Nemotron's leaves out a call that has none.
+            return self._run([user, called, _RESULT], {}) != self._run([user, silent, _RESULT], {})
         except _FAULTS:
             return True
 
 
-def without_system(messages: Sequence[Message]) -> list[Message]:
-    """A conversation whose instructions are part of the next message of the user."""
-    found: list[Message] = []
-    instructions: list[str] = []
-    for message in messages:
-        if message.role == "system":
-            instructions.append(_text(message))
-        elif message.role == "user" and instructions:
-            text = "\n\n".join([*instructions, _text(message)])
-            found.append(msgspec.structs.replace(message, content=text))
-            instructions = []
-        else:
-            found.append(message)
-    return [*found, Message("user", "\n\n".join(instructions))] if instructions else found
+def _calling(arguments: dict[str, str] | str) -> list[dict[str, Any]]:
+    """A conversation with a call in it."""
+    function = {"name": _PROBE, "arguments": arguments}
+    call = {"id": "call12345", "type": "function", "function": function}
+    return [
+        {"role": "user", "content": "user"},
+        {"role": "assistant", "content": "", "tool_calls": [call]},
+    ]
 
 
 class _Refused(TemplateError):
@@ -237,7 +265,7 @@ def _to_plain(message: Message, *, typed: bool, parsed: bool) -> dict[str, Any]:
         parsed: arguments of calls are to be objects, else they are text.
     """
     plain: dict[str, Any] = msgspec.to_builtins(message)
-    text = _text(message)
+    text = plain_text(message)
     plain["content"] = [{"type": "text", "text": text}] if typed else text
     if message.reasoning_content and message.tool_calls and not text:
         plain["thinking"] = message.reasoning_content  # gpt-oss' word for it
@@ -260,19 +288,6 @@ def _parsed(arguments: str) -> Any:
     except (ValueError, RecursionError):
         return arguments
     return found if isinstance(found, dict) else arguments
-
-
-def _text(message: Message) -> str:
-    if message.content is None:
-        return ""
-    if isinstance(message.content, str):
-        return message.content
-    texts = []
-    for part in message.content:
-        if isinstance(part, ImagePart):
-            raise InvalidRequestError("this model cannot see images", param="messages")
-        texts.append(part.text)
-    return "\n".join(texts)
 
 
 def _one_line(error: BaseException) -> str:

@@ -28,18 +28,23 @@ from dmr_tui.engine.protocol import (
     ToWorker,
     encode_frame,
 )
-from dmr_tui.engine.questions import TemplateQuestion
+from dmr_tui.engine.questions import TemplateQuestion, Text
 from dmr_tui.engine.request import (
+    ChatRequest,
     CompletionRequest,
     Finished,
+    Function,
     Limits,
+    Message,
     PromptLogprobs,
     Sampling,
     Started,
+    Tool,
 )
 from dmr_tui.engine.stats import Stats
 from dmr_tui.errors import BusyError, EngineError, to_error
 from tests.engine.asking import chat, complete
+from tests.support.gguf_maker import write_tiny_llama
 from tests.support.gguf_states import write_tiny_mamba
 
 
@@ -211,6 +216,32 @@ def test_of_a_prompt_that_is_much_too_long_only_the_beginning_is_read(
     assert isinstance(pipe.sent[-1], Failed)
     service._handle(pipe.inbox.get())
     assert len(pipe.sent) == 2
+
+
+def test_a_template_for_tools_writes_conversations_with_tools(tmp_path: Path) -> None:
+    tools = [Tool(Function("weather"))]
+    asked = [Message("user", "Hi")]
+    requests = [
+        ChatRequest(asked, tools=tools),
+        ChatRequest(asked, tools=tools, tool_choice="none"),
+        ChatRequest(asked),
+    ]
+    own = "{% for tool in tools %}<tool_call>{{ tool.function.name }}{% endfor %}"
+    unknown = "{{ tools|length }}"
+    for source, written in ((own, ["<tool_call>weather", "plain", "plain"]), (unknown, ["plain"])):
+        file = write_tiny_llama(
+            tmp_path / "model.gguf", chat_template="plain", tool_template=source
+        )
+        service, pipe = started(file)
+        pipe.sent.clear()
+        for at, request in enumerate(requests):
+            service._handle(Query(at, TemplateQuestion(request)))
+        texts = [each.answer for each in pipe.sent if isinstance(each, Reply)]
+        assert texts[: len(written)] == [Text(each) for each in written]
+    service, pipe = started(write_tiny_llama(tmp_path / "own.gguf", tool_template=own))
+    prompt = service._prompt_builder().build(requests[0])
+    assert "<tool_call>" in prompt.plan.marks
+    assert "<tool_call>" not in service._prompt_builder().build(requests[2]).plan.marks
 
 
 def test_an_error_with_half_a_character_is_told(

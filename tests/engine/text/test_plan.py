@@ -431,6 +431,33 @@ def test_a_grammar_of_ones_own_is_taken_as_it_is() -> None:
     assert AnswerText(plan.reader()).feed(b"x") == [Delta("x")]
 
 
+SINGLE = [
+    (
+        recorded.HERMES,
+        '<tool_call>[{"name": "add", "arguments": {}}, {"name": "add", "arguments": {}}]',
+    ),
+    (recorded.LLAMA, '{"name": "add", "parameters": {}}; {"name": "add", "parameters": {}} So.'),
+    (recorded.MISTRAL_ARGS, "[TOOL_CALLS]add[ARGS]{}[TOOL_CALLS]add[ARGS]{}"),
+]
+
+
+@pytest.mark.parametrize(("template", "output"), SINGLE)
+@pytest.mark.parametrize("held", [True, False])
+def test_one_call_is_all_where_there_may_not_be_several(
+    template: str, output: str, held: bool
+) -> None:
+    request = ChatRequest(ASKED, tools=TOOLS, parallel_tool_calls=False)
+    for size in (1, len(output)):
+        answer = AnswerText(plan_chat(request, template, "").reader())
+        answer.hold(held)
+        pieces = [output[at : at + size] for at in range(0, len(output), size)]
+        events = [event for piece in pieces for event in answer.feed(piece.encode())]
+        events += answer.finish()
+        assert calls_in(events) == ["add"]
+        assert not any(isinstance(event, Delta) for event in events)
+        assert answer.called
+
+
 def test_free_answers_are_held_to_nothing() -> None:
     for choice in ("auto", "none"):
         request = ChatRequest(ASKED, tools=TOOLS, tool_choice=choice)
@@ -473,8 +500,10 @@ def test_without_a_choice_no_tools_are_told(template: str) -> None:
     assert not options.get("tools")
 
 
-def test_a_template_without_tools_is_told_of_them_in_words() -> None:
-    messages, _ = template_input(ChatRequest(CONVERSATION, tools=TOOLS), recorded.NO_TOOLS)
+@pytest.mark.parametrize("template", [recorded.NO_TOOLS, recorded.APERTUS])
+def test_a_template_without_tools_in_a_known_form_is_told_of_them_in_words(template: str) -> None:
+    messages, options = template_input(ChatRequest(CONVERSATION, tools=TOOLS), template)
+    assert not options.get("tools")
     system, user, assistant, result = messages
     assert str(system.content).startswith("Be brief.\n\n")
     assert '"name":"weather","description":"Does."' in str(system.content)

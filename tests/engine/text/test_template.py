@@ -17,6 +17,7 @@ from dmr_tui.engine.request import (
 )
 from dmr_tui.engine.text.template import ChatTemplate
 from dmr_tui.errors import InvalidRequestError
+from tests.engine.text.tools import recorded
 
 USER = Message("user", "Hi")
 
@@ -133,10 +134,11 @@ def test_the_sandbox_holds(source: str) -> None:
 
 
 def test_thoughts_of_an_earlier_turn_have_both_of_their_names() -> None:
-    source = "{% for m in messages %}{{ m.reasoning_content }}|{{ m.thinking }}{% endfor %}"
+    source = "{% for m in messages %}{{ m.reasoning_content }}|{{ m.thinking }}"
+    source += "{% if m.tool_calls %}!{% endif %}{% endfor %}"
     call = ToolCall("c1", FunctionCall("f", "{}"))
     thought = Message("assistant", reasoning_content="Hm.", tool_calls=[call])
-    assert ChatTemplate(source).render([thought]) == "Hm.|Hm."
+    assert ChatTemplate(source).render([thought]) == "Hm.|Hm.!"
     said = Message("assistant", "Yes.", reasoning_content="Hm.")
     assert ChatTemplate(source).render([said]) == "Hm.|"
 
@@ -217,3 +219,73 @@ def test_arguments_that_nest_without_end_stay_text() -> None:
     for text in (deep, closed):
         old = Message("assistant", None, tool_calls=[ToolCall("c1", FunctionCall("look", text))])
         assert text in render(each_call("{{ c.function.arguments }}"), USER, old)
+
+
+def asked(*calls: tuple[str, str]) -> list[Message]:
+    """A conversation with calls in one turn, and their results."""
+    made = [ToolCall(name, FunctionCall(name, given)) for name, given in calls]
+    results = [Message("tool", f"{call.id}'s", tool_call_id=call.id) for call in made]
+    return [USER, Message("assistant", "Wait.", tool_calls=made), *results]
+
+
+SPELLED = [
+    (recorded.GRANITE, '<|tool_call|>[{"name": "f", "arguments": {"a": [1, "é"]}}]'),
+    (recorded.PHI, '<|tool_call|>[{"name": "f", "arguments": {"a": [1, "é"]}}]<|/tool_call|>'),
+    (recorded.LFM2, "<|tool_call_start|>[f(a=[1, 'é'])]<|tool_call_end|>"),
+    (recorded.HERMES, '{"name":"f","arguments":{"a":[1,"é"]}}'),
+]
+
+
+@pytest.mark.parametrize(("family", "call"), SPELLED)
+def test_calls_that_a_template_leaves_out_are_text(family: str, call: str) -> None:
+    source = family + "{% for m in messages %}{{ m.role }}: {{ m.content }};{% endfor %}"
+    turns = f"user: Hi;assistant: Wait.{call};tool: f's;"
+    assert render(source, *asked(("f", '{"a": [1, "é"]}'))).endswith(turns)
+
+
+@pytest.mark.parametrize("given", ["", "[1]", "{"])
+def test_odd_arguments_that_a_template_leaves_out_are_text(given: str) -> None:
+    source = recorded.GRANITE + "{% for m in messages %}{{ m.content }};{% endfor %}"
+    assert "Wait." in render(source, *asked(("f", given)))
+
+
+def test_calls_are_no_text_where_they_are_written_only_behind_their_results() -> None:
+    source = (
+        "{% for m in messages %}{% if m.role == 'tool' %}"
+        "{{ messages[loop.index0 - 1].tool_calls[0].function.name }}={{ m.content }}"
+        "{% else %}{{ m.content }};{% endif %}{% endfor %}"
+    )
+    assert render(source, *asked(("f", "{}"))) == "Hi;Wait.;f=f's"
+
+
+ONE_CALL = (
+    "{% for m in messages %}{% if m.tool_calls and m.tool_calls|length > 1 %}"
+    "{{ raise_exception('one only') }}{% endif %}"
+    "{{ m.content }}{% if m.tool_calls %}({{ m.tool_calls[0].function.name }}){% endif %};"
+    "{% endfor %}"
+)
+
+
+def test_calls_come_one_by_one_where_a_turn_may_have_one_only() -> None:
+    conversation = [*asked(("f", "{}"), ("g", "{}")), Message("tool", "lost"), USER]
+    assert render(ONE_CALL, *conversation) == "Hi;Wait.(f);f's;(g);g's;lost;Hi;"
+
+
+def test_what_is_refused_one_by_one_stays_refused() -> None:
+    source = "{% if messages|length > 1 %}{{ raise_exception('too many') }}{% endif %}"
+    for conversation in (asked(("f", "{}"), ("g", "{}")), [USER, USER]):
+        with pytest.raises(InvalidRequestError, match="too many"):
+            render(source, *conversation)
+
+
+def test_tools_are_in_the_first_system_message_where_they_are_looked_for() -> None:
+    tools = [{"type": "function", "function": {"name": "f"}}]
+    system = Message("system", "Be brief.")
+    told = '<|tool|>[{"name": "f"}]<|/tool|>'
+    assert render(recorded.PHI_4, system, USER, system, tools=tools) == (
+        f"<|system|>Be brief.{told}<|user|>Hi<|system|>Be brief."
+    )
+    assert render(recorded.PHI_4, USER, tools=tools) == f"<|system|>{told}<|user|>Hi"
+    assert render(recorded.PHI_4, USER) == "<|user|>Hi"
+    with pytest.raises(InvalidRequestError):
+        render(recorded.PHI_4, USER, tools=["f"])

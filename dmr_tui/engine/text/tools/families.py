@@ -77,15 +77,28 @@ _BY_MARK: tuple[tuple[str, Form], ...] = (
     ("<|python_tag|>", LlamaCalls()),
     ("ipython", LlamaCalls()),
     ("tool_code", PythonCalls()),
+    ("<|tool|>", PHI),
+    ("List of tools: [", LFM2),
 )
 """Formats by what a template contains, the surest sign first."""
 
 _TOOLS = re.compile(r"\{[%{][^}]*\b(?:tools|custom_tools)\b")
+_IN_MESSAGE = re.compile(r"""\bmessage(?:\.tools\b|\[['"]tools['"]\])""")
 
 
 def knows_tools(template: str) -> bool:
-    """Whether a template does anything with `tools`."""
-    return _TOOLS.search(template) is not None
+    """Whether a template tells of `tools`, for calls in a form that can be read here.
+
+    Told in a form of its own, a model would call in it, and nobody would see that these are calls.
+    """
+    return _TOOLS.search(template) is not None and (
+        is_harmony(template) or _marked(template) is not None
+    )
+
+
+def reads_message(template: str) -> bool:
+    """Whether a template looks for the tools in a message: Phi 4's."""
+    return _IN_MESSAGE.search(template) is not None
 
 
 def is_harmony(template: str) -> bool:
@@ -100,11 +113,32 @@ def find_format(template: str, schemas: Mapping[str, Any]) -> Form:
         template: Jinja text.
         schemas: parameters of the tools that are offered, by name.
     """
-    if not knows_tools(template):
-        return GENERIC
-    for mark, form in _BY_MARK:
-        if mark in template:
-            if isinstance(form, MarkupCalls | InvokeCalls):
-                return replace(form, schemas=schemas)
-            return LlamaCalls(frozenset(schemas)) if isinstance(form, LlamaCalls) else form
-    return GENERIC
+    form = _marked(template) if knows_tools(template) else None
+    return _suited(form or GENERIC, schemas)
+
+
+def own_format(template: str, schemas: Mapping[str, Any]) -> Form | None:
+    """The format that a model may use although its template tells of no tools: DeepSeek's R1 does.
+
+    Args:
+        template: Jinja text.
+        schemas: parameters of the tools that are offered, by name.
+    """
+    form = None if knows_tools(template) else _marked(template)
+    return None if form is None else _suited(form, schemas)
+
+
+def _suited(form: Form, schemas: Mapping[str, Any]) -> Form:
+    """A format that knows the tools, if it has to."""
+    if isinstance(form, MarkupCalls | InvokeCalls):
+        return replace(form, schemas=schemas)
+    return LlamaCalls(frozenset(schemas)) if isinstance(form, LlamaCalls) else form
+
+
+def closer_of(form: JSONCalls, template: str) -> str:
+    """What ends the calls: Granite has Phi's opener, and no closer."""
+    return "" if form == PHI and "<|/tool" not in template else form.closer
+
+
+def _marked(template: str) -> Form | None:
+    return next((form for mark, form in _BY_MARK if mark in template), None)

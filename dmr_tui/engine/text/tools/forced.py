@@ -30,6 +30,7 @@ from dmr_tui.engine.text.tools.families import (
     LFM2,
     PHI,
     Form,
+    closer_of,
 )
 from dmr_tui.engine.text.tools.gemma import EscapedCalls, PythonCalls
 from dmr_tui.engine.text.tools.harmony import CHANNEL, CONSTRAIN, MESSAGE, RECIPIENT
@@ -55,6 +56,7 @@ _ALPHANUMERIC = Characters(charset.union([(0x30, 0x39), (0x41, 0x5A), (0x61, 0x7
 _SPACE = optional(choice(" ", chain("\n", repeat(Characters(charset.of(" ")), 0, 16))))
 
 _COMMA = chain(",", _SPACE)
+_COLON = chain(":", _SPACE)
 _LINE = optional(chain("\n"))
 
 Write = Callable[[Tool], Node]
@@ -209,9 +211,7 @@ class CallGrammar:
             fenced = chain("```json\n", call, "\n```")
             return choice(call, fenced, *([listed] if self._most > 1 else []))
         if form == PHI:
-            # Granite has its opener, and no closer.
-            closer = form.closer if form.closer in self._template else ""
-            return chain(form.openers[0], listed, closer)
+            return chain(form.openers[0], listed, closer_of(form, self._template))
         if not form.closer:
             return chain(form.openers[0], listed)
         lines = self._several(self._json, "\n")
@@ -254,7 +254,7 @@ class CallGrammar:
 
     def _llama(self, form: LlamaCalls) -> Node:
         """A call in JSON; once its tag has come, also what only that can open."""
-        calls = [self._json(tool, arguments="parameters") for tool in self._tools]
+        calls = [self._typed(tool) for tool in self._tools]
         tagged = list(calls)
         if self._opened:
             built_in = (tool for tool in self._tools if tool.function.name in BUILT_IN)
@@ -265,10 +265,14 @@ class CallGrammar:
                 tagged = [repeat(Characters(charset.UNICODE), 1)]
         return choice(*calls, chain(TAG, choice(*tagged)))
 
-    def _json(self, tool: Tool, key: str = "name", arguments: str = "arguments") -> Node:
+    def _typed(self, tool: Tool) -> Node:
+        """As Llama's models write it: many say first that it is a function."""
+        kind = optional(chain('"type"', _COLON, '"function"', _COMMA))
+        return self._json(tool, chain(kind, choice('"name"', '"function"')), "parameters")
+
+    def _json(self, tool: Tool, key: Node | str = '"name"', arguments: str = "arguments") -> Node:
         name = json.dumps(tool.function.name)
-        colon = chain(":", _SPACE)
-        head = chain(f'{{"{key}"', colon, f"{name},", _SPACE, f'"{arguments}"', colon)
+        head = chain("{", key, _COLON, name, _COMMA, f'"{arguments}"', _COLON)
         return chain(head, self._arguments(tool), "}")
 
     def _identified(self, tool: Tool) -> Node:

@@ -42,8 +42,7 @@ def without_calls(messages: Sequence[Message]) -> list[Message]:
     for message in messages:
         if message.tool_calls:
             names |= {call.id: call.function.name for call in message.tool_calls}
-            calls = [_call(call.function) for call in message.tool_calls]
-            text = calls[0] if len(calls) == 1 else f"[{', '.join(calls)}]"
+            text = spell([call.function for call in message.tool_calls])
             said = text_of(message)
             found.append(Message("assistant", f"{said}\n{text}" if said else text))
         elif message.role == "tool":
@@ -61,6 +60,12 @@ def _add_result(found: list[Message], text: str) -> None:
         found[-1] = Message("user", f"{text_of(last)}\n{text}")
     else:
         found.append(Message("user", text))
+
+
+def spell(calls: Sequence[FunctionCall]) -> str:
+    """Calls as they are asked for here."""
+    found = [_call(call) for call in calls]
+    return found[0] if len(found) == 1 else f"[{', '.join(found)}]"
 
 
 def _call(call: FunctionCall) -> str:

@@ -27,15 +27,26 @@ class ToolParser:
     space next to calls is dropped.
     """
 
-    def __init__(self, form: ToolFormat, names: Collection[str], *, sure: bool = False) -> None:
+    def __init__(
+        self,
+        form: ToolFormat,
+        names: Collection[str],
+        *,
+        sure: bool = False,
+        parallel: bool = True,
+    ) -> None:
         """Begin.
 
         Args:
             form: the model's.
             names: of the tools that were offered.
             sure: all that the model writes is held to the form.
+            parallel: there may be several calls; if not, the answer ends behind the first one.
         """
         self._sure = sure
+        self._parallel = parallel
+        self._ended = False
+        """The only call is whole: what follows is not told."""
         self._asked = False
         """It was tried to hold what is being read to the form."""
         self._given: list[Call] = []
@@ -84,7 +95,7 @@ class ToolParser:
 
     def _pieces(self, *, final: bool) -> list[Piece]:
         found: list[Piece] = []
-        while self._held:
+        while self._held and not self._ended:
             if not self._reading:
                 more = self._seek(final=final)
                 found += more
@@ -98,6 +109,8 @@ class ToolParser:
                 found += self._tell(self._form.begun(self._held)) if self._sure else []
                 break
             found += self._take(reading)
+        if self._ended:
+            self._held, self._reading = "", False
         return found
 
     def _worth_reading(self) -> bool:
@@ -153,7 +166,8 @@ class ToolParser:
         if not all(call.name in self._names for call in calls):
             return []
         pieces: list[Piece] = []
-        for at, call in enumerate(calls):
+        for at, call in enumerate(calls if self._parallel else calls[:1]):
+            self._ended = call.whole and not self._parallel
             if at == len(self._given):
                 self._given.append(call)
                 pieces.append(call)

@@ -23,6 +23,14 @@ LFM2 = "{% if tools %}<|tool_list_start|><|tool_list_end|>{% endif %}"
 NEMOTRON = "{% if tools %}<TOOLCALL></TOOLCALL>{% endif %}"
 APRIEL = "{% if tools %}<tool_calls></tool_calls>{% endif %}"
 PHI = "{% if tools %}<|tool|><|/tool|><|tool_call|><|/tool_call|>{% endif %}"
+PHI_4 = (
+    "{% for message in messages %}<|{{ message['role'] }}|>{{ message['content'] }}"
+    "{% if message['role'] == 'system' and 'tools' in message %}"
+    "{{ '<|tool|>' + message['tools'] + '<|/tool|>' }}{% endif %}{% endfor %}"
+)
+LFM2_5 = "{% if tools %}List of tools: [{% endif %}"
+APERTUS = "{% if tools %}<|tools_prefix|>{{ tools }}<|tools_suffix|>{% endif %}{{ messages }}"
+DEEPSEEK_PLAIN = "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>{{ messages }}"
 GRANITE = "{% if tools %}<|start_of_role|>available_tools<|tool_call|>{% endif %}"
 COMMAND = "{% if tools %}<|START_ACTION|><|END_ACTION|>{% endif %}"
 KIMI = "{% if tools %}<|tool_calls_section_begin|>{% endif %}"
@@ -173,7 +181,12 @@ RECORDED = [
         LLAMA,
         '\n\n{"type": "function", "name": "weather", "parameters": {"city": "Paris"}}',
         [("weather", PARIS)],
-        sloppy=True,
+    ),
+    Recorded(
+        "llama with its type, and another key",
+        LLAMA,
+        '{"type": "function", "function": "weather", "parameters": {"city": "Paris"}}',
+        [("weather", PARIS)],
     ),
     Recorded(
         "llama, two calls",
@@ -427,6 +440,39 @@ RECORDED = [
         '<|tool_call|>[{"name": "weather", "arguments": {"city": "Paris"}}, '
         '{"name": "add", "arguments": {"a": 1, "b": 2.5}}]<|/tool_call|>',
         TWO,
+    ),
+    Recorded(
+        "phi, told in a message",
+        PHI_4,
+        '<|tool_call|>[{"name": "weather", "arguments": {"city": "Paris"}}]<|/tool_call|>',
+        [("weather", PARIS)],
+    ),
+    Recorded(
+        "lfm2 without marks around the tools",
+        LFM2_5,
+        "<|tool_call_start|>[weather(city='Paris')]<|tool_call_end|>",
+        [("weather", PARIS)],
+    ),
+    Recorded(
+        "told in a form that is not known",
+        APERTUS,
+        '{"name": "weather", "arguments": {"city": "Paris"}}',
+        [("weather", PARIS)],
+    ),
+    Recorded(
+        "deepseek, not told of tools by its template",
+        DEEPSEEK_PLAIN,
+        '{"name": "weather", "arguments": {"city": "Paris"}}',
+        [("weather", PARIS)],
+    ),
+    Recorded(
+        "deepseek, not told, in its own form",
+        DEEPSEEK_PLAIN,
+        "I look.<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>weather<｜tool▁sep｜>"
+        '{"city": "Paris"}<｜tool▁call▁end｜><｜tool▁calls▁end｜>',
+        [("weather", PARIS)],
+        "I look.",
+        sloppy=True,
     ),
     Recorded(
         "granite",

@@ -19,7 +19,7 @@ from dmr_tui.screens.models.settings_fields import inherited
 from dmr_tui.settings import Settings
 from dmr_tui.store.manifest import ModelConfig
 from dmr_tui.store.transfer.progress import TransferProgress
-from tests.tui.conftest import LARGE, SMALL, gone, row_with, screen_text, see, until
+from tests.tui.conftest import LARGE, SMALL, gone, part, row_with, screen_text, see, until
 from tests.tui.stage import NOW, SEVEN, StageRunner, stage
 from tests.tui.test_models import names
 
@@ -308,6 +308,24 @@ async def test_one_more_name(runner: StageRunner, tmp_path: Path) -> None:
         await pilot.press(*"me/tiny:v1", "enter")
         await see(pilot, "smollm2 is also called me/tiny:v1 now.", "docker.io/me/tiny:v1")
         assert calls(runner, "tag") == [("tag", "smollm2", "me/tiny:v1")]
+
+
+async def test_a_name_that_means_nothing_stays_in_the_line(
+    runner: StageRunner, tmp_path: Path
+) -> None:
+    app = stage(runner, tmp_path)
+    async with app.run_test(size=LARGE) as pilot:
+        await ready(pilot)
+        line = part(app, "#line")
+        assert isinstance(line, Input)
+        for key in ("t", "n"):
+            await pilot.press(key, *"a", "space", *"b", "enter")
+            await see(pilot, "'a b' is no model's name")
+            assert (line.value, line.has_focus) == ("a b", True)
+            await pilot.press("escape")
+            await until(pilot, lambda: not line.has_focus)
+            app.workspace.say("")
+        assert calls(runner, "pull") == []
 
 
 async def test_a_push_asks_where_to_and_shows_how_far_it_is(

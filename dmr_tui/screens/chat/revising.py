@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
 
@@ -269,9 +269,19 @@ class RevisingScreen(AskingScreen):
         code = spot.code
         text = code.text + "\n" if code else spot.node.text + "\n"
         proposed = f"code{code.suffix}" if code else "message.md"
-        name = await self._composer.ask("Save to file", proposed)
-        if name:
-            path = await self._do(self._keeper.write(text, Path(name)))
+        await self._ask_for_file(
+            "Save to file", proposed, lambda file: self._keeper.write(text, file)
+        )
+        self._view.transcript.focus()
+
+    async def _ask_for_file(
+        self, title: str, proposed: str, write: Callable[[Path], Awaitable[Path]]
+    ) -> None:
+        """Write to a file whose name is asked for, and asked for again where it cannot be."""
+        name = await self._composer.ask(title, proposed)
+        while name:
+            path = await self._do(write(Path(name)))
             if path is not None:
                 self.workspace.say(f"Wrote {path}")
-        self._view.transcript.focus()
+                return
+            name = await self._composer.ask(title, name)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 
 from textual import events, on, work
 from textual.containers import Horizontal, Vertical
@@ -275,10 +274,9 @@ class ChatScreen(RevisingScreen):
 
     async def _export_chat(self, chat: ChatInfo) -> None:
         proposed = self._keeper.file_name(chat)
-        name = await self._composer.ask("Export to a file, .md or .json", proposed)
-        path = await self._do(self._keeper.export(chat, Path(name))) if name else None
-        if path is not None:
-            self.workspace.say(f"Wrote {path}")
+        await self._ask_for_file(
+            "Export to a file, .md or .json", proposed, lambda file: self._keeper.export(chat, file)
+        )
         self._back_to_chats()
 
     # Other actions.

@@ -63,15 +63,16 @@ async def delete(workspace: Workspace, entries: Sequence[Entry]) -> None:
         workspace.say(f"Deleted {len(gone)} models.")
 
 
-async def tag(workspace: Workspace, name: str, target: str) -> None:
-    """Give a model one more name."""
+async def tag(workspace: Workspace, name: str, target: str) -> bool:
+    """Give a model one more name; whether it has it now."""
     try:
         await workspace.runner.tag(name, target)
     except DmrError as error:
         workspace.fail(error)
-        return
+        return False
     await workspace.library.refresh(workspace.runner)
     workspace.say(f"{name} is also called {target} now.")
+    return True
 
 
 async def push(workspace: Workspace, name: str) -> None:

@@ -374,14 +374,17 @@ class Shelf(Vertical):
         self.add_class("-typing")
         line.focus()
 
-    def close_line(self) -> tuple[Line, str]:
-        """Close the line; what it was for, and what was typed."""
+    @property
+    def line(self) -> tuple[Line, str]:
+        """What the line is for, and what is typed in it."""
         what: Line = "tag" if self.has_class("-tagging") else "pull"
+        return what, self.query_one("#line", Input).value.strip()
+
+    def close_line(self) -> None:
+        """Close the line and forget what was typed."""
         self.remove_class("-typing", "-tagging")
-        line = self.query_one("#line", Input)
-        name, line.value = line.value.strip(), ""
+        self.query_one("#line", Input).value = ""
         self.table.focus()
-        return what, name
 
 
 def _view(workspace: Workspace) -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual import work
 
+from dmr_tui.errors import DmrError
 from dmr_tui.screens import memory
 from dmr_tui.screens.disk import Disk
 from dmr_tui.screens.library import Entry
@@ -113,24 +114,34 @@ class ModelWork(ShellScreen):
             self._shelf.open_line("tag")
 
     def line_submitted(self) -> None:
-        """A name was typed."""
+        """A name was typed; one that means nothing stays in the line, to be put right."""
         if self._shelf is None:
             return
         entry = self._entry
-        what, name = self._shelf.close_line()
-        if name and what == "pull":
-            self.pull_named(name)
-        elif name and entry is not None:
+        what, name = self._shelf.line
+        if name and what == "tag" and entry is not None:
             self._tag(entry.name, name)
+            return
+        if name and what == "pull":
+            from dmr_tui.store.transfer.hub.name import parse_source  # not before the first frame
+
+            try:
+                parse_source(name, default_registry=self.workspace.settings.default_registry)
+            except DmrError as error:
+                self.workspace.fail(error)
+                return
+            self.pull_named(name)
+        self._shelf.close_line()
 
     @work(group="pull", exit_on_error=False)
     async def pull_named(self, name: str) -> None:
         """Get a model."""
         await jobs.pull(self.workspace, name)
 
-    @work(group="tag", exit_on_error=False)
+    @work(group="tag", exclusive=True, exit_on_error=False)
     async def _tag(self, name: str, target: str) -> None:
-        await jobs.tag(self.workspace, name, target)
+        if await jobs.tag(self.workspace, name, target) and self._shelf is not None:
+            self._shelf.close_line()
 
     def action_push(self) -> None:
         """Ask once, with the registry's name, then push."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import secrets
+from dataclasses import replace
 
-from textual import work
+from textual import on, work
 from textual.app import ComposeResult
 from textual.containers import Container, VerticalScroll
 from textual.content import Content
@@ -41,8 +42,6 @@ class EndpointPanel(ModalScreen[None]):
         choice = self._workspace.endpoint.choice
         with VerticalScroll(id="endpoint", can_focus=False) as box:
             box.border_title = "Endpoint for other programs"
-            keys = [f"{each.key} {each.title.lower()}" for each in actions("endpoint")]
-            box.border_subtitle = " · ".join(keys)
             yield Static(id="endpoint-state")
             yield from _field("Address", choice.host, "host", "127.0.0.1: this machine alone")
             yield from _field("Port", str(choice.port), "port", "0: a free one")
@@ -52,6 +51,10 @@ class EndpointPanel(ModalScreen[None]):
     def on_mount(self) -> None:
         """Show how it stands."""
         self.query_one("#endpoint-port", Input).focus()
+        self._show()
+
+    @on(Input.Changed)
+    def _edited(self) -> None:
         self._show()
 
     def _typed(self, name: str) -> str:
@@ -71,6 +74,15 @@ class EndpointPanel(ModalScreen[None]):
         return EndpointChoice(on, self._typed("host"), int(port), key)
 
     @property
+    def _differs(self) -> bool:
+        """Whether the fields say something else than what holds."""
+        held = self._workspace.endpoint.choice
+        try:
+            return replace(self._choice(), on=held.on) != held
+        except InvalidRequestError:
+            return True
+
+    @property
     def _serving_elsewhere(self) -> str:
         """Where another process of this user serves; empty when none does."""
         status = self._workspace.status
@@ -82,6 +94,15 @@ class EndpointPanel(ModalScreen[None]):
         state = [self._state(url)]
         if self._failure is not None:
             state.append(Content.styled("× ", "$text-error") + explain(self._failure))
+        anew = bool(here.url) and self._differs
+        if anew:
+            words = "! changed, but it does not hold yet: ⏎ listens anew with it"
+            state.append(Content.styled(words, "$text-warning"))
+        titles = {each.name: each.title.lower() for each in actions("endpoint")}
+        if anew:
+            titles["switch"] = "listen anew"
+        keys = [f"{each.key} {titles[each.name]}" for each in actions("endpoint")]
+        self.query_one("#endpoint").border_subtitle = " · ".join(keys)
         self.query_one("#endpoint-state", Static).update(Content("\n").join(state))
         self.query_one("#endpoint-lines", Static).update(_lines(url, here.choice.api_key))
 
@@ -136,7 +157,9 @@ class EndpointPanel(ModalScreen[None]):
             self.notify("There is nothing to copy before it is on: ⏎.", severity="warning")
 
     def action_close(self) -> None:
-        """Back to the screen below."""
+        """Back to the screen below; what was typed is gone, which is said."""
+        if self._differs and not self._serving_elsewhere:
+            self._workspace.say("The endpoint is as it was: ⏎ makes a change hold.", "warning")
         self.dismiss()
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:

@@ -56,8 +56,12 @@ async def test_a_key_is_asked_for_as_soon_as_it_is_set(runner: StageRunner, tmp_
         await pilot.press("enter")
         await see(pilot, "● on at")
         assert await status_of(base_url(pilot)) == 200
-        await pilot.press("ctrl+k", "enter")
-        await see(pilot, "export OPENAI_API_KEY=dmr-")
+        await pilot.press("ctrl+k")
+        await see(pilot, "changed, but it does not hold yet", "⏎ listen anew")
+        assert await status_of(base_url(pilot)) == 200
+        await pilot.press("enter")
+        await see(pilot, "export OPENAI_API_KEY=dmr-", "⏎ on or off")
+        await gone(pilot, "does not hold yet")
         key = app.screen.query_one("#endpoint-key", Input).value
         assert len(key) > 30
         assert await status_of(base_url(pilot)) == 401
@@ -71,6 +75,17 @@ async def test_a_key_is_asked_for_as_soon_as_it_is_set(runner: StageRunner, tmp_
         await see(pilot, "● on at")
         assert again.screen.query_one("#endpoint-key", Input).value == key
         assert await status_of(base_url(pilot), key) == 200
+
+
+async def test_a_change_that_was_given_up_is_told(runner: StageRunner, tmp_path: Path) -> None:
+    async with stage(runner, tmp_path).run_test(size=LARGE) as pilot:
+        await open_panel(pilot)
+        await pilot.press("escape")
+        await gone(pilot, "Endpoint for other programs")
+        assert "The endpoint is as it was" not in screen_text(pilot.app)
+        await open_panel(pilot)
+        await pilot.press("ctrl+k", "escape")
+        await see(pilot, "The endpoint is as it was: ⏎ makes a change hold.")
 
 
 async def test_what_cannot_be_is_said_in_the_panel(runner: StageRunner, tmp_path: Path) -> None:

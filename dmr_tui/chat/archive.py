@@ -27,7 +27,8 @@ from dmr_tui.errors import InvalidRequestError
 _BUSY_SECONDS = 5.0
 _FORGOTTEN_SECONDS = 86400.0
 """A chat that was deleted that long ago, by a process that could not clean up, is gone."""
-_SNIPPET_BEFORE, _SNIPPET_WIDTH = 30, 100
+_SNIPPET_BEFORE, _SNIPPET_WIDTH = 8, 100
+"""Little before the hit: it must be seen in the narrow list of the full screen, too."""
 _MIN_TRIGRAM = 3
 _TURNS = (
     "WITH RECURSIVE path (id, parent, role) AS (SELECT id, parent, role FROM messages"

@@ -88,6 +88,19 @@ async def test_all_messages_are_searched(runner: StageRunner, tmp_path: Path) ->
         assert spot.node.text == "a small thing"
 
 
+async def test_what_was_found_is_in_sight_in_the_narrow_list(
+    runner: StageRunner, tmp_path: Path
+) -> None:
+    async with stage(runner, tmp_path).run_test(size=LARGE) as pilot:
+        await converse(
+            pilot, runner, ("a story", "There was a fox who wanted a round moon to eat.")
+        )
+        await pilot.press("ctrl+n", "f2")
+        await see(pilot, "1 chat", "New chat")
+        await pilot.press("slash", *"moon")
+        await see(pilot, "1 found", "a round moon")
+
+
 async def test_escape_leaves_search_then_pane(runner: StageRunner, tmp_path: Path) -> None:
     async with stage(runner, tmp_path).run_test(size=LARGE) as pilot:
         await two_chats(pilot, runner)

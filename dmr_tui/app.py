@@ -309,7 +309,7 @@ class DmrApp(TypeAhead):
             return
         commands = [
             (
-                f"{'●' if entry.running else '○'} {entry.name}",
+                f"{'●' if entry.running else '○'} {entry.names}",
                 lambda name=entry.name: self.post_message(OpenChat(name)),
                 f"{entry.model.config.parameters} {entry.model.config.quantization}".strip(),
             )

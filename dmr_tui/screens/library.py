@@ -52,6 +52,15 @@ class Entry:
         return states.get(self.running.state, "ready")
 
     @property
+    def names(self) -> str:
+        """Its name and, where it has more, those: each can be looked for."""
+        if len(self.model.tags) < 2:
+            return self.name
+        others = dict.fromkeys(map(familiar_name, self.model.tags))
+        others.pop(self.name, None)
+        return f"{self.name}  also {', '.join(others)}" if others else self.name
+
+    @property
     def pinned(self) -> bool:
         """It stays in memory until somebody says otherwise."""
         return self.running is not None and self.running.keep_alive < 0

@@ -56,7 +56,7 @@ class Models(Provider):
         if isinstance(self.screen, ShellScreen):
             for entry in self.screen.workspace.library.entries:
                 yield (
-                    f"Chat with {entry.name}",
+                    f"Chat with {entry.names}",
                     partial(self.screen.post_message, OpenChat(entry.name)),
                 )
 
@@ -84,7 +84,7 @@ class Wishes(Provider):
         known = [action.palette for action in _offered()]
         if isinstance(self.screen, ShellScreen):
             entries = self.screen.workspace.library.entries
-            known += [f"Chat with {entry.name}" for entry in entries]
+            known += [f"Chat with {entry.names}" for entry in entries]
         return any(matcher.match(text) > 0 for text in known)
 
 

@@ -4,14 +4,16 @@ import asyncio
 import threading
 from pathlib import Path
 
+import msgspec
 import pytest
 from textual._compositor import LayoutUpdate
 from textual.driver import Driver
+from textual.widgets import Input, OptionList
 
 from dmr_tui.widgets.header import Header
 from dmr_tui.widgets.keybar import KeyBar
 from tests.tui.conftest import LARGE, SMALL, gone, screen_text, see, type_in, until
-from tests.tui.stage import StageClock, StageMeter, StageRunner, stage
+from tests.tui.stage import SEVEN, StageClock, StageMeter, StageRunner, stage
 
 
 async def test_keys_and_clicks_go_to_the_screens(runner: StageRunner, tmp_path: Path) -> None:
@@ -79,6 +81,24 @@ async def test_the_palette_offers_every_model(runner: StageRunner, tmp_path: Pat
         await pilot.press("ctrl+p")
         await type_in(pilot, "smollm")
         await see(pilot, "Chat with smollm2")
+        await pilot.press("down", "enter")
+        await see(pilot, "New chat · smollm2")
+
+
+@pytest.mark.parametrize("key", ["ctrl+p", "ctrl+o"])
+async def test_a_model_is_found_by_each_of_its_names(
+    runner: StageRunner, tmp_path: Path, key: str
+) -> None:
+    tags = [*SEVEN[4].tags, "docker.io/me/zebra:v1"]
+    runner.stored[4] = msgspec.structs.replace(SEVEN[4], tags=tags)
+    async with stage(runner, tmp_path).run_test(size=LARGE) as pilot:
+        await see(pilot, "nomic-embed-text")
+        await pilot.press(key)
+        await see(pilot, "🔎")
+        pilot.app.screen.query_one(Input).value = "zebra"  # at once: there is one search
+        found = pilot.app.screen.query_one(OptionList)
+        await until(pilot, lambda: found.option_count == 1)
+        await see(pilot, "smollm2  also me/zebra:v1")
         await pilot.press("down", "enter")
         await see(pilot, "New chat · smollm2")
 

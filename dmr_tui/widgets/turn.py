@@ -302,14 +302,16 @@ class TurnView(Widget):
     def _head(self, width: int) -> Row:
         here = self._pointed == 0
         name = Content.styled(self._who, f"bold {self._who_style}")
-        note = Content.styled(f"  {self._note}" if self._note else "", "$text-muted")
         version, versions = self._versions
         which = f" ‹ {version}/{versions} ›" if versions > 1 else ""
         end = Content.styled(which, "$text-accent")
         end += Content.styled(f" {self._when}" if self._when else "", "$text-muted")
-        used = name.cell_length + note.cell_length + end.cell_length
-        line = ("━" if here else "─") * max(width - used - 1, 0)
-        rule = Content.styled(f" {line}", "$primary" if here else "$border-blurred")
+        # What there is no room for is missing from the note: the version and the time stay.
+        room = max(width - name.cell_length - end.cell_length, 0)
+        note = Content.styled(f"  {self._note}" if self._note else "", "$text-muted")
+        note = note.truncate(room, ellipsis=True)
+        line = (" " + ("━" if here else "─") * room)[: room - note.cell_length]
+        rule = Content.styled(line, "$primary" if here else "$border-blurred")
         content = (name + note + rule + end).truncate(max(width, 1))
         return Row(content, len(content))
 

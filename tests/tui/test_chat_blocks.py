@@ -213,6 +213,16 @@ async def test_x_asks_once_and_deletes_what_follows(runner: StageRunner, tmp_pat
         assert [node.text for node in saved.path] == ["one", "first"]
 
 
+def test_a_long_note_leaves_version_and_time_in_the_head() -> None:
+    turn = TurnView("answer", "17:12")
+    turn.note("630.8 tok/s · 0.05 s to first · 31 tokens")
+    turn.number(1, 2)
+    heads = {width: turn._head(width).content.plain for width in (20, 50, 63, 64, 65, 80)}
+    assert {len(head) for head in heads.values()} == set(heads)
+    assert all(head.endswith(" ‹ 1/2 › 17:12") for head in heads.values())
+    assert heads[50].startswith("answer  630.8 tok/s · 0.05 s to fir… ‹")
+
+
 async def test_s_writes_code_to_a_file(
     runner: StageRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

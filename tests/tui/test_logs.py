@@ -14,6 +14,7 @@ from dmr_tui.app import DmrApp
 from dmr_tui.engine.profile import Profile
 from dmr_tui.errors import EngineError, InsufficientMemoryError, UnavailableError
 from dmr_tui.runner.activity.records import LogLine, RequestRecord
+from dmr_tui.screens.logs.detail import _model
 from dmr_tui.screens.logs.log_view import MARK, LogView
 from dmr_tui.screens.logs.screen import LogsScreen
 from dmr_tui.screens.messages import OpenRequests
@@ -120,6 +121,14 @@ async def test_pages_of_a_request(busy: StageRunner, tmp_path: Path) -> None:
         await see(pilot, "[Response]")
         await pilot.press("left")
         await see(pilot, "[Request]", "zed/0.209")
+
+
+def test_the_id_of_a_file_is_not_repeated() -> None:
+    path = "/tmp/new/g.gguf"
+    record = RequestRecord(id="1", time=NOW, model=path, model_id=f"file:{path}:1:2")
+    assert _model(record) == path
+    stored = msgspec.structs.replace(record, model="qwen3:8b", model_id="sha256:" + "ab" * 32)
+    assert _model(stored) == "qwen3:8b  →  abababababab"
 
 
 async def test_inspect_scrolls_the_text_and_goes_back(busy: StageRunner, tmp_path: Path) -> None:

@@ -232,7 +232,8 @@ def _fact(label: str, value: str) -> Content:
 
 
 def _model(record: RequestRecord) -> str:
-    short = record.model_id.removeprefix("sha256:")[:12]
+    digest = record.model_id.startswith("sha256:")  # else it names a file, as the model does
+    short = record.model_id.removeprefix("sha256:")[:12] if digest else ""
     return f"{wording.model(record)}  →  {short}" if short else wording.model(record)
 
 

@@ -14,6 +14,7 @@ from dmr_tui.engine.profile import Profile
 from dmr_tui.engine.request import Sampling
 from dmr_tui.engine.stats import Stats
 from dmr_tui.errors import ConflictError, RegistryError
+from dmr_tui.runner.base import Published
 from dmr_tui.runner.measured import Measured
 from dmr_tui.screens.models.settings_fields import inherited
 from dmr_tui.settings import Settings
@@ -237,6 +238,19 @@ async def test_settings_that_make_no_sense_are_refused_where_they_are(
         assert calls(runner, "configure") == []
 
 
+async def test_a_context_of_0_counts_as_not_set(runner: StageRunner, tmp_path: Path) -> None:
+    runner.profiles[SEVEN[0].id] = Profile(context_size=0, threads=4)
+    async with stage(runner, tmp_path).run_test(size=LARGE) as pilot:
+        await ready(pilot)
+        await see(pilot, "threads 4")
+        assert "ctx 0" not in screen_text(pilot.app)
+        await pilot.press("e")
+        await see(pilot, "Settings of qwen3:8b", "context        8192 (default)")
+        await pilot.press("enter")
+        await gone(pilot, "Settings of qwen3:8b")
+        assert runner.profiles[SEVEN[0].id] == Profile(threads=4)
+
+
 async def test_settings_that_the_runner_refuses_stay_in_the_form(
     runner: StageRunner, tmp_path: Path
 ) -> None:
@@ -376,6 +390,27 @@ async def test_an_update_is_found_and_fetched(runner: StageRunner, tmp_path: Pat
         await pilot.press("u")
         await see(pilot, "Getting smollm2")
         assert ("pull", "smollm2") in runner.calls
+
+
+async def test_what_could_not_be_compared_is_not_called_up_to_date(
+    runner: StageRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look = runner.look
+    reached = {"smollm2", "qwen3:8b"}
+
+    async def sometimes(name: str) -> Published:
+        if name not in reached:
+            raise RegistryError("cannot reach registry-1.docker.io")
+        return await look(name)
+
+    monkeypatch.setattr(runner, "look", sometimes)
+    async with stage(runner, tmp_path).run_test(size=LARGE) as pilot:
+        await ready(pilot)
+        await pilot.press("U")
+        await see(pilot, "2 of 7 are up to date. Of 5 the registry did not tell.")
+        reached.clear()
+        await pilot.press("U")
+        await see(pilot, "None could be compared: cannot reach registry-1.docker.io")
 
 
 async def test_the_view_cycles_and_is_remembered(runner: StageRunner, tmp_path: Path) -> None:

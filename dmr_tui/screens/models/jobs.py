@@ -179,7 +179,7 @@ async def check(workspace: Workspace, updates: Updates, entries: Sequence[Entry]
     task = workspace.tasks.begin("Looking for updates")
     total = len(entries)
     try:
-        newer, failure = await updates.check(
+        newer, failures = await updates.check(
             workspace.runner, entries, lambda done: workspace.tasks.move(task, done / total)
         )
     except DmrError as error:
@@ -190,11 +190,17 @@ async def check(workspace: Workspace, updates: Updates, entries: Sequence[Entry]
         return
     finally:
         workspace.tasks.end(task)
-    if failure is not None and total == 1:
-        workspace.fail(failure)
+    told = total - len(failures)
+    untold = f" Of {len(failures)} the registry did not tell." if failures else ""
+    if failures and total == 1:
+        workspace.fail(failures[0])
+    elif failures and not told:
+        workspace.say(f"None could be compared: {failures[0].message}", "error")
     elif newer:
         which = f"{entries[0].name} has a newer version" if total == 1 else f"{newer} are newer"
-        workspace.say(f"{which} in the registry: u gets it.", "warning")
+        workspace.say(f"{which} in the registry: u gets it.{untold}", "warning")
+    elif failures:
+        workspace.say(f"{told} of {total} are up to date.{untold}")
     else:
-        which = f"{entries[0].name} is" if total == 1 else "All that can be compared are"
+        which = f"{entries[0].name} is" if total == 1 else "All are"
         workspace.say(f"{which} up to date.")

@@ -112,8 +112,8 @@ def _text(value: float | None) -> str:
 
 
 def _tokens(size: int | None) -> str:
-    if size is None:
-        return ""
+    if not size:
+        return ""  # 0, as programs may set it, leaves the choice to others, too
     return "as trained" if size < 0 else grouped(size)
 
 

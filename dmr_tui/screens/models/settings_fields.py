@@ -104,6 +104,8 @@ def _plain(value: Any) -> str:
 
 
 def _write_context(value: int) -> str:
+    if not value:
+        return ""  # 0, as programs may set it, leaves the choice to others
     return "trained" if value < 0 else str(value)
 
 

@@ -30,7 +30,7 @@ class Updates:
 
     async def check(
         self, runner: Runner, entries: Sequence[Entry], told: Callable[[int], None]
-    ) -> tuple[int, DmrError | None]:
+    ) -> tuple[int, list[DmrError]]:
         """Ask the registries of these models.
 
         Args:
@@ -39,7 +39,7 @@ class Updates:
             told: called with the number of those that have been asked about.
 
         Returns:
-            How many have something newer, and the first failure.
+            How many have something newer, and why the others could not be compared.
         """
         gate = asyncio.Semaphore(_AT_ONCE)
         done = 0
@@ -59,7 +59,7 @@ class Updates:
         async with asyncio.TaskGroup() as group:
             for entry in entries:
                 group.create_task(ask(entry))
-        return sum(self.has(entry) for entry in entries), failures[0] if failures else None
+        return sum(self.has(entry) for entry in entries), failures
 
 
 async def _newest(runner: Runner, entry: Entry) -> str:

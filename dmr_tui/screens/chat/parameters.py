@@ -83,6 +83,9 @@ class ParametersPane(VerticalScroll, can_focus=False):
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:
         event.stop()
+        if problem := _check(_name(event.input), event.value.strip()):
+            self._problem(problem)
+            return
         self._commit(event.input)
         self.screen.focus_next()
 

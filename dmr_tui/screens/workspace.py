@@ -189,7 +189,7 @@ class Workspace:
         return False
 
     def forget_old_notice(self) -> None:
-        """Say no more what was said a while ago: another screen is shown, which it is not about.
+        """Say no more what was said a while ago: what is shown now is not what it was about.
 
         A question goes at once: its keys are those of the screen that is left.
         """

@@ -13,7 +13,7 @@ from dmr_tui.chat.archive import ChatInfo
 from dmr_tui.screens.chat.chats import ChatList, grouped_by_day
 from dmr_tui.screens.chat.screen import ChatScreen
 from tests.tui.conftest import LARGE, SMALL, gone, see, type_in, until
-from tests.tui.stage import NOW, StageRunner, stage
+from tests.tui.stage import NOW, StageClock, StageRunner, stage
 from tests.tui.test_chat_commands import converse, prompt, say, texts
 
 
@@ -362,3 +362,17 @@ async def test_the_last_chat_is_continued(runner: StageRunner, tmp_path: Path) -
 async def test_there_may_be_no_last_chat(runner: StageRunner, tmp_path: Path) -> None:
     async with stage(runner, tmp_path, goes_on=True).run_test(size=LARGE) as pilot:
         await see(pilot, "[3 Chat]", "No chat is saved yet")
+
+
+async def test_what_was_said_of_another_chat_or_before_a_message_is_forgotten(
+    runner: StageRunner, tmp_path: Path
+) -> None:
+    clock = StageClock()
+    async with stage(runner, tmp_path, clock=clock).run_test(size=LARGE) as pilot:
+        await converse(pilot, runner, ("what is a slug", "a small thing"))
+        for moves_on in (say(pilot, "and then"), pilot.press("ctrl+n")):
+            chat(pilot).workspace.say("This is a copy of the chat.")
+            await see(pilot, "This is a copy")
+            clock.seconds += 10
+            await moves_on
+            await gone(pilot, "This is a copy")

@@ -54,6 +54,7 @@ class RevisingScreen(AskingScreen):
             return  # What is written stays in the prompt.
         self._composer.take()
         self._end_edit()
+        self.workspace.forget_old_notice()
         if is_command(text):
             self._run_command(text)
         elif edited is not None and rewrites:
@@ -118,6 +119,7 @@ class RevisingScreen(AskingScreen):
 
     def _show_conversation(self, conversation: Conversation) -> None:
         self._conversation = conversation
+        self.workspace.forget_old_notice()
         self._end_edit()
         self._hold_queue()  # What waits was written for what was shown before.
         self._pace.begin()

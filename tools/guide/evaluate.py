@@ -39,6 +39,7 @@ REQUIRED = {
 }
 REQUIRED_CLEAN = 0.995
 SHIPPED = Path(__file__).parents[2] / "dmr_tui" / "guide" / "guide.gguf"
+_LIKELIEST = Sampling(temperature=0.0)
 _AT_ONCE = 8
 _MOST_TOKENS = 160
 _WORD = re.compile(r"[^\W\d_]+")
@@ -58,8 +59,10 @@ class Result:
         return self.answer == self.dialogue.answer
 
 
-async def ask_all(gguf: Path, questions: list[Dialogue]) -> list[Result]:
-    """Ask every question at temperature 0."""
+async def ask_all(
+    gguf: Path, questions: list[Dialogue], sampling: Sampling = _LIKELIEST
+) -> list[Result]:
+    """Ask every question, at temperature 0 if nothing else is said."""
     with tempfile.TemporaryDirectory(prefix="dmr-guide-") as logs:
         manager = EngineManager(settings=load_settings(), logs=Path(logs))
         model = ModelFiles("guide", "guide", gguf)
@@ -68,7 +71,7 @@ async def ask_all(gguf: Path, questions: list[Dialogue]) -> list[Result]:
         async def ask(dialogue: Dialogue) -> Result:
             request = ChatRequest(
                 [Message(role, text) for role, text in dialogue.messages],
-                Sampling(temperature=0.0),
+                sampling,
                 Limits(max_tokens=_MOST_TOKENS),
             )
             text, ended = "", False

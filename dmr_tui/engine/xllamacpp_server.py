@@ -42,7 +42,7 @@ def _options(arguments: list[str]) -> argparse.Namespace:
         parser.add_argument(name, type=int)
     for name in ("--jinja", "--no-webui", "--kv-unified", "--embeddings", "--reranking"):
         parser.add_argument(name, action="store_true")
-    parser.add_argument("--context-shift", action=argparse.BooleanOptionalAction, required=True)
+    parser.add_argument("--context-shift", action=argparse.BooleanOptionalAction, default=False)
     for name in ("--mmproj", "--chat-template-file"):
         parser.add_argument(name)
     parser.add_argument("--lora", action="append", default=[])

@@ -6,9 +6,12 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from dmr_tui.engine.files import ModelFiles
 from dmr_tui.engine.manager import EngineManager
+from dmr_tui.runner.remote import RemoteRunner
+from dmr_tui.runner.shapes import read_shape
 from dmr_tui.settings import Settings
 
 
@@ -16,6 +19,19 @@ from dmr_tui.settings import Settings
 async def manager(tmp_path: Path) -> AsyncIterator[EngineManager]:
     """A manager with default settings; its workers end with the test."""
     made = EngineManager(settings=Settings(threads=1), logs=tmp_path / "logs")
+    yield made
+    await made.close()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def both(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[EngineManager]:
+    """One manager of both engines for all tests, so that few servers are started."""
+    made = EngineManager(
+        settings=Settings(threads=1, llama_server="xllamacpp"),
+        logs=tmp_path_factory.mktemp("logs"),
+        read_shape=read_shape,
+        connect=RemoteRunner,
+    )
     yield made
     await made.close()
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 import pytest
-import pytest_asyncio
 
 from dmr_tui.engine.files import ModelFiles
 from dmr_tui.engine.manager import EngineManager
@@ -44,9 +42,6 @@ from dmr_tui.engine.server_requests import Prepared, check, prepare, told
 from dmr_tui.errors import InvalidRequestError
 from dmr_tui.runner.answers import to_body
 from dmr_tui.runner.failures import failure
-from dmr_tui.runner.remote import RemoteRunner
-from dmr_tui.runner.shapes import read_shape
-from dmr_tui.settings import Settings
 from tests.engine.asking import GREEDY, Answer, ask, complete, worker_of
 from tests.engine.test_xllamacpp import HERMES, OTHER, OWN, twin
 from tests.support.gguf_maker import CHATML, write_tiny_bert, write_tiny_llama
@@ -70,19 +65,6 @@ THINKER = (
 """Opens the model's thoughts."""
 HARMONY = "{{ tools }}<|channel|><|message|>"
 PLAIN = Props("x", 1, 1, "completion", CHATML, "", "")
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def both(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[EngineManager]:
-    """One manager of both engines for all tests, so that few servers are started."""
-    made = EngineManager(
-        settings=Settings(threads=1, llama_server="xllamacpp"),
-        logs=tmp_path_factory.mktemp("logs"),
-        read_shape=read_shape,
-        connect=RemoteRunner,
-    )
-    yield made
-    await made.close()
 
 
 def calling(choice: ToolChoice, **fields: object) -> ChatRequest:

@@ -8,14 +8,12 @@ import signal
 import struct
 import zlib
 from base64 import b64encode
-from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 import pytest
-import pytest_asyncio
 from gguf import PoolingType
 
 from dmr_tui.engine import llama_server, watchdog
@@ -47,9 +45,6 @@ from dmr_tui.engine.request import (
     Tool,
 )
 from dmr_tui.errors import ContextLengthError, EngineError, InvalidRequestError
-from dmr_tui.runner.remote import RemoteRunner
-from dmr_tui.runner.shapes import read_shape
-from dmr_tui.settings import Settings
 from tests.engine.asking import GREEDY, Answer, ask, chat, complete, worker_of
 from tests.engine.test_likelihood import reported
 from tests.support.gguf_maker import (
@@ -76,19 +71,6 @@ HERMES = (
 OWN = Profile(backend="llama.cpp")
 OTHER = Profile(backend="llama-server")
 PLAIN = Sampling(temperature=0.0, repeat_penalty=1.0)
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def both(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[EngineManager]:
-    """One manager of both engines for all tests, so that few servers are started."""
-    made = EngineManager(
-        settings=Settings(threads=1, llama_server="xllamacpp"),
-        logs=tmp_path_factory.mktemp("logs"),
-        read_shape=read_shape,
-        connect=RemoteRunner,
-    )
-    yield made
-    await made.close()
 
 
 def twin(files: ModelFiles) -> ModelFiles:

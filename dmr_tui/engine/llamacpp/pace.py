@@ -20,15 +20,19 @@ TILE = 64
 """From so many tokens on, those of answers included, llama.cpp computes attention in tiles: a token
 costs less than among fewer, where each looks at all of the context by itself."""
 
-BURST = 0.4
+BURST = 1.0
 """Seconds of a burst; it fills whole tiles, and has one if that takes longer."""
 
-LONGEST_BURST = 0.8
+LONGEST_BURST = 1.6
 """Where a tile takes longer than this, there are no bursts."""
 
-REST = 20
-"""Passes of answers alone between two bursts: of the gaps between an answer's words, fewer than one
-in twenty is a burst."""
+REST = 25
+"""Passes of answers alone between two bursts: of the gaps between an answer's words, one in 26
+is a burst, and so stays beyond the 95th percentile also where other passes are late."""
+
+LONGEST_REST = 4.0
+"""Where these passes take more than so many times as long as a burst, there are none either: a few
+tokens in each pass are read sooner."""
 
 _WEIGHT = 0.25
 _WEIGHT_OF_MANY = 0.5
@@ -42,7 +46,8 @@ class Pace:
 
     Where reading a tile takes no longer than the answers' own pass, each pass has some of a prompt.
     Else bursts of whole tiles take turns with passes of the answers alone, which so keep as much of
-    the time, and seldom wait. Where even a tile takes too long for that, a pass has a few tokens.
+    the time, and seldom wait. Where a tile takes too long for that, or the answers' passes do, each
+    pass has a few tokens.
     """
 
     def __init__(self) -> None:
@@ -80,11 +85,13 @@ class Pace:
         many = int(seconds / self._many) if self._many else 0
         if many + answering >= TILE:
             return many
-        if not 0 < TILE * self._many <= LONGEST_BURST:
+        tile, rest = TILE * self._many, REST * plain
+        seldom = rest > LONGEST_REST * max(BURST, tile)
+        if seldom or not 0 < tile <= LONGEST_BURST:
             return max(SMALLEST_CHUNK, int(seconds / (self._few or self._many)))
         if self._passes * stretch < REST or self._rested * stretch < self._burst:
             return 0
-        tiles = (min(BURST, REST * plain) / self._many + answering) // TILE
+        tiles = (min(BURST, rest) / self._many + answering) // TILE
         burst = max(int(tiles), 1) * TILE - answering
         left = sum(wants)
         return left if left - burst < TILE else burst  # what would be left would be dear

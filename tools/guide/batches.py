@@ -102,7 +102,12 @@ class Row:
 
 
 def encode(
-    dialogue: Dialogue, tokenizer: Tokenizer, rng: random.Random, *, briefly: bool = False
+    dialogue: Dialogue,
+    tokenizer: Tokenizer,
+    rng: random.Random,
+    *,
+    briefly: bool = False,
+    plain: bool = False,
 ) -> Row:
     """The tokens of a dialogue.
 
@@ -110,6 +115,7 @@ def encode(
     what their letters are: it reads words with slips, and spells, by that. Where the answer is one
     of the fixed ones, the token that stands for it comes first; a few tokens of the question are
     replaced by any others, and the answer's end is mostly left out: `briefly` all of its text.
+    A `plain` question stays as it is, and none of its own tokens is learned.
     """
     cut, opening = (1.0, 0) if briefly else (_CUT_ANSWERS, _OPENING)
     marked = rng.random() < _MARKED
@@ -136,7 +142,7 @@ def encode(
             row.add(body, 1.0)
         elif role == "user":
             body = tokenizer.encode(text, rng)
-            if alone:
+            if alone and not plain:
                 body = [
                     rng.randrange(len(CONTROL), len(tokenizer.tokens))
                     if rng.random() < _NOISE
@@ -144,7 +150,7 @@ def encode(
                     for each in body
                 ]
             question = range(len(row.ids), len(row.ids) + len(body) + 1)
-            row.add([*body, end], PROMPT_WEIGHT)
+            row.add([*body, end], 0.0 if plain else PROMPT_WEIGHT)
         else:
             row.add([*tokenizer.encode(text), end])
         row.add(newline)
@@ -158,6 +164,7 @@ def batches(
     tokens: int,
     *,
     briefly: bool = False,
+    plain: bool = False,
 ) -> Iterator[list[Batch]]:
     """Endless steps of about `tokens` tokens, each a list of batches that fit the CPU's cache.
 
@@ -167,10 +174,12 @@ def batches(
         rng: source of chance.
         tokens: in all batches of a step.
         briefly: learn of fixed answers only which one it is.
+        plain: see `encode`.
     """
     while True:
         pool = [
-            encode(dialogue, tokenizer, rng, briefly=briefly) for dialogue in islice(source, _POOL)
+            encode(dialogue, tokenizer, rng, briefly=briefly, plain=plain)
+            for dialogue in islice(source, _POOL)
         ]
         pool.sort(key=lambda row: len(row.ids))
         small = list(_groups(pool, tokens // PARTS))

@@ -63,13 +63,20 @@ def single(rng: random.Random, *, exam: bool = False) -> tuple[str, str]:
     return rng.choice(intents()).draw(rng, exam=exam)
 
 
-def questions(seed: int) -> Iterator[Dialogue]:
-    """Endless questions whose answer is one of a fixed set: what is hardest to learn."""
+def questions(seed: int, *, plain: bool = False) -> Iterator[Dialogue]:
+    """Endless questions whose answer is one of a fixed set: what is hardest to learn.
+
+    Args:
+        seed: of chance.
+        plain: they keep the words that they are written in.
+    """
     rng = random.Random(seed)
     while True:
-        known = rng.random() < _KNOWN
-        draw = rng.choice(intents()).draw if known else beyond.draw
-        yield Dialogue("", (Exchange(*draw(rng, exam=False)),))
+        if rng.random() < _KNOWN:
+            question = rng.choice(intents()).draw(rng, exam=False, plain=plain)
+        else:
+            question = beyond.draw(rng, exam=False)
+        yield Dialogue("", (Exchange(*question),))
 
 
 def dialogues(seed: int) -> Iterator[Dialogue]:

@@ -12,6 +12,8 @@ from concurrent.futures import Executor
 import torch
 from torch import Tensor
 
+from guide.network import HALF_IS_FAST
+
 _MOMENTUM = 0.95
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 _ITERATIONS = 5
@@ -51,7 +53,7 @@ def orthogonal(matrix: Tensor) -> Tensor:
     """A matrix of the same directions with all singular values near 1 (Newton-Schulz)."""
     a, b, c = _COEFFICIENTS
     tall = matrix.shape[0] > matrix.shape[1]
-    x = (matrix.T if tall else matrix).bfloat16()
+    x = (matrix.T if tall else matrix).to(torch.bfloat16 if HALF_IS_FAST else torch.float32)
     x = x / (x.norm() + 1e-7)
     for _ in range(_ITERATIONS):
         square = x @ x.T

@@ -8,6 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+HALF_IS_FAST = torch.cpu._is_avx512_bf16_supported()
+"""The processor computes in bfloat16. One that imitates it is several times as fast in float32."""
+
 
 @dataclass(frozen=True)
 class Shape:

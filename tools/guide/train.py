@@ -24,7 +24,7 @@ from guide.batches import PARTS, Batch, batches
 from guide.corpus import dialogues, fixed_answers, questions
 from guide.export import export
 from guide.muon import Muon
-from guide.network import Llama, Shape
+from guide.network import HALF_IS_FAST, Llama, Shape
 from guide.tokenizer import Tokenizer, learn
 
 SEED = 20
@@ -33,6 +33,11 @@ QUESTIONS_FIRST = 0.35
 """Share of the steps in which only questions are learned, and which answer they want.
 
 Such rows are short: each minute brings four times as many questions as whole dialogues do."""
+REFINING = 0.07
+"""So many more steps at the end, for each before them, take questions beside dialogues: as they are
+written, with none of their words changed. A network so small else never gets them all right."""
+REFINING_RATE = 0.3
+"""Their first rate, against the one before; it goes down to nothing."""
 TOKENS_PER_STEP = 4096
 WARM_UP = 40
 COOL_DOWN = 0.4
@@ -55,23 +60,16 @@ class Training:
         torch.manual_seed(SEED)
         self.tokenizer = tokenizer
         self.steps = steps
+        self.all_steps = steps + round(steps * REFINING)
         self.step = 0
         self.network = Llama(Shape())
         self._weights = [*self.network.parameters()]
-        matrices = [
-            weight
-            for name, weight in self.network.named_parameters()
-            if weight.dim() == 2 and not name.startswith("embedding")
-        ]
-        others = [self.network.embedding.weight]
-        others += [weight for weight in self._weights if weight.dim() == 1]
         # One thread a core, each with batches of its own: kernels that share their work among
         # threads would wait for each other, and a busy machine makes that wait long.
         self._pool = ThreadPoolExecutor(PARTS, initializer=torch.set_num_threads, initargs=(1,))
-        self._muon = Muon(matrices, MATRIX_RATE, WEIGHT_DECAY, self._pool)
         # Compiled it takes two thirds of the time: most of it goes to small steps between matrices.
         self._loss = torch.compile(self._loss_of, dynamic=True)
-        self._adam = torch.optim.AdamW(others, lr=OTHER_RATE, betas=(0.9, 0.98), weight_decay=0.0)
+        self._muon, self._adam = self._optimizers()
 
     def run(self, folder: Path) -> None:
         """Take the remaining steps; a checkpoint in `folder` is the place to go on from."""
@@ -79,16 +77,18 @@ class Training:
         if checkpoint.exists():
             self._load(checkpoint)
         began = time.monotonic()
-        source = islice(self._batches(), self.step, self.steps)
+        source = islice(self._batches(), self.step, self.all_steps)
         losses: list[float] = []
         seen = 0
         for batch in source:
+            if self.step == self.steps:
+                self._muon, self._adam = self._optimizers()
             losses.append(self._take_step(batch))
             seen += sum(part.tokens.numel() for part in batch)
             if self.step % _REPORT_EVERY == 0:
                 seconds = time.monotonic() - began
                 print(
-                    f"step {self.step}/{self.steps}  loss {sum(losses) / len(losses):.4f}  "
+                    f"step {self.step}/{self.all_steps}  loss {sum(losses) / len(losses):.4f}  "
                     f"{seen / seconds:.0f} tokens/s  {seconds:.0f} s",
                     flush=True,
                 )
@@ -98,11 +98,26 @@ class Training:
         self._save(checkpoint)
 
     def _batches(self) -> Iterator[list[Batch]]:
-        """Questions first, then dialogues."""
+        """Questions first, then dialogues, then both."""
         rng = random.Random(SEED)
         first = batches(questions(SEED + 2), self.tokenizer, rng, TOKENS_PER_STEP, briefly=True)
-        yield from islice(first, round(self.steps * QUESTIONS_FIRST))
-        yield from batches(dialogues(SEED), self.tokenizer, rng, TOKENS_PER_STEP)
+        questions_first = round(self.steps * QUESTIONS_FIRST)
+        yield from islice(first, questions_first)
+        then = batches(dialogues(SEED), self.tokenizer, rng, TOKENS_PER_STEP)
+        yield from islice(then, self.steps - questions_first)
+        yield from self._refining()
+
+    def _refining(self) -> Iterator[list[Batch]]:
+        """Steps of a batch of questions and one of dialogues each."""
+        rng = random.Random(SEED + 3)
+        plain = questions(SEED + 4, plain=True)
+        # Of questions only the answers' names are learned, which costs less.
+        asked = batches(
+            plain, self.tokenizer, rng, TOKENS_PER_STEP * 3 // 2, briefly=True, plain=True
+        )
+        told = batches(dialogues(SEED + 5), self.tokenizer, rng, TOKENS_PER_STEP)
+        for pair in zip(asked, told, strict=True):
+            yield from map(list, zip(*pair, strict=True))
 
     def _take_step(self, parts: list[Batch]) -> float:
         total = sum(float(part.weights.sum()) for part in parts)
@@ -122,7 +137,7 @@ class Training:
         return float(loss.detach()), torch.autograd.grad(loss, self._weights)
 
     def _loss_of(self, part: Batch) -> Tensor:
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=HALF_IS_FAST):
             found = self.network(part.tokens)
             logits = self.network.logits(found[part.places])
             sorted_ = self.network.logits(found[part.turns], self.tokenizer.answer(0))
@@ -132,8 +147,24 @@ class Training:
         )
         return (losses * part.weights).sum() + MEANING_WEIGHT * (meant * part.shares).sum()
 
+    def _optimizers(self) -> tuple[Muon, torch.optim.AdamW]:
+        """New ones, for the matrices and for the rest."""
+        matrices = [
+            weight
+            for name, weight in self.network.named_parameters()
+            if weight.dim() == 2 and not name.startswith("embedding")
+        ]
+        others = [self.network.embedding.weight]
+        others += [weight for weight in self._weights if weight.dim() == 1]
+        adam = torch.optim.AdamW(others, lr=OTHER_RATE, betas=(0.9, 0.98), weight_decay=0.0)
+        return Muon(matrices, MATRIX_RATE, WEIGHT_DECAY, self._pool), adam
+
     def _share(self) -> float:
-        """The rate's schedule: up, level, and for the last part down to nearly nothing."""
+        """The rate's schedule: up, level, down to nearly nothing; at the end once more, lower."""
+        if self.step >= self.steps:
+            done = self.step - self.steps
+            left = 1 - done / (self.all_steps - self.steps)
+            return REFINING_RATE * min((done + 1) / WARM_UP, 1.0) * max(left, 0.01)
         up = (self.step + 1) / WARM_UP
         down = (self.steps - self.step) / (self.steps * COOL_DOWN)
         return min(up, 1.0, max(down, 0.01))

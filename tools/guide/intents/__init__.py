@@ -61,8 +61,8 @@ class Intent:
     acts: Wordings
     free: bool = True
 
-    def draw(self, rng: random.Random, *, exam: bool) -> tuple[str, str]:
-        """A question and its answer."""
+    def draw(self, rng: random.Random, *, exam: bool, plain: bool = False) -> tuple[str, str]:
+        """A question and its answer; a `plain` one keeps its words."""
         acts, asks = len(self.acts.learned), len(self.asks.learned)
         if exam and not self.asks.examined:
             asks = 0
@@ -77,7 +77,7 @@ class Intent:
         question, answer, exact = self._fill(question, rng)
         if exam:
             return type_like_a_person(question, rng, exact=exact), answer
-        if self.free:
+        if self.free and not plain:
             question = say_otherwise(question, rng, exact=exact)
         return type_like_a_person(question, rng, exact=exact, shouted=_SHOUTED), answer
 

@@ -107,6 +107,15 @@ async def test_what_nobody_answered_is_in_the_prompt_again(
         await until(pilot, lambda: screen._prompt.text == "two\nlines")
 
 
+async def test_a_command_is_not_sent_as_a_message(runner: StageRunner, tmp_path: Path) -> None:
+    async with stage(runner, tmp_path).run_test(size=SMALL) as pilot:
+        screen = await opened(pilot)
+        await ask(pilot, "/think off")
+        await see(pilot, "Commands are for the Chat screen: here only messages go.")
+        assert screen._prompt.text == "/think off"
+        assert not runner.asked
+
+
 async def test_ctrl_c_stops_the_answers(runner: StageRunner, tmp_path: Path) -> None:
     async with stage(runner, tmp_path).run_test(size=LARGE) as pilot:
         await opened(pilot)

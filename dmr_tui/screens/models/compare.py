@@ -13,7 +13,7 @@ from textual.widget import Widget
 from textual.worker import Worker
 
 from dmr_tui.actions import Action, bindings
-from dmr_tui.chat.commands import ChatContext
+from dmr_tui.chat.commands import ChatContext, is_command
 from dmr_tui.chat.conversation import Conversation
 from dmr_tui.errors import DmrError
 from dmr_tui.screens.chat.conversation import ConversationView
@@ -126,6 +126,8 @@ class CompareScreen(ShellScreen):
             self.workspace.say("Not while they answer: esc stops.", "warning")
         elif not self._prompt.text.strip():
             self.workspace.say("Write a message first, then ⏎ sends it to both.")
+        elif is_command(self._prompt.text.strip()):
+            self.workspace.say("Commands are for the Chat screen: here only messages go.", "warning")
         else:
             text = self._prompt.take().strip()
             if text not in self._prompt.sent[-1:]:

@@ -124,3 +124,13 @@ def test_an_intent_without_its_command_is_left_out() -> None:
     found = _parse(text)
     assert [(intent.name, intent.answer) for intent in found] == [("yes", "B")]
     assert all(isinstance(intent, Intent) for intent in found)
+
+
+def test_an_intent_has_the_answer_of_another() -> None:
+    from guide.intents import _parse
+
+    first = "## rm\nUse `dmr rm x`.\nIt asks first.\n+ delete x\n"
+    other = "# A remark.\n\n## rm.all\n@as rm\n+ delete all\n"
+    _, found = _parse(first, other)
+    assert (found.name, found.answer) == ("rm.all", "Use `dmr rm x`.\nIt asks first.")
+    assert list(found.acts.learned) == ["delete all"]

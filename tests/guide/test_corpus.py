@@ -32,6 +32,28 @@ def test_patterns_are_either_learned_or_held_out() -> None:
     assert held > 300
 
 
+def test_more_patterns_move_none_of_the_others() -> None:
+    patterns = [f"say {number}" for number in range(400)]
+    few, many = Wordings("key", patterns[:200]), Wordings("key", patterns)
+    assert set(few.held_out) < set(many.held_out)
+    assert set(few.learned) < set(many.learned)
+    assert 15 <= len(many.held_out) <= 45
+    later = Wordings("key", [*patterns[:200], *(f"* {pattern}" for pattern in patterns[200:])])
+    assert later.held_out == few.held_out
+    assert set(later.learned) == set(few.learned) | set(patterns[200:])
+
+
+def test_of_a_held_out_pattern_only_what_is_not_learned_is_asked() -> None:
+    wordings = Wordings("key", ["* {get|pull} [a|the] {small [blue]|big} model"])
+    assert all(wordings.teaches(wordings.draw(random.Random(n), exam=False)) for n in range(200))
+    assert wordings.teaches("get small model")
+    assert not wordings.teaches("get blue model")
+    known = ["* {get|pull} a model", *(f"* {number}" for number in range(9))]
+    both = Wordings("b", [*known, "{get|fetch} a model", "one", "two", "three"])
+    assert both.held_out == ["{get|fetch} a model"]
+    assert {both.draw(random.Random(n), exam=True) for n in range(200)} == {"fetch a model"}
+
+
 def test_each_intent_is_examined() -> None:
     with_held_out = [i for i in intents() if i.asks.held_out or i.acts.held_out]
     assert len(with_held_out) == len(intents()), set(intents()) - set(with_held_out)

@@ -111,9 +111,9 @@ def by_another_writer() -> Iterator[Dialogue]:
     What no pattern of ours foresees is in them, so they tell best how people will fare.
     """
     known = {intent.name: intent.answer for intent in intents()}
-    for name, lines in read_sections(Path(__file__).with_name("exam.txt")):
+    for name, lines in read_sections(Path(__file__).with_name("exam.txt").read_text()):
         answer = beyond.ANSWER if name == "beyond" else known[name]
-        for line in filter(None, lines):
+        for line in lines:
             question, _, value = line.partition(" => ")
             yield Dialogue("others", (Exchange(question, with_value(answer, value)),))
 

@@ -1,8 +1,9 @@
 """Wordings: patterns that stand for many sentences, and the noise of people who type.
 
 A pattern is text with `{a|b}` (one of them) and `[a|b]` (one of them or nothing); groups may be
-nested. A pattern is also the unit that is held out for the examination: none of the sentences of
-a held-out pattern is learned.
+nested. A pattern is also the unit that is held out for the examination: nothing is learned from a
+held-out pattern, and of its sentences those are asked that no learned one stands for. Patterns
+behind `* ` are never held out: they came later, and leave the examination as it was.
 """
 
 from __future__ import annotations
@@ -16,12 +17,12 @@ from itertools import accumulate
 from pathlib import Path
 
 _GROUP = re.compile(r"\{([^{}\[\]]*)\}|\[([^{}\[\]]*)\]")
-_HELD_OUT_SHARE = 0.1
+_HELD_OUT_SHARE = 0.07
 _FEWEST_TO_SPLIT = 4
 _OFTEN = 3.0
 """A pattern with many choices is learned from so many times as often as one with none, at most."""
 _SENTENCES = 20
-"""How many sentences of a pattern are compared with those of others."""
+"""How many sentences of a held-out pattern are looked at: is one of them not learned?"""
 _NEIGHBOURS = {
     letter: near
     for row in ("qwertyuiop", "asdfghjkl", "zxcvbnm")
@@ -40,16 +41,23 @@ class Wordings:
     """Patterns of one meaning, split into those to learn from and those to examine with."""
 
     def __init__(self, key: str, patterns: Iterable[str]) -> None:
-        """Split the patterns; `key` makes the split of each list its own."""
+        """Split the patterns; `key` makes the split of each list its own.
 
-        def order(pattern: str) -> bytes:
-            return hashlib.sha256(f"{key}\0{pattern}".encode()).digest()
+        On which side a pattern falls does not depend on the others, so that one more moves none;
+        one behind `* ` is learned from in any case.
+        """
 
-        ranked = sorted(dict.fromkeys(patterns), key=order)
+        def place(pattern: str) -> float:
+            digest = hashlib.sha256(f"{key}\0{pattern}".encode()).digest()
+            return int.from_bytes(digest[:4], "big") / 2**32
+
+        known = dict.fromkeys(patterns)
+        more = [pattern[2:] for pattern in known if pattern.startswith("* ")]
+        ranked = sorted((pattern for pattern in known if not pattern.startswith("* ")), key=place)
         few = len(ranked) < _FEWEST_TO_SPLIT
-        held = 0 if few else max(1, round(len(ranked) * _HELD_OUT_SHARE))
+        held = 0 if few else max(1, sum(place(pattern) < _HELD_OUT_SHARE for pattern in ranked))
         self.held_out: Sequence[str] = ranked[:held]
-        self.learned: Sequence[str] = ranked[held:]
+        self.learned: Sequence[str] = [*ranked[held:], *more]
 
     def draw(self, rng: random.Random, *, exam: bool) -> str:
         """A sentence of one pattern; lists too short to split serve both.
@@ -57,7 +65,10 @@ class Wordings:
         What stands for many sentences is learned from more often, that each of them comes up.
         """
         if exam and self.examined:
-            return expand(rng.choice(self.examined), rng)
+            sentence = expand(rng.choice(self.examined), rng)
+            while self.teaches(sentence):
+                sentence = expand(rng.choice(self.examined), rng)
+            return sentence
         return expand(rng.choices(self.learned, cum_weights=self._weights)[0], rng)
 
     @cached_property
@@ -66,16 +77,43 @@ class Wordings:
         choices = (pattern.count("|") + pattern.count("[") for pattern in self.learned)
         return list(accumulate(min((1 + count) ** 0.5, _OFTEN) for count in choices))
 
+    def teaches(self, sentence: str) -> bool:
+        """Whether a sentence is one of those that learned patterns stand for."""
+        letters = _letters(sentence)
+        return letters in self._single or self._many.fullmatch(letters) is not None
+
     @cached_property
     def examined(self) -> Sequence[str]:
-        """The held-out patterns that do not stand for a sentence of a learned one, too."""
+        """The held-out patterns that stand for sentences which no learned one stands for."""
         rng = random.Random(0)
+        return [
+            pattern
+            for pattern in self.held_out
+            if not all(self.teaches(expand(pattern, rng)) for _ in range(_SENTENCES))
+        ]
 
-        def some(pattern: str) -> set[str]:
-            return {expand(pattern, rng) for _ in range(_SENTENCES)}
+    @cached_property
+    def _single(self) -> frozenset[str]:
+        """The learned patterns that stand for one sentence each."""
+        return frozenset(_letters(each) for each in self.learned if not _GROUP.search(each))
 
-        learned = {sentence for pattern in self.learned for sentence in some(pattern)}
-        return [pattern for pattern in self.held_out if not some(pattern) & learned]
+    @cached_property
+    def _many(self) -> re.Pattern[str]:
+        """Matches the sentences of the other ones."""
+        choices = [_expression(each) for each in self.learned if _GROUP.search(each)]
+        return re.compile("|".join(choices) or "(?!)")
+
+
+def _letters(text: str) -> str:
+    """What is compared of a text: a choice of nothing leaves spaces behind."""
+    return text.replace(" ", "").lower()
+
+
+def _expression(pattern: str) -> str:
+    """A regular expression for all sentences of a pattern."""
+    signs = {"{": "(?:", "}": ")", "[": "(?:", "]": ")?", "|": "|"}
+    parts = re.findall(r"[{}\[\]|]|[^{}\[\]|]+", _letters(pattern))
+    return "".join(signs.get(part) or re.escape(part) for part in parts)
 
 
 def expand(pattern: str, rng: random.Random) -> str:
@@ -254,14 +292,14 @@ def _slip(text: str, rng: random.Random, exact: str) -> str:
 
 def read_wordings(file: Path) -> dict[str, Wordings]:
     """All wordings of a text file: patterns, one a line, below `## key`."""
-    return {key: Wordings(key, filter(None, lines)) for key, lines in read_sections(file)}
+    return {key: Wordings(key, lines) for key, lines in read_sections(file.read_text())}
 
 
-def read_sections(file: Path) -> Iterator[tuple[str, list[str]]]:
-    """The titles of a text file, each a line `## title`, and the lines below them."""
-    for block in re.split(r"^## ", file.read_text(), flags=re.MULTILINE)[1:]:
-        title, *lines = block.rstrip().splitlines()
-        yield title, lines
+def read_sections(text: str) -> Iterator[tuple[str, list[str]]]:
+    """The titles in a text, each a line `## title`, and the lines below them that are not empty."""
+    for block in re.split(r"^## ", text, flags=re.MULTILINE)[1:]:
+        title, *lines = block.splitlines()
+        yield title, [line for line in lines if line]
 
 
 HOW_TO = Wordings(

@@ -9,7 +9,7 @@ from guide.phrasing import read_sections
 
 _POOLS = {
     title: tuple(" ".join(lines).split())
-    for title, lines in read_sections(Path(__file__).with_name("pools.txt"))
+    for title, lines in read_sections(Path(__file__).with_name("pools.txt").read_text())
 }
 
 MODEL_NAMES = _POOLS["model_names"]

@@ -1,6 +1,6 @@
 """Train the network on two CPU cores.
 
-    python -m guide.train build/guide [--steps 20000]
+    python -m guide.train build/guide [--steps 14000]
 
 The number of steps is fixed, so that the same seeds give the same model; the checkpoint in the
 folder lets a run that was ended go on.
@@ -28,17 +28,19 @@ from guide.network import HALF_IS_FAST, Llama, Shape
 from guide.tokenizer import Tokenizer, learn
 
 SEED = 20
-STEPS = 20_000
+STEPS = 14_000
 QUESTIONS_FIRST = 0.35
 """Share of the steps in which only questions are learned, and which answer they want.
 
 Such rows are short: each minute brings four times as many questions as whole dialogues do."""
-REFINING = 0.07
+REFINING = 0.5
 """So many more steps at the end, for each before them, take questions beside dialogues: as they are
 written, with none of their words changed. A network so small else never gets them all right."""
-REFINING_RATE = 0.3
+REFINING_RATE = 0.6
 """Their first rate, against the one before; it goes down to nothing."""
 TOKENS_PER_STEP = 4096
+REFINING_TOKENS = 5120
+"""The same of these steps, of either kind: each has half of both."""
 WARM_UP = 40
 COOL_DOWN = 0.4
 """Share of the steps in which the rate goes down."""
@@ -111,11 +113,8 @@ class Training:
         """Steps of a batch of questions and one of dialogues each."""
         rng = random.Random(SEED + 3)
         plain = questions(SEED + 4, plain=True)
-        # Of questions only the answers' names are learned, which costs less.
-        asked = batches(
-            plain, self.tokenizer, rng, TOKENS_PER_STEP * 3 // 2, briefly=True, plain=True
-        )
-        told = batches(dialogues(SEED + 5), self.tokenizer, rng, TOKENS_PER_STEP)
+        asked = batches(plain, self.tokenizer, rng, REFINING_TOKENS, briefly=True, plain=True)
+        told = batches(dialogues(SEED + 5), self.tokenizer, rng, REFINING_TOKENS)
         for pair in zip(asked, told, strict=True):
             yield from map(list, zip(*pair, strict=True))
 

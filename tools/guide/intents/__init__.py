@@ -4,8 +4,9 @@ The texts lie beside this file. An intent is
 
     ## name
     @when some.module      only where the program has that module (`@unless`: has not)
-    The answer, on one line or more.
+    The answer, on one line or more; `@as other` where that of another intent tells this as well.
     ? a question
+    * a question that is learned from in any case
     + something a person wants to do, as it follows "how do I …"
 
 with the patterns of `guide.phrasing`. `<model>` and `<size>` stand for what the question names;
@@ -34,9 +35,12 @@ from guide.pools import MODEL_NAMES, model_name
 _PATHS = Paths(Path("~/.local/share/dmr"), Path("~/.config/dmr"), Path("~/.local/state/dmr"))
 _SHOUTED = 0.1
 """Capitals are cut into other tokens: three times as many as people write, to know them at all."""
+_TRIES = 50
+"""So many times a question is drawn that the other list of its intent does not teach."""
 _SIZES = (1, 2, 3, 4, 7, 8, 9, 12, 13, 14, 20, 24, 27, 30, 32, 34, 70, 72)
-_ASKS_FOR_A_COMMAND = dict(read_sections(Path(__file__).parents[1] / "help.txt"))
+_ASKS_FOR_A_COMMAND = dict(read_sections((Path(__file__).parents[1] / "help.txt").read_text()))
 _COMMANDS = tuple(summary.name for summary in commands.summaries())
+_MARKS = ("? ", "* ", "+ ")
 _KEY_NAMES = {
     "question_mark": "?", "slash": "/", "escape": "Esc", "enter": "Enter", "minus": "-",
     "space": "Space", "tab": "Tab", "up": "Up", "down": "Down",
@@ -63,23 +67,27 @@ class Intent:
 
     def draw(self, rng: random.Random, *, exam: bool, plain: bool = False) -> tuple[str, str]:
         """A question and its answer; a `plain` one keeps its words."""
-        acts, asks = len(self.acts.learned), len(self.asks.learned)
-        if exam and not self.asks.examined:
-            asks = 0
-        if exam and asks and not self.acts.examined:
-            acts = 0
-        if rng.random() * (acts + asks) < acts:
-            act = self.acts.draw(rng, exam=exam)
-            frame = HOW_TO.draw(rng, exam=exam and rng.random() < 0.5)
-            question = frame.replace("<act>", act)
-        else:
-            question = self.asks.draw(rng, exam=exam)
+        question = self._ask(rng, exam=exam)
+        for _ in range(_TRIES if exam else 0):
+            if not (self.asks.teaches(question) or self.acts.teaches(question)):
+                break
+            question = self._ask(rng, exam=exam)
         question, answer, exact = self._fill(question, rng)
         if exam:
             return type_like_a_person(question, rng, exact=exact), answer
         if self.free and not plain:
             question = say_otherwise(question, rng, exact=exact)
         return type_like_a_person(question, rng, exact=exact, shouted=_SHOUTED), answer
+
+    def _ask(self, rng: random.Random, *, exam: bool) -> str:
+        acts, asks = (
+            len(each.examined if exam else each.learned) for each in (self.acts, self.asks)
+        )
+        if rng.random() * (acts + asks) < acts:
+            act = self.acts.draw(rng, exam=exam)
+            frame = HOW_TO.draw(rng, exam=exam and rng.random() < 0.5)
+            return frame.replace("<act>", act)
+        return self.asks.draw(rng, exam=exam)
 
     def _fill(self, question: str, rng: random.Random) -> tuple[str, str, str]:
         """The question and the answer with a value in their slots, and what must stay of it."""
@@ -113,26 +121,29 @@ def memory_need(billions: int) -> int:
 def intents() -> tuple[Intent, ...]:
     """All intents that are true of the program as it is."""
     folder = Path(__file__).parent
-    texts = [file.read_text() for file in sorted(folder.glob("*.txt"))]
-    written = [intent for text in texts for intent in _parse(text)]
+    written = _parse(*(file.read_text() for file in sorted(folder.glob("*.txt"))))
     return (*written, *_from_help(), *_from_chat(written))
 
 
-def _parse(text: str) -> list[Intent]:
-    blocks = re.split(r"^## ", text, flags=re.MULTILINE)[1:]
-    found = [_block(block) for block in blocks]
+def _parse(*texts: str) -> list[Intent]:
+    sections = {name: lines for text in texts for name, lines in read_sections(text)}
+    found = [_intent(name, sections) for name in sections]
     return [intent for intent in found if intent]
 
 
-def _block(block: str) -> Intent | None:
-    name, *lines = block.strip().splitlines()
-    answer = "\n".join(line for line in lines if line[:2] not in ("? ", "+ ") and line[0] != "@")
-    if not all(_holds(line) for line in lines if line.startswith("@")):
-        return None
+def _intent(name: str, sections: dict[str, list[str]]) -> Intent | None:
+    lines = sections[name]
+    told = lines
+    for line in lines:
+        if line.startswith("@as "):
+            told = sections[line.removeprefix("@as ")]
+        elif line.startswith("@") and not _holds(line):
+            return None
+    answer = "\n".join(line for line in told if line[0] != "@" and line[:2] not in _MARKS)
     filled = _fill_in(answer)
     if filled is None or not commands.exists(filled.replace("<model>", "smollm2")):
         return None
-    asks = [line[2:] for line in lines if line.startswith("? ")]
+    asks = [line.removeprefix("? ") for line in lines if line[:2] in ("? ", "* ")]
     acts = [line[2:] for line in lines if line.startswith("+ ")]
     return Intent(name, filled, Wordings(name, asks), Wordings(name, acts))
 

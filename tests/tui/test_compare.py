@@ -111,7 +111,7 @@ async def test_a_command_is_not_sent_as_a_message(runner: StageRunner, tmp_path:
     async with stage(runner, tmp_path).run_test(size=SMALL) as pilot:
         screen = await opened(pilot)
         await ask(pilot, "/think off")
-        await see(pilot, "Commands are for the Chat screen: here only messages go.")
+        await see(pilot, "Commands are for the Chat screen: messages alone go here.")
         assert screen._prompt.text == "/think off"
         assert not runner.asked
 

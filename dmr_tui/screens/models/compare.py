@@ -127,7 +127,9 @@ class CompareScreen(ShellScreen):
         elif not self._prompt.text.strip():
             self.workspace.say("Write a message first, then ⏎ sends it to both.")
         elif is_command(self._prompt.text.strip()):
-            self.workspace.say("Commands are for the Chat screen: here only messages go.", "warning")
+            self.workspace.say(
+                "Commands are for the Chat screen: messages alone go here.", "warning"
+            )
         else:
             text = self._prompt.take().strip()
             if text not in self._prompt.sent[-1:]:

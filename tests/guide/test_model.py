@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from itertools import islice
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from guide.intents import intents
 from guide.skills import beyond
 from guide.tokenizer import Tokenizer
 
+from dmr_tui.engine.llamacpp.native import NativeLog
 from dmr_tui.guide import GUIDE, adopt_guide, is_guide
 from dmr_tui.store.gguf import read_header
 from dmr_tui.store.store import Store
@@ -37,6 +39,7 @@ def test_the_file_is_a_small_llama() -> None:
 
 def test_the_tokenizer_agrees_with_llama_cpp() -> None:
     ours = tokenizer_of(SHIPPED)
+    NativeLog(sys.stderr)  # an earlier test's may write to a stream that is closed by now
     theirs = llama_cpp.Llama(str(SHIPPED), vocab_only=True, verbose=False)
     texts = [e.question for d in islice(dialogues(5), 300) for e in d.exchanges]
     texts += ["naïve café, 東京 42!", "a  b\n\n    return x", "don't WE'LL ...", " ", "\n", "é" * 5]

@@ -37,12 +37,12 @@ def test_first_run_chat_pull_chat_delete(screen: Tmux, hub: Program) -> None:
     screen.wait_for(r"smollm2")
     # A chat with it, while the window is dragged about.
     screen.keys("C-n")
+    screen.wait_for(r"New chat")  # the speed of the guide's answer is gone
     screen.keys("Tell me something", "Enter")
     screen.wait_for(r"\d tok/s|esc Stop")
     for columns, rows in [(100, 30), (60, 15), (200, 50), (40, 10), (81, 23), (80, 24)] * 3:
         screen.resize(columns, rows)
-    screen.wait_for(r"(?s)\A(?!.*esc Stop)")
-    screen.wait_for(r"\d tok/s")
+    screen.wait_for(r"(?s)\A(?!.*esc Stop).*\d tok/s.*⏎ Send")
     # And it goes again.
     screen.keys("M-1")
     screen.wait_for(r"smollm2 .*Q8_0")

@@ -11,13 +11,18 @@ from __future__ import annotations
 import codecs
 import ctypes
 import math
+import re
 from array import array
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from dmr_tui.engine.llamacpp.model import Vocabulary
-from dmr_tui.engine.llamacpp.native import llama
+from dmr_tui.engine.llamacpp.native import NativeLog, llama
 from dmr_tui.errors import InvalidRequestError
+
+_MISTAKE = re.compile(r"error parsing grammar: (.{1,100})")
+"""The parser prints it, with all of the text that it has not read."""
 
 _FOUR_BYTES = 0xF0
 """Characters that begin with this byte or a higher one have four of them, in UTF-8."""
@@ -120,11 +125,12 @@ class Constraint:
             InvalidRequestError: llama.cpp cannot read the grammar.
         """
         self._vocabulary = vocabulary
-        self._sampler: Any = llama.llama_sampler_init_grammar(
-            vocabulary.handle, grammar.encode("utf-8", "replace"), b"root"
-        )
+        encoded = grammar.encode("utf-8", "replace")
+        read = partial(llama.llama_sampler_init_grammar, vocabulary.handle, encoded, b"root")
+        self._sampler: Any = read()
         if not self._sampler:
-            raise InvalidRequestError("grammar: it is not valid GBNF", param="grammar")
+            mistake = _mistake(NativeLog.complaint(read))
+            raise InvalidRequestError(f"grammar: it is no GBNF: {mistake}", param="grammar")
         self._banned = vocabulary.controls - keep
         biases = [llama.llama_logit_bias(token, -math.inf) for token in sorted(self._banned)]
         self._ban: Any = llama.llama_sampler_init_logit_bias(
@@ -188,3 +194,14 @@ class Constraint:
         finally:
             self._decoder.setstate(before)
         return True
+
+
+def _mistake(complaint: str) -> str:
+    """What is wrong with a grammar, from what llama.cpp says of it."""
+    if "left recursion" in complaint:
+        return "a rule can begin with itself; let it repeat with * or + instead"
+    if "'root'" in complaint:
+        return "there is no rule `root`"
+    printed = _MISTAKE.search(complaint)
+    mistake = printed[1].strip() if printed else "llama.cpp does not say why"
+    return f"{mistake} the end" if mistake.endswith(" at") else mistake

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 import re
 import sys
+import tempfile
+from collections.abc import Callable
 from datetime import UTC, datetime
 from types import ModuleType
 from typing import Any, TextIO
@@ -71,6 +74,30 @@ class NativeLog:
     def reason(self) -> str | None:
         """The first error since the last `forget`: what follows it only passes it on."""
         return _SOURCE.sub("", self._errors[0]).strip() if self._errors else None
+
+    @classmethod
+    def complaint(cls, call: Callable[[], object]) -> str:
+        """What llama.cpp says while it does something that fails, and what it prints itself.
+
+        Nothing of it goes to the log, nor to standard error, where nothing else may be written
+        meanwhile.
+        """
+        said: list[str] = []
+        callback = llama.llama_log_callback(lambda _level, text, _: said.append(text.decode()))
+        llama.llama_log_set(callback, None)
+        standard_error = os.dup(2)
+        try:
+            with tempfile.TemporaryFile() as printed:
+                os.dup2(printed.fileno(), 2)
+                call()
+                printed.seek(0)
+                said.append(printed.read().decode("utf-8", "replace"))
+        finally:
+            os.dup2(standard_error, 2)
+            os.close(standard_error)
+            usual = cls._installed
+            llama.llama_log_set(None if usual is None else usual._callback, None)
+        return "".join(said)
 
     def _write(self, level: int, text: bytes, _: object) -> None:
         continued = level == _CONTINUED

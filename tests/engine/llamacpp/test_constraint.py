@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -81,8 +83,25 @@ def test_the_likeliest_of_what_is_allowed_is_drawn(vocabulary: Vocabulary, greed
     assert drawn("root ::= <[5000]>") is None
 
 
-def test_what_is_no_grammar_is_refused(vocabulary: Vocabulary) -> None:
-    for grammar in ("root", 'root ::= "a', 'root ::= root "a"', "root ::= other"):
-        with pytest.raises(InvalidRequestError) as raised:
-            Constraint(vocabulary, grammar, keep=frozenset())
-        assert raised.value.param == "grammar"
+@pytest.mark.parametrize(
+    ("grammar", "mistake"),
+    [
+        ("root", "expecting ::= at"),
+        ('root ::= "a', "unexpected end of input"),
+        ('root ::= ("a"\nother ::= "b"', "expecting ')' at ::="),
+        ('root ::= ("a"', "expecting ')' at the end"),
+        ('root ::= root "a"', "a rule can begin with itself; let it repeat with * or + instead"),
+        ('root ::= "" other\nother ::= root', "a rule can begin with itself"),
+        ("root ::= other", "Undefined rule identifier 'other'"),
+        ('other ::= "a"', "there is no rule `root`"),
+    ],
+)
+def test_what_is_no_grammar_is_refused(
+    grammar: str, mistake: str, vocabulary: Vocabulary, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(InvalidRequestError, match=re.escape(f"it is no GBNF: {mistake}")) as raised:
+        Constraint(vocabulary, grammar, keep=frozenset())
+    assert raised.value.param == "grammar"
+    assert "\n" not in str(raised.value)
+    os.write(2, b"heard")
+    assert capfd.readouterr().err.endswith("heard")

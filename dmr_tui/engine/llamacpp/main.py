@@ -8,6 +8,7 @@ claimed, so that a failure of an import is told and not just seen.
 
 from __future__ import annotations
 
+import gc
 import importlib
 import threading
 
@@ -48,6 +49,8 @@ def _serve(load: Load, pipe: ParentPipe) -> None:
     except EngineError as error:
         pipe.send(LoadFailed(error.message))
         raise SystemExit(1) from error
+    # What is there now stays for good; a collection that looks through it is as long as a pass.
+    gc.freeze()
     service.run()
 
 

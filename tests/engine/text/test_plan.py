@@ -196,7 +196,7 @@ def test_a_call_that_has_begun_is_held_to_what_a_reference_stands_for(
         ("GEMMA_4", "<|tool_call>call:do-it{a:7,b:7}"),
     ],
 )
-@pytest.mark.parametrize("odd", [{"multipleOf": 5}, {"minimum": 1e30}, {"minimum": "1"}])
+@pytest.mark.parametrize("odd", [{"multipleOf": 1021}, {"minimum": 1e30}, {"minimum": "1"}])
 def test_a_call_that_has_begun_is_not_held_to_bounds_that_no_grammar_holds(
     writer: RandomWriter, family: str, call: str, odd: dict[str, Any]
 ) -> None:
@@ -214,7 +214,7 @@ def test_a_call_that_has_begun_is_not_held_to_bounds_that_no_grammar_holds(
 
 
 def test_a_built_in_tool_of_llamas_that_has_begun_is_not_held_to_them_either() -> None:
-    schema = required(query={"type": "integer", "multipleOf": 5})
+    schema = required(query={"type": "integer", "multipleOf": 1021})
     tools = [Tool(Function("brave_search", parameters=schema))]
     plan = plan_chat(ChatRequest(ASKED, tools=tools), recorded.LLAMA, "")
     assert plan.call_grammar is not None

@@ -11,9 +11,9 @@ in earlier drafts.
 from __future__ import annotations
 
 import json
-from decimal import Decimal
 from typing import Any
 
+from dmr_tui.engine.text.grammar.bounds import bound_of, step_of
 from dmr_tui.engine.text.grammar.exclusive import KEYWORD_TYPES, written_types
 from dmr_tui.engine.text.grammar.flatten import APPLICATORS, Flattener, check, listed
 from dmr_tui.engine.text.grammar.gbnf import (
@@ -28,7 +28,7 @@ from dmr_tui.engine.text.grammar.gbnf import (
 )
 from dmr_tui.engine.text.grammar.json_text import JSON, literal
 from dmr_tui.engine.text.grammar.merge import TYPES, Flat, spread
-from dmr_tui.engine.text.grammar.numbers import Bound, between, decimals_of
+from dmr_tui.engine.text.grammar.numbers import WHOLE, between
 from dmr_tui.engine.text.grammar.objects import Property, object_of
 from dmr_tui.engine.text.grammar.pattern import MAX_COUNT, PatternError, compile_pattern
 from dmr_tui.engine.text.grammar.problem import SchemaProblem
@@ -36,12 +36,6 @@ from dmr_tui.engine.text.grammar.strings import FORMATS
 
 MAX_DEPTH = 64
 """How deep schemas may nest."""
-
-_FARTHEST = Decimal(10) ** 19
-"""Bounds beyond this are no bounds; 64-bit integers are within."""
-
-_FINEST = 32
-"""Most decimals of a bound: each of them makes the grammar longer, and makes it take longer."""
 
 _ASSERTIONS = frozenset(KEYWORD_TYPES) | {"type", "enum"}
 _HARMLESS: dict[str, tuple[Any, ...]] = {
@@ -225,34 +219,13 @@ class SchemaCompiler:
         return least, most if most is None else min(most, MAX_COUNT)
 
     def _number(self, flat: Flat, path: str, *, whole: bool) -> Node:
-        step = flat.get("multipleOf", 1 if whole else None)
-        if step not in (None, 1):
-            raise SchemaProblem(path, "multipleOf", "only 1 is supported")
-        least = _bound(flat, "minimum", "exclusiveMinimum", 1, path)
-        most = _bound(flat, "maximum", "exclusiveMaximum", -1, path)
-        whole = whole or step == 1
-        if least is None and most is None:
+        step = step_of(flat, path)
+        least = bound_of(flat, "minimum", "exclusiveMinimum", 1, path)
+        most = bound_of(flat, "maximum", "exclusiveMaximum", -1, path)
+        whole = whole or step == WHOLE
+        if least is None and most is None and step in (None, WHOLE):
             return self._json.integer if whole else self._json.number
-        return between(least, most, whole=whole)
-
-
-def _bound(flat: Flat, open_: str, closed: str, side: int, path: str) -> Bound | None:
-    """The tighter of two bounds; `side` is 1 for lower bounds, -1 for upper ones."""
-    found = [
-        (Decimal(str(flat[keyword])), keyword == closed)
-        for keyword in (open_, closed)
-        if keyword in flat
-    ]
-    found = [(value, excluded) for value, excluded in found if value * side > -_FARTHEST]
-    if not found:
-        return None
-    value, excluded = max(found, key=lambda bound: (bound[0] * side, bound[1]))
-    keyword = closed if excluded else open_
-    if abs(value) > _FARTHEST:
-        raise SchemaProblem(path, keyword, "the number is too large")
-    if decimals_of(value) > _FINEST:
-        raise SchemaProblem(path, keyword, f"more than {_FINEST} decimals are not supported")
-    return Bound(value, excluded)
+        return between(least, most, self._grammar, whole=whole, step=step)
 
 
 def _satisfies(value: Any, flat: Flat, path: str) -> bool:

@@ -55,7 +55,9 @@ def numbers(draw: st.DrawFn) -> Schema:
             [{low: bounds[0]}, {high: bounds[1]}, {low: bounds[0], high: bounds[1]}, {}]
         )
     )
-    return {"type": "integer" if whole else "number", **chosen}
+    # Of decimal steps jsonschema judges by the remainder of floats.
+    step = draw(st.sampled_from([{}, {"multipleOf": draw(st.integers(1, 40))}]))
+    return {"type": "integer" if whole else "number", **chosen, **step}
 
 
 def objects(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Schema]:

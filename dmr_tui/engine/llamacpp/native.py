@@ -83,7 +83,9 @@ class NativeLog:
         meanwhile.
         """
         said: list[str] = []
-        callback = llama.llama_log_callback(lambda _level, text, _: said.append(text.decode()))
+        callback = llama.llama_log_callback(
+            lambda _level, text, _: said.append(text.decode("utf-8", "replace"))
+        )
         llama.llama_log_set(callback, None)
         standard_error = os.dup(2)
         try:

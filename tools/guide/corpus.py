@@ -27,16 +27,16 @@ PARTS = {
 """The rows of the evaluation's table."""
 
 _MIX: tuple[tuple[float, Callable[..., tuple[str, str]]], ...] = (
-    (0.11, words.draw),
+    (0.17, words.draw),
     (0.015, words.draw_other),
-    (0.10, sums.draw),
+    (0.08, sums.draw),
     (0.015, sums.draw_other),
-    (0.07, facts.draw),
+    (0.08, facts.draw),
     (0.015, stories.draw),
     (0.02, code.draw),
     (0.01, code.draw_other),
     (0.02, objects.draw),
-    (0.19, beyond.draw),
+    (0.20, beyond.draw),
 )
 _SYSTEM = (
     "You are a helpful assistant.",

@@ -7,9 +7,11 @@ from pathlib import Path
 import msgspec
 import pytest
 from textual._compositor import LayoutUpdate
+from textual.app import ComposeResult
 from textual.driver import Driver
 from textual.widgets import Input, OptionList
 
+from dmr_tui.screens.models.shelf import Shelf
 from dmr_tui.widgets.header import Header
 from dmr_tui.widgets.keybar import KeyBar
 from tests.tui.conftest import LARGE, SMALL, gone, screen_text, see, type_in, until
@@ -259,3 +261,21 @@ async def test_names_that_are_not_resolved_hold_nothing_up(
         finally:
             resolved.set()
             await asyncio.gather(*lookups)
+
+
+async def test_the_program_may_end_while_its_first_screen_comes(
+    runner: StageRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What Textual composes for a widget that is being closed is not mounted.
+    compose = Shelf.compose
+
+    def closing(shelf: Shelf) -> ComposeResult:
+        yield from compose(shelf)
+        shelf.app.exit()
+        monkeypatch.setattr(shelf, "_pruning", True)
+
+    monkeypatch.setattr(Shelf, "compose", closing)
+    app = stage(runner, tmp_path)
+    async with app.run_test(size=SMALL) as pilot:
+        await pilot.pause()
+    assert app.return_code == 0

@@ -103,6 +103,8 @@ class Shelf(Vertical):
 
     def on_mount(self) -> None:
         """Show the models and take the focus."""
+        if not self.children:
+            return  # the program ends already: what is to be closed is given nothing to hold
         self.set_interval(_OUTDATED_SECONDS, self._look_at_memory)
         self.show()
         self.table.focus()

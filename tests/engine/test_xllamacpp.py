@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from gguf import PoolingType
+from guide.evaluate import SHIPPED
 
 from dmr_tui.engine import llama_server, watchdog
 from dmr_tui.engine.files import ModelFiles
@@ -71,6 +72,8 @@ HERMES = (
 OWN = Profile(backend="llama.cpp")
 OTHER = Profile(backend="llama-server")
 PLAIN = Sampling(temperature=0.0, repeat_penalty=1.0)
+GUIDE = ModelFiles("sha256:guide", "guide", SHIPPED)
+"""Trained weights: of random ones' tokens several are as likely, and two builds round otherwise."""
 
 
 def twin(files: ModelFiles) -> ModelFiles:
@@ -78,25 +81,23 @@ def twin(files: ModelFiles) -> ModelFiles:
     return replace(files, id=f"{files.id}-own", name=f"{files.name}-own")
 
 
-async def test_it_answers_word_for_word_as_the_built_in_engine_does(
-    both: EngineManager, tiny: ModelFiles
-) -> None:
-    # With a seed ours computes each time alike: other numbers of threads round otherwise.
-    held = Sampling(temperature=0.0, seed=1)
+async def test_it_answers_word_for_word_as_the_built_in_engine_does(both: EngineManager) -> None:
+    asked = "<|im_start|>user\nHow do I list my models?<|im_end|>\n<|im_start|>assistant\n"
     for request in (
-        chat("Hello there", sampling=held, max_tokens=24),
-        complete("Once upon", sampling=held, max_tokens=24),
+        chat("How do I pull a model?", sampling=PLAIN, max_tokens=24),
+        complete(asked, sampling=PLAIN, max_tokens=8),
     ):
-        other = await ask(both, tiny, request, OTHER)
-        own = await ask(both, twin(tiny), request, OWN)
+        other = await ask(both, GUIDE, request, OTHER)
+        own = await ask(both, twin(GUIDE), request, OWN)
+        assert "dmr" in own.text
         assert other.text == own.text
-        assert other.finished.reason == own.finished.reason == "length"
+        assert other.finished.reason == own.finished.reason
         theirs, ours = other.finished.usage, own.finished.usage
         assert theirs.prompt_tokens == ours.prompt_tokens
-        assert theirs.completion_tokens == ours.completion_tokens == 24
+        assert theirs.completion_tokens == ours.completion_tokens
     engines = {model.id: model.backend for model in both.running()}
-    assert engines[tiny.id] == "llama-server"
-    assert engines[twin(tiny).id] == "llama.cpp"
+    assert engines[GUIDE.id] == "llama-server"
+    assert engines[twin(GUIDE).id] == "llama.cpp"
 
 
 @pytest.mark.parametrize("top", [0, 3])
@@ -153,12 +154,12 @@ async def test_both_engines_reply_alike(
     assert await both.ask(tiny, question, OTHER) == await both.ask(twin(tiny), question, OWN)
 
 
-async def test_both_engines_continue_an_answer(both: EngineManager, tiny: ModelFiles) -> None:
+async def test_both_engines_continue_an_answer(both: EngineManager) -> None:
     said = [Message("user", "Hi"), Message("assistant", "Hello! I")]
     request = ChatRequest(said, PLAIN, Limits(16), continues=True)
-    other, own = await ask(both, tiny, request, OTHER), await ask(both, twin(tiny), request, OWN)
+    other, own = await ask(both, GUIDE, request, OTHER), await ask(both, twin(GUIDE), request, OWN)
     prompt = "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\nHello! I"
-    plain = await ask(both, twin(tiny), complete(prompt, sampling=PLAIN), OWN)
+    plain = await ask(both, twin(GUIDE), complete(prompt, sampling=PLAIN), OWN)
     assert other.text == own.text == plain.text
 
 

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import random
+import re
 from itertools import islice
+from pathlib import Path
 
 from guide.corpus import PARTS, dialogues, exam, fixed_answers
 from guide.dialogue import Dialogue
 from guide.intents import intents
-from guide.phrasing import HOW_TO, Wordings, expand, type_like_a_person, write_names
-from guide.skills import sums
+from guide.phrasing import (
+    HOW_TO,
+    Wordings,
+    expand,
+    read_wordings,
+    type_like_a_person,
+    write_names,
+)
+from guide.skills import beyond, sums
 
 
 def digest(found: list[Dialogue]) -> str:
@@ -57,6 +66,20 @@ def test_of_a_held_out_pattern_only_what_is_not_learned_is_asked() -> None:
 def test_each_intent_is_examined() -> None:
     with_held_out = [i for i in intents() if i.asks.held_out or i.acts.held_out]
     assert len(with_held_out) == len(intents()), set(intents()) - set(with_held_out)
+
+
+def test_no_sentence_has_two_answers() -> None:
+    found = [(intent.asks, intent.answer) for intent in intents()]
+    outside = read_wordings(Path(beyond.__file__).parent / "wordings" / "beyond.txt")
+    found += [(outside[key], beyond.ANSWER) for key in ("questions", "false friends")]
+    answers: dict[str, set[str]] = {}
+    for wordings, answer in found:
+        for pattern in (*wordings.learned, *wordings.held_out):
+            # One with choices stands for many sentences; some of these may be another's.
+            if not re.search(r"[{\[<]", pattern):
+                answers.setdefault(pattern.lower(), set()).add(answer)
+    assert len(answers) > 90_000
+    assert not {said: each for said, each in answers.items() if len(each) > 1}
 
 
 def test_sentences_of_the_examination_are_not_learned() -> None:

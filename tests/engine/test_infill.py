@@ -9,7 +9,7 @@ import pytest
 from dmr_tui.engine.files import ModelFiles
 from dmr_tui.engine.manager import EngineManager
 from dmr_tui.engine.request import CompletionRequest, Limits, Sampling
-from dmr_tui.errors import InvalidRequestError
+from dmr_tui.errors import ContextLengthError, InvalidRequestError
 from tests.engine.asking import ask, complete
 from tests.support.gguf_maker import write_tiny_llama
 
@@ -21,13 +21,18 @@ def infill(prompt: str | list[int], suffix: str) -> CompletionRequest:
     return CompletionRequest(prompt, GREEDY, Limits(8), suffix=suffix)
 
 
-async def test_the_marks_stand_where_the_model_expects_them(
-    manager: EngineManager, tmp_path: Path
-) -> None:
+@pytest.fixture
+def files(tmp_path: Path) -> ModelFiles:
+    """A model that knows the marks."""
     marks = {"fim_pre": PREFIX, "fim_suf": SUFFIX, "fim_mid": MIDDLE}
     extra = {f"tokenizer.ggml.{name}_token_id": token for name, token in marks.items()}
     file = write_tiny_llama(tmp_path / "fim.gguf", extra=extra)
-    files = ModelFiles(id="sha256:fim", name="fim", gguf=file)
+    return ModelFiles(id="sha256:fim", name="fim", gguf=file)
+
+
+async def test_the_marks_stand_where_the_model_expects_them(
+    manager: EngineManager, files: ModelFiles
+) -> None:
     answer = await ask(manager, files, infill([300, 301], "Hello"))
     (hello,) = [await ask(manager, files, complete("Hello", max_tokens=1))]
     written = [PREFIX, 300, 301, SUFFIX]
@@ -37,6 +42,16 @@ async def test_the_marks_stand_where_the_model_expects_them(
     assert again.text == answer.text
     begun = await ask(manager, files, complete([*written, 5], max_tokens=1))
     assert begun.started.cached_tokens == len(written)
+
+
+@pytest.mark.parametrize("place", ["before", "after"])
+async def test_of_a_text_much_too_long_only_the_beginning_is_looked_at(
+    manager: EngineManager, files: ModelFiles, place: str
+) -> None:
+    long = "Hello " * 1_000_000
+    request = infill(long, "x") if place == "before" else infill("x", long)
+    with pytest.raises(ContextLengthError, match=r"has at least \d+ tokens"):
+        await ask(manager, files, request)
 
 
 async def test_other_models_say_so(manager: EngineManager, tiny: ModelFiles) -> None:

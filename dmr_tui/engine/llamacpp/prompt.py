@@ -111,7 +111,9 @@ class PromptBuilder:
             return Prompt(tokens, plan, own_beginning=self._begins_by_itself(request, tokens))
         return Prompt(self._checked(request), plan)
 
-    def _tokenize(self, request: GenerateRequest, text: str) -> list[int]:
+    def _tokenize(
+        self, request: GenerateRequest, text: str, *, beginning: bool = True
+    ) -> list[int]:
         """Tokens of a text; of one that is much too long only the beginning is looked at.
 
         Megabytes would take seconds, in which no other request goes on.
@@ -122,7 +124,7 @@ class PromptBuilder:
         count = too_many(self._vocabulary, text, self._context_size)
         if count is not None:
             raise self._too_long(request, f"at least {count}")
-        return self._vocabulary.tokenize(text)
+        return self._vocabulary.tokenize(text, beginning=beginning)
 
     def _infill(self, request: CompletionRequest, suffix: str) -> list[int]:
         """A prompt between whose two texts the answer belongs."""
@@ -133,10 +135,10 @@ class PromptBuilder:
                 param="suffix",
             )
         if isinstance(request.prompt, str):
-            before = self._vocabulary.tokenize(request.prompt, beginning=False)
+            before = self._tokenize(request, request.prompt, beginning=False)
         else:
             before = self._checked(request)
-        after = self._vocabulary.tokenize(suffix, beginning=False)
+        after = self._tokenize(request, suffix, beginning=False)
         prefix_mark, suffix_mark, middle_mark = marks
         tokens = [prefix_mark, *before, suffix_mark, *after, middle_mark]
         return [*self._beginning(), *tokens] if self._vocabulary.adds_bos else tokens

@@ -14,8 +14,10 @@ from guide.corpus import fixed_answers
 from guide.dialogue import CONTROL, TURN_END, TURN_START, Dialogue, turn
 from guide.tokenizer import Tokenizer
 
-PROMPT_WEIGHT = 0.1
-"""What a token of a question counts, against 1 for one of an answer."""
+PROMPT_WEIGHT = 0.5
+"""What a token of a question counts that is learned, against 1 for one of an answer."""
+_PROMPT_SHARE = 0.2
+"""Share of these: to know the next of them says little, and asking for each costs a fifth more."""
 
 PARTS = 2
 """Batches of one step, computed at the same time."""
@@ -150,7 +152,9 @@ def encode(
                     for each in body
                 ]
             question = range(len(row.ids), len(row.ids) + len(body) + 1)
-            row.add([*body, end], 0.0 if plain else PROMPT_WEIGHT)
+            for each in (*body, end):
+                learned = not plain and rng.random() < _PROMPT_SHARE
+                row.add([each], PROMPT_WEIGHT if learned else 0.0)
         else:
             row.add([*tokenizer.encode(text), end])
         row.add(newline)

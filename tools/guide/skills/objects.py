@@ -7,7 +7,7 @@ import random
 from pathlib import Path
 
 from guide.phrasing import read_wordings, type_like_a_person
-from guide.pools import ANIMALS, CITIES, COLOURS, FOODS, JOBS, first_name
+from guide.pools import ANIMALS, CITIES, COLOURS, FOODS, JOBS, OTHER_COUNTRIES, first_name
 
 _WORDINGS = read_wordings(Path(__file__).parent / "wordings" / "objects.txt")
 _ASKS = _WORDINGS["json"]
@@ -25,6 +25,7 @@ def draw(rng: random.Random, *, exam: bool) -> tuple[str, str]:
         "name": first_name(rng),
         "age": rng.randint(1, 99),
         "city": rng.choice(CITIES),
+        "country": rng.choice(OTHER_COUNTRIES),
         "colour": rng.choice(COLOURS),
         "animal": rng.choice(ANIMALS),
         "job": rng.choice(JOBS),

@@ -20,14 +20,12 @@ TILE = 64
 """From so many tokens on, those of answers included, llama.cpp computes attention in tiles: a token
 costs less than among fewer, where each looks at all of the context by itself."""
 
-BURST = 1.0
-"""Seconds of a burst; it fills whole tiles, and has one if that takes longer."""
+BURST = 2.0
+"""Seconds of a burst at most; where one tile takes longer, there are none. It fills whole tiles: the
+more of them, the less each token costs, and the sooner nobody has to wait any more."""
 
-LONGEST_BURST = 1.6
-"""Where a tile takes longer than this, there are no bursts."""
-
-REST = 25
-"""Passes of answers alone between two bursts: of the gaps between an answer's words, one in 26
+REST = 40
+"""Passes of answers alone between two bursts: of the gaps between an answer's words, one in 41
 is a burst, and so stays beyond the 95th percentile also where other passes are late."""
 
 LONGEST_REST = 4.0
@@ -86,8 +84,8 @@ class Pace:
         if many + answering >= TILE:
             return many
         tile, rest = TILE * self._many, REST * plain
-        seldom = rest > LONGEST_REST * max(BURST, tile)
-        if seldom or not 0 < tile <= LONGEST_BURST:
+        seldom = rest > LONGEST_REST * BURST
+        if seldom or not 0 < tile <= BURST:
             return max(SMALLEST_CHUNK, int(seconds / (self._few or self._many)))
         if self._passes * stretch < REST or self._rested * stretch < self._burst:
             return 0

@@ -62,8 +62,6 @@ class Batcher:
         """The last pass found no room: nobody is admitted before one has."""
         self._flow: list[_Part] = []
         """What the last pass had, while the next one has the same sequences, a token each."""
-        self._busy = 0.0
-        """The processor's time after the last pass."""
 
     @property
     def idle(self) -> bool:
@@ -133,21 +131,21 @@ class Batcher:
             flowing = sum(sequence.flowing for sequence in self._running)
             parts = self._fill(flowing, exact)
             tokens = sum(part.tokens for part in parts)
-            self._busy = process_time()
         self._memory.make_room(tokens)
         threads = self._crew.threads(tokens) if exact is None else self._context.threads
         self._context.use_threads(threads)
+        watching = self._crew.watching
+        busy = process_time() if watching else 0.0
         started = perf_counter()
         self._full = not self._context.decode()
         if self._full:
             return happenings + list(self._give_way())
         seconds = perf_counter() - started
-        busy, self._busy = self._busy, process_time()
         read = 0
         if flowing != tokens:
             read = sum(part.tokens for part in parts if part.tokens > 1)
         elif exact is None:
-            self._crew.note(tokens, seconds, self._busy - busy)
+            self._crew.note(tokens, seconds, process_time() - busy if watching else 0.0)
         self._pace.note(flowing, read, seconds)
         self._flow = parts if flowing == tokens == len(self._running) and not self._waiting else []
         drawn = 0
@@ -257,13 +255,14 @@ class Batcher:
         if token is None:
             happenings += self._end(sequence, "length")
             return
-        known = self._vocabulary
-        if known.ends(token):
+        piece = self._vocabulary.spoken(token)
+        if piece is None:
             sequence.hush()
             happenings += self._end(sequence, "stop")
             return
         mark = token in sequence.marks
-        piece = known.text(token) if mark else known.piece(token)
+        if mark:
+            piece = self._vocabulary.text(token)
         for event in sequence.say(piece, mark=mark):
             happenings.append((sequence.request, event))
         if sequence.finish_reason:

@@ -20,6 +20,9 @@ FIRST_INTERVAL = 8
 LONGEST_INTERVAL = 2048
 """Passes between two trials: each that brings nothing makes the next one rarer."""
 
+LOOK = 24
+"""Passes between two looks at whether somebody is in the way of all threads: a look takes time."""
+
 CALM = 4
 """Where nobody is in the way of all threads there are so many times as many passes between trials:
 who was given fewer may get them back sooner."""
@@ -59,6 +62,8 @@ class Crew:
         self._choice = _Choice(most)
         """For these."""
         self._since = 0
+        self._due = FIRST_INTERVAL
+        """Passes after which to look; the last of them are remembered."""
         self._times: deque[float] = deque(maxlen=PROBE)
         self._shares: deque[float] = deque(maxlen=PROBE)
         """Of the processors' time that the threads got."""
@@ -72,13 +77,18 @@ class Crew:
         choice = self._choices.get(tokens.bit_length())
         return self._most if choice is None else choice.threads
 
+    @property
+    def watching(self) -> bool:
+        """Whether the next pass's share of the processors matters."""
+        return self._trial is None and self._since >= self._due - PROBE
+
     def note(self, tokens: int, seconds: float, busy: float) -> None:
         """Learn from a pass of answers and nothing else.
 
         Args:
             tokens: how many answers.
             seconds: how long it took.
-            busy: seconds of processors that it got, of all threads together.
+            busy: seconds of processors that it got, of all threads together, if it was watched.
         """
         if self._most == 1:
             return
@@ -91,15 +101,18 @@ class Crew:
             self._trial.append(seconds)
             self._judge(self._trial, choice)
             return
+        self._since += 1
+        if self._since <= self._due - PROBE:
+            return
         self._times.append(seconds)
         self._shares.append(busy / seconds / choice.threads)
-        self._since += 1
-        if self._since >= choice.interval and len(self._times) == PROBE:
+        if self._since == self._due:
             self._begin_trial(choice)
 
     def _begin_trial(self, choice: _Choice) -> None:
         crowded = _middle(self._shares) < CROWDED
         calm = choice.threads == self._most and not crowded
+        self._due += LOOK if calm else 1
         if calm and self._since < CALM * choice.interval:
             return
         fewer, more = max(choice.threads // 2, 1), min(choice.threads * 2, self._most)
@@ -129,7 +142,7 @@ class Crew:
         self._times.clear()
         self._shares.clear()
         self._trial = None
-        self._since = 0
+        self._since, self._due = 0, self._choice.interval
 
 
 def _middle(values: Collection[float]) -> float:

@@ -114,7 +114,7 @@ class Vocabulary:
     def __init__(self, model: int) -> None:
         self.handle = self._handle = llama.llama_model_get_vocab(model)
         self.size = int(llama.llama_vocab_n_tokens(self._handle))
-        self._pieces: dict[int, bytes] = {}
+        self._pieces: dict[int, bytes | None] = {}
         self._texts: dict[int, bytes] = {}
         self._endings: dict[int, bool] = {}
         self._buffer = ctypes.create_string_buffer(256)
@@ -223,12 +223,18 @@ class Vocabulary:
         pieces = b"".join(self.text(token) for token in self.checked(tokens, "tokens"))
         return pieces.decode("utf-8", "replace")
 
-    def piece(self, token: int) -> bytes:
-        """The bytes that a generated token stands for; none for a control token."""
-        known = self._pieces.get(token)
-        if known is None:
-            known = self._pieces[token] = self._render(token, special=False)
-        return known
+    def spoken(self, token: int) -> bytes | None:
+        """The bytes that a drawn token stands for; none for a control token.
+
+        Returns:
+            None for one that ends the answer.
+        """
+        try:
+            return self._pieces[token]
+        except KeyError:
+            piece = None if self.ends(token) else self._render(token, special=False)
+            self._pieces[token] = piece
+            return piece
 
     def text(self, token: int) -> bytes:
         """The bytes of a token as a prompt would spell it, also of a control token."""

@@ -21,8 +21,8 @@ TILE = 64
 costs less than among fewer, where each looks at all of the context by itself."""
 
 BURST = 2.0
-"""Seconds of a burst at most; where one tile takes longer, there are none. It fills whole tiles: the
-more of them, the less each token costs, and the sooner nobody has to wait any more."""
+"""Seconds of a burst at most; where one tile takes longer, there are none. It fills whole tiles:
+the more of them, the less each token costs, and the sooner nobody has to wait any more."""
 
 REST = 40
 """Passes of answers alone between two bursts: of the gaps between an answer's words, one in 41

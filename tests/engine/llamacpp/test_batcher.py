@@ -246,7 +246,7 @@ def test_the_end_token_ends_an_answer(tiny_gguf: Path, tmp_path: Path) -> None:
     assert ended.tokens[len(prompt) :] == drawn[: end + 1]
     assert ended.finished.reason == "stop"
     assert ended.finished.usage.completion_tokens == end + 1
-    assert ended.text == b"".join(map(plain.vocabulary.piece, drawn[:end])).decode(errors="replace")
+    assert ended.text == b"".join(map(plain.vocabulary.text, drawn[:end])).decode(errors="replace")
 
 
 @dataclass(frozen=True)

@@ -132,7 +132,7 @@ def test_dry_holds_repeated_sequences_back(context: Context) -> None:
     assert set(dry) > {777}
     lax = greedy(logit_bias=forced, dry_multiplier=5.0, dry_allowed_length=TOKENS)
     assert drawn(context, lax) == plain
-    breaker = context.vocabulary.piece(777).decode("utf-8", "replace")
+    breaker = context.vocabulary.text(777).decode("utf-8", "replace")
     broken = greedy(logit_bias=forced, dry_multiplier=5.0, dry_sequence_breakers=[breaker])
     assert drawn(context, broken) == plain
 

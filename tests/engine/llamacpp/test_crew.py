@@ -28,7 +28,8 @@ def used(
         threads = crew.threads(tokens)
         counts.append(threads)
         seconds, share = machine(threads)
-        crew.note(tokens, seconds, seconds * share * threads)
+        # As nobody measures it where it is not watched, it must make no difference there.
+        crew.note(tokens, seconds, seconds * share * threads if crew.watching else 0.0)
     return counts
 
 
@@ -44,6 +45,15 @@ def test_a_busy_machine_gets_fewer(most: int) -> None:
     counts = used(Crew(most), 600, busy)
     assert counts[-1] == 1
     assert counts.index(1) < 3 * (FIRST_INTERVAL + 2 * PROBE)
+
+
+def test_a_quiet_machine_is_seldom_watched() -> None:
+    crew = Crew(2)
+    watched = []
+    for _ in range(600):
+        watched.append(crew.watching)
+        used(crew, 1, quiet)
+    assert 0 < sum(watched) < 0.4 * len(watched)
 
 
 def test_one_that_calms_down_gets_them_back() -> None:

@@ -96,6 +96,7 @@ def again(server: StandIn, before: int = LANES, lanes: int = LANES) -> int:
     """
     later = [request.start for request in server.asked(BLOB)[before:]]
     assert later
+    assert len(set(later)) == len(later)  # nor does a lane take what another one has
     return sum(max(PART - start % CELL, 0) for start in later if start < lanes * CELL)
 
 

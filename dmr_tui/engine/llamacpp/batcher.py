@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
 from time import perf_counter, process_time
 from typing import TypeAlias
 
 from dmr_tui.engine.llamacpp.context import Context
 from dmr_tui.engine.llamacpp.crew import Crew
 from dmr_tui.engine.llamacpp.fault import explained
+from dmr_tui.engine.llamacpp.flow import ENDLESS, Flow, Part
 from dmr_tui.engine.llamacpp.memory import Memory
 from dmr_tui.engine.llamacpp.model import Vocabulary
-from dmr_tui.engine.llamacpp.pace import Pace
+from dmr_tui.engine.llamacpp.pace import Pace, share_out
 from dmr_tui.engine.llamacpp.sequence import Sequence
 from dmr_tui.engine.llamacpp.tally import Tally
 from dmr_tui.engine.request import Event, FinishReason
@@ -26,15 +26,6 @@ from dmr_tui.errors import DmrError
 
 Happening: TypeAlias = tuple[int, Event]
 """An event and the request that it belongs to."""
-
-
-@dataclass(frozen=True)
-class _Part:
-    """What one sequence has in a batch: so many tokens, the last of them at `index`."""
-
-    sequence: Sequence
-    tokens: int
-    index: int
 
 
 class Batcher:
@@ -60,8 +51,8 @@ class Batcher:
         """Requests that an error ended; whoever tells it forgets it."""
         self._full = False
         """The last pass found no room: nobody is admitted before one has."""
-        self._flow: list[_Part] = []
-        """What the last pass had, while the next one has the same sequences, a token each."""
+        self._flow: Flow | None = None
+        """Of the last pass, while the next one has the same sequences, a token each."""
 
     @property
     def idle(self) -> bool:
@@ -71,7 +62,7 @@ class Batcher:
     @property
     def steady(self) -> bool:
         """Answers run, and nothing but answers: the next pass is as short as the last one."""
-        return bool(self._flow)
+        return self._flow is not None
 
     @property
     def waiting(self) -> int:
@@ -80,6 +71,7 @@ class Batcher:
 
     def stats(self) -> Stats:
         """What is being done, and what has been."""
+        self._settle()
         return self.tally.report(
             busy=len(self._running), waiting=len(self._waiting), kv_used=self._memory.held
         )
@@ -92,7 +84,7 @@ class Batcher:
 
     def add(self, sequence: Sequence) -> None:
         """Queue a sequence whose prompt fits into the context."""
-        self._flow = []
+        self._part_ways()
         self._waiting.append(sequence)
 
     def release(self) -> int:
@@ -118,25 +110,20 @@ class Batcher:
         Raises:
             EngineError: the computation failed; see `drop_all`.
         """
-        happenings: list[Happening] = []
-        parts = self._flow
-        if not parts:
-            self._admit()
-            happenings += self._begin()
+        return self._begin_pass() if self._flow is None else self._go_on(self._flow)
+
+    def _begin_pass(self) -> list[Happening]:
+        """Do a pass of whatever there is to compute."""
+        self._admit()
+        happenings = list(self._begin())
         exact = self._exact_one
-        if parts:
-            self._go_on(parts)
-            tokens = flowing = len(parts)
-        else:
-            flowing = sum(sequence.flowing for sequence in self._running)
-            parts = self._fill(flowing, exact)
-            tokens = sum(part.tokens for part in parts)
+        flowing = sum(sequence.flowing for sequence in self._running)
+        parts = self._fill(flowing, exact)
+        tokens = sum(part.tokens for part in parts)
         self._memory.make_room(tokens)
         threads = self._crew.threads(tokens) if exact is None else self._context.threads
         self._context.use_threads(threads)
-        watching = self._crew.watching
-        busy = process_time() if watching else 0.0
-        started = perf_counter()
+        busy, started = process_time(), perf_counter()
         self._full = not self._context.decode()
         if self._full:
             return happenings + list(self._give_way())
@@ -145,19 +132,80 @@ class Batcher:
         if flowing != tokens:
             read = sum(part.tokens for part in parts if part.tokens > 1)
         elif exact is None:
-            self._crew.note(tokens, seconds, process_time() - busy if watching else 0.0)
+            self._crew.note(tokens, seconds, process_time() - busy)
         self._pace.note(flowing, read, seconds)
-        self._flow = parts if flowing == tokens == len(self._running) and not self._waiting else []
+        for part in parts:
+            part.sequence.computed += part.tokens
+            self._memory.grow(part.sequence.slot, part.tokens, alone=len(parts) == 1)
+        if flowing == tokens == len(self._running) and not self._waiting:
+            quiet = self._unwatched(tokens) if exact is None else ENDLESS
+            self._flow = Flow(parts, self._memory.room // tokens, quiet)
         drawn = 0
         for part in parts:
-            sequence = part.sequence
-            sequence.computed += part.tokens
-            self._memory.grow(sequence.slot, part.tokens, alone=len(parts) == 1)
-            ready = sequence.computed == len(sequence.tokens)
+            ready = not part.sequence.pending
             drawn += ready
-            self._advance_alone(part, happenings, ready=ready)
+            self._advance(part, happenings, ready=ready)
         self.tally.passed(tokens - flowing, drawn, perf_counter() - started)
         return happenings
+
+    def _go_on(self, flow: Flow) -> list[Happening]:
+        """Do a pass like the last one: each has its next token where its last one was."""
+        happenings: list[Happening] = []
+        answers = len(flow.parts)
+        if flow.passes == flow.most:
+            self._settle()
+            self._memory.make_room(answers)
+            flow.most = max(self._memory.room // answers, 1)
+        watched = not flow.quiet
+        busy = process_time() if watched else 0.0
+        batch = self._context.batch
+        for part in flow.parts:
+            batch.renew(part.index, part.sequence.tokens[-1], part.sequence.computed)
+        started = perf_counter()
+        self._full = not self._context.decode()
+        if self._full:
+            return list(self._give_way())
+        decoded = perf_counter()
+        if watched:
+            self._crew.note(answers, decoded - started, process_time() - busy)
+            flow.quiet = self._unwatched(answers)
+        else:
+            flow.quiet -= 1
+        flow.passes += 1
+        flow.computing += decoded - started
+        for part in flow.parts:
+            part.sequence.computed += 1
+        for part in flow.parts:
+            self._advance(part, happenings, ready=True)
+        flow.drawing += perf_counter() - decoded
+        return happenings
+
+    def _unwatched(self, answers: int) -> int:
+        """Set the threads for what follows a pass of so many answers.
+
+        Returns:
+            How many passes do not matter for the choice.
+        """
+        self._context.use_threads(self._crew.threads(answers))
+        return self._crew.skip()
+
+    def _settle(self) -> None:
+        """Note the passes that have not been noted."""
+        flow = self._flow
+        if flow is None or not flow.passes:
+            return
+        passes, answers = flow.passes, len(flow.parts)
+        for part in flow.parts:
+            self._memory.grow(part.sequence.slot, passes)
+        self._pace.note(answers, 0, flow.computing / passes, passes)
+        self.tally.passed(0, answers * passes, flow.computing + flow.drawing, passes)
+        flow.most -= passes
+        flow.passes, flow.computing, flow.drawing = 0, 0.0, 0.0
+
+    def _part_ways(self) -> None:
+        """The next pass has other sequences than the last one."""
+        self._settle()
+        self._flow = None
 
     def _admit(self) -> None:
         while self._waiting and len(self._running) < self._context.sequences:
@@ -182,7 +230,7 @@ class Batcher:
                     for event in sequence.begin(shared):
                         yield sequence.request, event
 
-    def _fill(self, flowing: int, exact: Sequence | None) -> list[_Part]:
+    def _fill(self, flowing: int, exact: Sequence | None) -> list[Part]:
         """Fill the batch: first the running answers, then as much of the prompts as is right.
 
         Args:
@@ -212,24 +260,19 @@ class Batcher:
                 parts.append(self._put(sequence, count))
         return parts
 
-    def _go_on(self, parts: list[_Part]) -> None:
-        """Fill the batch with the next token of each, where it has the last one of the same."""
-        batch = self._context.batch
-        for part in parts:
-            batch.renew(part.index, part.sequence.tokens[-1], part.sequence.computed)
-
-    def _put(self, sequence: Sequence, count: int) -> _Part:
+    def _put(self, sequence: Sequence, count: int) -> Part:
         start, end = sequence.computed, sequence.computed + count
+        looking = sequence.looking
         index = self._context.batch.add(
             sequence.tokens[start:end],
             start,
             sequence.slot,
             wants_output=end == len(sequence.tokens),
-            wants_all=sequence.looking,
+            wants_all=looking,
         )
-        return _Part(sequence, count, index)
+        return Part(sequence, count, index, looking)
 
-    def _advance_alone(self, part: _Part, happenings: list[Happening], *, ready: bool) -> None:
+    def _advance(self, part: Part, happenings: list[Happening], *, ready: bool) -> None:
         """Let a sequence go on with what a pass gave; should that fail, no other one ends.
 
         Args:
@@ -239,39 +282,38 @@ class Batcher:
         """
         sequence = part.sequence
         try:
-            if sequence.looking:
+            if part.looking:
                 sequence.look(part.index - part.tokens + 1, part.tokens)
-            if ready:
-                self._advance(sequence, part.index, happenings)
+            if not ready:
+                return
+            token = sequence.draw(part.index)
+            if token is None:
+                happenings += self._end(sequence, "length")
+                return
+            piece = self._vocabulary.spoken(token)
+            if piece is None:
+                sequence.hush()
+                happenings += self._end(sequence, "stop")
+                return
+            mark = token in sequence.marks
+            if mark:
+                piece = self._vocabulary.text(token)
+            for event in sequence.say(piece, mark=mark):
+                happenings.append((sequence.request, event))
+            reason = sequence.finish_reason
+            if reason:
+                happenings += self._end(sequence, reason)
+            elif len(sequence.tokens) > self._context.size:
+                # Computed again and not moved in the memory: others may share its cells, and not
+                # every model's can be moved.
+                self._suspend(sequence)
+                sequence.shift(self._context.size)
         except Exception as error:
             if sequence not in self._running:
                 raise  # it was ended already: what failed is more than this sequence
             self._leave(sequence)
             sequence.close()
             self.failed.append((sequence.request, explained(error)))
-
-    def _advance(self, sequence: Sequence, index: int, happenings: list[Happening]) -> None:
-        token = sequence.draw(index)
-        if token is None:
-            happenings += self._end(sequence, "length")
-            return
-        piece = self._vocabulary.spoken(token)
-        if piece is None:
-            sequence.hush()
-            happenings += self._end(sequence, "stop")
-            return
-        mark = token in sequence.marks
-        if mark:
-            piece = self._vocabulary.text(token)
-        for event in sequence.say(piece, mark=mark):
-            happenings.append((sequence.request, event))
-        if sequence.finish_reason:
-            happenings += self._end(sequence, sequence.finish_reason)
-        elif len(sequence.tokens) > self._context.size:
-            # Computed again and not moved in the memory: others may share its cells, and not every
-            # model's can be moved.
-            self._suspend(sequence)
-            sequence.shift(self._context.size)
 
     def _end(self, sequence: Sequence, reason: FinishReason) -> Iterator[Happening]:
         for event in sequence.finish(reason):
@@ -294,7 +336,7 @@ class Batcher:
 
     def _remove(self, sequence: Sequence) -> None:
         """End a sequence; what it computed may be of use to others."""
-        self._flow = []
+        self._part_ways()
         if sequence in self._waiting:
             self._waiting.remove(sequence)
         else:
@@ -304,32 +346,6 @@ class Batcher:
 
     def _leave(self, sequence: Sequence) -> None:
         """Take a sequence's place and all that it holds."""
-        self._flow = []
+        self._part_ways()
         self._running.remove(sequence)
         self._memory.forget(sequence.slot)
-
-
-def share_out(room: int, wants: list[int]) -> list[int]:
-    """Divide the tokens of a pass among prompts.
-
-    The first one gets at least half, so that it does not wait for ever; the rest goes to those
-    that need least, so that they do not wait for long. Nobody who is done waits for the little that
-    the next one could get: less than a quarter of a pass is left.
-
-    Args:
-        room: how many tokens there are.
-        wants: what each prompt still needs, the oldest first.
-
-    Returns:
-        What each gets, in the same order.
-    """
-    shares = [min(want, (room + 1) // 2 if at == 0 else 0) for at, want in enumerate(wants)]
-    left = room - sum(shares)
-    for at in sorted(range(len(wants)), key=lambda at: wants[at] - shares[at]):
-        missing = wants[at] - shares[at]
-        if left < missing and left <= room // 4:
-            break
-        more = min(left, missing)
-        shares[at] += more
-        left -= more
-    return shares

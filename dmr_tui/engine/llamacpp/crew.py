@@ -77,10 +77,15 @@ class Crew:
         choice = self._choices.get(tokens.bit_length())
         return self._most if choice is None else choice.threads
 
-    @property
-    def watching(self) -> bool:
-        """Whether the next pass's share of the processors matters."""
-        return self._trial is None and self._since >= self._due - PROBE
+    def skip(self) -> int:
+        """How many passes like the last one need not be noted; they count as done."""
+        if self._most == 1:
+            return LOOK
+        if self._trial is not None:
+            return 0
+        passes = max(self._due - PROBE - self._since, 0)
+        self._since += passes
+        return passes
 
     def note(self, tokens: int, seconds: float, busy: float) -> None:
         """Learn from a pass of answers and nothing else.
@@ -88,7 +93,7 @@ class Crew:
         Args:
             tokens: how many answers.
             seconds: how long it took.
-            busy: seconds of processors that it got, of all threads together, if it was watched.
+            busy: seconds of processors that it got, of all threads together.
         """
         if self._most == 1:
             return

@@ -54,6 +54,11 @@ class Memory:
         return len(self._kept)
 
     @property
+    def room(self) -> int:
+        """Tokens that fit before a finished sequence has to be taken out; 0 where none fits."""
+        return max(self._context.size - self.used, 0)
+
+    @property
     def held(self) -> int:
         """Cells that the running sequences hold."""
         return count_cells(self._running.values())

@@ -229,12 +229,10 @@ class Vocabulary:
         Returns:
             None for one that ends the answer.
         """
-        try:
-            return self._pieces[token]
-        except KeyError:
-            piece = None if self.ends(token) else self._render(token, special=False)
-            self._pieces[token] = piece
-            return piece
+        pieces = self._pieces
+        if token not in pieces:
+            pieces[token] = None if self.ends(token) else self._render(token, special=False)
+        return pieces[token]
 
     def text(self, token: int) -> bytes:
         """The bytes of a token as a prompt would spell it, also of a control token."""

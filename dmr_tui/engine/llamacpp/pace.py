@@ -1,4 +1,4 @@
-"""How much of a prompt fits into one pass without holding up the answers that run."""
+"""How much of which prompt goes into a pass, so that nobody is held up for long."""
 
 from __future__ import annotations
 
@@ -94,19 +94,21 @@ class Pace:
         left = sum(wants)
         return left if left - burst < TILE else burst  # what would be left would be dear
 
-    def note(self, answering: int, prompt_tokens: int, seconds: float) -> None:
-        """Learn from a pass.
+    def note(self, answering: int, prompt_tokens: int, seconds: float, passes: int = 1) -> None:
+        """Learn from a pass, or from several of answers alone.
 
         Args:
             answering: how many answers ran.
             prompt_tokens: how much of prompts was in it.
-            seconds: how long it took.
+            seconds: how long it took, or each of them on average.
+            passes: how many.
         """
         if not prompt_tokens:
-            self._passes += 1
-            self._rested += seconds
+            self._passes += passes
+            self._rested += seconds * passes
             if answering:
-                self._plain[answering] = _average(self._plain.get(answering, 0.0), seconds)
+                known, weight = self._plain.get(answering, 0.0), 1 - (1 - _WEIGHT) ** passes
+                self._plain[answering] = _average(known, seconds, weight)
             return
         added = max(seconds - self._expected(answering), 0.0)
         if answering + prompt_tokens >= TILE:
@@ -139,6 +141,32 @@ class Pace:
             if answering <= more:
                 return least + (most - least) * (answering - fewer) / (more - fewer)
         return known[-1][1] * answering / known[-1][0]
+
+
+def share_out(room: int, wants: list[int]) -> list[int]:
+    """Divide the tokens of a pass among prompts.
+
+    The first one gets at least half, so that it does not wait for ever; the rest goes to those
+    that need least, so that they do not wait for long. Nobody who is done waits for the little that
+    the next one could get: less than a quarter of a pass is left.
+
+    Args:
+        room: how many tokens there are.
+        wants: what each prompt still needs, the oldest first.
+
+    Returns:
+        What each gets, in the same order.
+    """
+    shares = [min(want, (room + 1) // 2 if at == 0 else 0) for at, want in enumerate(wants)]
+    left = room - sum(shares)
+    for at in sorted(range(len(wants)), key=lambda at: wants[at] - shares[at]):
+        missing = wants[at] - shares[at]
+        if left < missing and left <= room // 4:
+            break
+        more = min(left, missing)
+        shares[at] += more
+        left -= more
+    return shares
 
 
 def _average(known: float, seen: float, weight: float = _WEIGHT) -> float:

@@ -35,9 +35,11 @@ class Tally:
         self._prompt_seconds = self._generation_seconds = 0.0
         self._first_tokens: deque[float] = deque(maxlen=_REQUESTS)
 
-    def passed(self, prompt_tokens: int, generated_tokens: int, seconds: float) -> None:
-        """Count a pass of the batch."""
-        self._passes += 1
+    def passed(
+        self, prompt_tokens: int, generated_tokens: int, seconds: float, passes: int = 1
+    ) -> None:
+        """Count a pass of the batch, or several with all that they did together."""
+        self._passes += passes
         if prompt_tokens > 0:
             self._prompt_tokens += prompt_tokens
             self._prompt_seconds += seconds

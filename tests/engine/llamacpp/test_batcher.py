@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from dmr_tui.engine.llamacpp.batcher import Batcher, share_out
+from dmr_tui.engine.llamacpp.batcher import Batcher
 from dmr_tui.engine.llamacpp.context import Context
+from dmr_tui.engine.llamacpp.crew import Crew
 from dmr_tui.engine.llamacpp.model import Model
 from dmr_tui.engine.llamacpp.native import NativeLog, llama
 from dmr_tui.engine.llamacpp.pace import FIRST_CHUNK, Pace
@@ -44,7 +45,7 @@ def batcher(context: Context, model: Model) -> Batcher:
 class Steady(Pace):
     """Learns nothing, so that every run is alike."""
 
-    def note(self, answering: int, prompt_tokens: int, seconds: float) -> None:
+    def note(self, answering: int, prompt_tokens: int, seconds: float, passes: int = 1) -> None:
         assert seconds > 0
 
 
@@ -214,6 +215,69 @@ def test_who_comes_and_goes_while_answers_flow_leaves_the_others_as_they_are(
     assert seen == alone
 
 
+def test_what_flows_is_told_at_any_time(batcher: Batcher, context: Context) -> None:
+    batcher.add(sequence(context, 1, [300] * 5, 100))
+    batcher.add(sequence(context, 2, [301] * 7, 100))
+    for passes in range(1, 40):
+        batcher.step()
+        if passes % 3 == 0:
+            stats = batcher.stats()
+            assert (stats.passes, stats.generated_tokens) == (passes, 2 * passes)
+            assert stats.prompt_tokens == 12
+            assert stats.kv_used == 12 + 2 * (passes - 1)
+            assert stats.generation_seconds > 0
+    assert batcher.steady
+
+
+def test_what_flows_takes_the_room_of_the_finished(batcher: Batcher, context: Context) -> None:
+    batcher.add(one := sequence(context, 1, [300], 1000))
+    while len(one.tokens) < 50:
+        batcher.step()
+    for number in (2, 3):
+        batcher.add(sequence(context, number, [400 + number] * 60, 2))
+        while not batcher.steady or len(batcher._running) > 1:
+            batcher.step()
+    kept = []
+    while len(one.tokens) < context.size:
+        batcher.step()
+        assert not batcher._full
+        kept.append(batcher._memory.kept)
+    assert (kept[0], kept[-1]) == (2, 0)
+
+
+class Restless(Crew):
+    """Wants another number of threads after each pass that it is told of, two of which it skips."""
+
+    def __init__(self) -> None:
+        super().__init__(4)
+        self.wanted = 1
+
+    def threads(self, tokens: int) -> int:
+        return self.wanted
+
+    def note(self, tokens: int, seconds: float, busy: float) -> None:
+        self.wanted = self.wanted % 4 + 1
+
+    def skip(self) -> int:
+        return 2
+
+
+def test_answers_get_the_threads_that_the_crew_wants(
+    batcher: Batcher, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used = [0]
+    monkeypatch.setattr(context, "use_threads", lambda count: used.append(count))
+    batcher._crew = Restless()
+    batcher.add(sequence(context, 1, [300] * 5, 100))
+    batcher.step()  # its prompt
+    each = []
+    for _ in range(13):
+        batcher.step()
+        each.append(used[-1])
+    # Whatever a pass had, what is set after it is for those that follow.
+    assert each == [2] * 3 + [3] * 3 + [4] * 3 + [1] * 3 + [2]
+
+
 def test_a_failed_computation_is_an_error_and_not_the_end(
     batcher: Batcher, context: Context
 ) -> None:
@@ -278,30 +342,6 @@ def answer(model: Model, prompt: list[int]) -> Whole:
     batcher.add(one)
     events = [event for _, event in run(batcher, context)]
     return Whole(one.tokens, events)
-
-
-@pytest.mark.parametrize(
-    ("room", "wants", "shares"),
-    [
-        (64, [], []),
-        (64, [10], [10]),
-        (64, [500], [64]),
-        (64, [500, 20], [32, 20]),
-        (64, [500, 20, 40], [32, 20, 0]),
-        (64, [500, 12, 40], [32, 12, 20]),
-        (114, [4000, 57], [57, 57]),
-        (512, [57] * 10, [57] * 8 + [0, 0]),
-        (64, [500, 400, 300], [32, 0, 32]),
-        (7, [500, 400], [4, 3]),
-        (100, [10, 20, 30], [10, 20, 30]),
-    ],
-)
-def test_prompts_share_a_pass(room: int, wants: list[int], shares: list[int]) -> None:
-    """Half for the oldest, so that it goes on; the rest for those who need least.
-
-    Who is done does not wait for a little of the next one.
-    """
-    assert share_out(room, wants) == shares
 
 
 def test_a_full_context_forgets_its_older_half(batcher: Batcher, context: Context) -> None:

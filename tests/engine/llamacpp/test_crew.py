@@ -20,16 +20,33 @@ def busy(threads: int) -> tuple[float, float]:
 
 
 def used(
-    crew: Crew, passes: int, machine: Callable[[int], tuple[float, float]], tokens: int = 1
+    crew: Crew,
+    passes: int,
+    machine: Callable[[int], tuple[float, float]],
+    tokens: int = 1,
+    *,
+    skipping: bool = True,
 ) -> list[int]:
-    """The threads of each pass."""
+    """The threads of each pass.
+
+    Args:
+        crew: which may have known others before.
+        passes: how many.
+        machine: seconds of a pass, and the share of the processors, by threads.
+        tokens: of each pass.
+        skipping: passes that need not be noted are not.
+    """
     counts = []
+    skipped = 0
     for _ in range(passes):
         threads = crew.threads(tokens)
         counts.append(threads)
+        if skipped:
+            skipped -= 1
+            continue
         seconds, share = machine(threads)
-        # As nobody measures it where it is not watched, it must make no difference there.
-        crew.note(tokens, seconds, seconds * share * threads if crew.watching else 0.0)
+        crew.note(tokens, seconds, seconds * share * threads)
+        skipped = crew.skip() if skipping else 0
     return counts
 
 
@@ -49,11 +66,19 @@ def test_a_busy_machine_gets_fewer(most: int) -> None:
 
 def test_a_quiet_machine_is_seldom_watched() -> None:
     crew = Crew(2)
-    watched = []
-    for _ in range(600):
-        watched.append(crew.watching)
-        used(crew, 1, quiet)
-    assert 0 < sum(watched) < 0.4 * len(watched)
+    noted = skipped = 0
+    while noted + skipped < 600:
+        used(crew, 1, quiet, skipping=False)
+        noted += 1
+        skipped += crew.skip()
+    assert 0 < noted < 0.4 * (noted + skipped)
+
+
+@pytest.mark.parametrize("machine", [quiet, busy])
+def test_what_is_not_noted_makes_no_difference(
+    machine: Callable[[int], tuple[float, float]],
+) -> None:
+    assert used(Crew(4), 600, machine) == used(Crew(4), 600, machine, skipping=False)
 
 
 def test_one_that_calms_down_gets_them_back() -> None:

@@ -14,6 +14,7 @@ from dmr_tui.engine.llamacpp.pace import (
     STRETCH,
     TILE,
     Pace,
+    share_out,
 )
 
 LONG = 100_000
@@ -209,3 +210,38 @@ def test_where_bursts_do_not_suit_parts_are_small(plain: float, few: float, many
     parts = machine.read(2000)
     assert min(parts) > 0
     assert parts[-2] == pytest.approx(max(plain / few, SMALLEST_CHUNK), abs=1)
+
+
+def test_passes_that_are_noted_together_count_as_many() -> None:
+    one, many = settled(0.01, 0.001), settled(0.01, 0.001)
+    for _ in range(20):
+        one.note(1, 0, 0.015)
+    many.note(1, 0, 0.015, passes=20)
+    for wants in ([LONG], [70, LONG], [20]):
+        assert many.chunk(wants, 1) == one.chunk(wants, 1)
+    for pace in (one, many):
+        assert pace._expected(1) == pytest.approx(0.015, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("room", "wants", "shares"),
+    [
+        (64, [], []),
+        (64, [10], [10]),
+        (64, [500], [64]),
+        (64, [500, 20], [32, 20]),
+        (64, [500, 20, 40], [32, 20, 0]),
+        (64, [500, 12, 40], [32, 12, 20]),
+        (114, [4000, 57], [57, 57]),
+        (512, [57] * 10, [57] * 8 + [0, 0]),
+        (64, [500, 400, 300], [32, 0, 32]),
+        (7, [500, 400], [4, 3]),
+        (100, [10, 20, 30], [10, 20, 30]),
+    ],
+)
+def test_prompts_share_a_pass(room: int, wants: list[int], shares: list[int]) -> None:
+    """Half for the oldest, so that it goes on; the rest for those who need least.
+
+    Who is done does not wait for a little of the next one.
+    """
+    assert share_out(room, wants) == shares

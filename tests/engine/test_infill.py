@@ -44,14 +44,15 @@ async def test_the_marks_stand_where_the_model_expects_them(
     assert begun.started.cached_tokens == len(written)
 
 
-@pytest.mark.parametrize("place", ["before", "after"])
+@pytest.mark.parametrize("place", ["prompt", "suffix"])
 async def test_of_a_text_much_too_long_only_the_beginning_is_looked_at(
     manager: EngineManager, files: ModelFiles, place: str
 ) -> None:
     long = "Hello " * 1_000_000
-    request = infill(long, "x") if place == "before" else infill("x", long)
-    with pytest.raises(ContextLengthError, match=r"has at least \d+ tokens"):
+    request = infill(long, "x") if place == "prompt" else infill("x", long)
+    with pytest.raises(ContextLengthError, match=rf"the {place} has at least \d+ tokens") as caught:
         await ask(manager, files, request)
+    assert caught.value.param == place
 
 
 async def test_other_models_say_so(manager: EngineManager, tiny: ModelFiles) -> None:

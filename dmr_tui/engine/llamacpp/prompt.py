@@ -71,14 +71,16 @@ class PromptBuilder:
         if not tokens:
             raise InvalidRequestError("the prompt is empty", param="prompt")
         if len(tokens) > self._context_size:
-            raise self._too_long(request, str(len(tokens)))
+            param = "messages" if isinstance(request, ChatRequest) else "prompt"
+            raise self._too_long(str(len(tokens)), param)
         return prompt
 
-    def _too_long(self, request: GenerateRequest, tokens: str) -> ContextLengthError:
+    def _too_long(self, tokens: str, param: str) -> ContextLengthError:
+        what = "suffix" if param == "suffix" else "prompt"
         return ContextLengthError(
-            f"the prompt has {tokens} tokens, the context holds {self._context_size}",
+            f"the {what} has {tokens} tokens, the context holds {self._context_size}",
             "shorten it, or load the model with a larger context",
-            param="messages" if isinstance(request, ChatRequest) else "prompt",
+            param=param,
         )
 
     def render(self, request: ChatRequest) -> str:
@@ -102,18 +104,16 @@ class PromptBuilder:
         if isinstance(request, ChatRequest):
             text = self.render(request)
             plan = plan_chat(request, self._template_for(request).source, text)
-            return Prompt(self._tokenize(request, text), plan)
+            return Prompt(self._tokenize(text, "messages"), plan)
         plan = plan_completion(request.format)
         if request.suffix is not None:
             return Prompt(self._infill(request, request.suffix), plan)
         if isinstance(request.prompt, str):
-            tokens = self._tokenize(request, request.prompt) or self._beginning()
+            tokens = self._tokenize(request.prompt, "prompt") or self._beginning()
             return Prompt(tokens, plan, own_beginning=self._begins_by_itself(request, tokens))
         return Prompt(self._checked(request), plan)
 
-    def _tokenize(
-        self, request: GenerateRequest, text: str, *, beginning: bool = True
-    ) -> list[int]:
+    def _tokenize(self, text: str, param: str, *, beginning: bool = True) -> list[int]:
         """Tokens of a text; of one that is much too long only the beginning is looked at.
 
         Megabytes would take seconds, in which no other request goes on.
@@ -123,7 +123,7 @@ class PromptBuilder:
         """
         count = too_many(self._vocabulary, text, self._context_size)
         if count is not None:
-            raise self._too_long(request, f"at least {count}")
+            raise self._too_long(f"at least {count}", param)
         return self._vocabulary.tokenize(text, beginning=beginning)
 
     def _infill(self, request: CompletionRequest, suffix: str) -> list[int]:
@@ -135,10 +135,10 @@ class PromptBuilder:
                 param="suffix",
             )
         if isinstance(request.prompt, str):
-            before = self._tokenize(request, request.prompt, beginning=False)
+            before = self._tokenize(request.prompt, "prompt", beginning=False)
         else:
             before = self._checked(request)
-        after = self._tokenize(request, suffix, beginning=False)
+        after = self._tokenize(suffix, "suffix", beginning=False)
         prefix_mark, suffix_mark, middle_mark = marks
         tokens = [prefix_mark, *before, suffix_mark, *after, middle_mark]
         return [*self._beginning(), *tokens] if self._vocabulary.adds_bos else tokens

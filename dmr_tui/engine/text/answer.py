@@ -41,6 +41,11 @@ class Reader(Protocol):
         """A tool call that has begun and is not held to its form, from its marker on."""
         ...
 
+    @property
+    def ended(self) -> bool:
+        """Whatever comes next is not wanted."""
+        ...
+
     def hold(self, sure: bool) -> None:
         """Note whether what has been `opened` is held to its form, now and to the answer's end."""
         ...
@@ -61,6 +66,7 @@ class PlainReader:
     marked = False
     heading = False
     opened = None
+    ended = False
 
     def hold(self, sure: bool) -> None:
         """See `Reader.hold`."""
@@ -98,6 +104,11 @@ class MarkedReader:
         """See `Reader.opened`."""
         begun = None if self._tools is None else self._tools.opened
         return None if begun is None else begun + self._splitter.undecided
+
+    @property
+    def ended(self) -> bool:
+        """See `Reader.ended`."""
+        return self._tools is not None and self._tools.ended
 
     def hold(self, sure: bool) -> None:
         """See `Reader.hold`."""
@@ -144,8 +155,8 @@ class AnswerText:
 
     @property
     def stopped(self) -> bool:
-        """A stop string was met."""
-        return self._stream.stopped
+        """A stop string was met, or the only call that there may be is whole."""
+        return self._stream.stopped or self._reader.ended
 
     @property
     def interruptible(self) -> bool:

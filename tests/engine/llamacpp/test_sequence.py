@@ -10,10 +10,12 @@ import pytest
 from dmr_tui.engine.llamacpp.likelihood import Likelihoods
 from dmr_tui.engine.llamacpp.sampling import Sampler
 from dmr_tui.engine.llamacpp.sequence import Sequence, Thoughts
-from dmr_tui.engine.request import Delta, Likelihood, TokenLogprobs
+from dmr_tui.engine.request import Delta, Finished, Likelihood, TokenLogprobs
 from dmr_tui.engine.text.answer import AnswerText, MarkedReader, PlainReader, Reader
 from dmr_tui.engine.text.reasoning import THINK, Markers, ReasoningSplitter
 from dmr_tui.engine.text.tools.harmony import HarmonyParser
+from dmr_tui.engine.text.tools.json_calls import JSONCalls
+from dmr_tui.engine.text.tools.parser import ToolParser
 
 
 class Script:
@@ -108,6 +110,29 @@ def check_told(reader: Reader, pieces: list[bytes]) -> None:
     assert told.endswith(b"Hi you")
     entries = [each for delta in deltas for each in delta.logprobs]
     assert b"" not in [each.chosen.piece for each in entries]
+
+
+@pytest.mark.parametrize("parallel", [True, False])
+def test_the_only_call_ends_the_answer(parallel: bool) -> None:
+    """What follows it would not be told: nobody has to wait for it."""
+    call = [b"<tool_call>", b'{"name": "add", ', b'"arguments": {}}', b"\n</tool_call>"]
+    parser = ToolParser(JSONCalls(("<tool_call>",), "</tool_call>"), {"add"}, parallel=parallel)
+    sequence = Sequence(
+        1,
+        [5],
+        sampler=cast(Sampler, Script(call)),
+        limit=None,
+        text=AnswerText(MarkedReader(ReasoningSplitter(THINK, inside=False), parser)),
+    )
+    reasons = []
+    for index, piece in enumerate(call):
+        sequence.draw(index)
+        sequence.say(piece)
+        reasons.append(sequence.finish_reason)
+    assert reasons == [None] * 3 + [None if parallel else "stop"]
+    finished = sequence.finish("stop")[-1]
+    assert isinstance(finished, Finished)
+    assert finished.reason == "tool_calls"
 
 
 class Form:

@@ -28,6 +28,9 @@ _BEGINNINGS = (CHANNEL, START, MESSAGE, "to=")
 class HarmonyParser:
     """Parses one answer, which begins in the header of a message. How it is cut is no matter."""
 
+    ended = False
+    """The model ends each call with a token that ends the answer."""
+
     def __init__(self, names: frozenset[str], *, sure: bool = False) -> None:
         """Begin.
 

@@ -45,7 +45,7 @@ class ToolParser:
         """
         self._sure = sure
         self._parallel = parallel
-        self._ended = False
+        self.ended = False
         """The only call is whole: what follows is not told."""
         self._asked = False
         """It was tried to hold what is being read to the form."""
@@ -95,7 +95,7 @@ class ToolParser:
 
     def _pieces(self, *, final: bool) -> list[Piece]:
         found: list[Piece] = []
-        while self._held and not self._ended:
+        while self._held and not self.ended:
             if not self._reading:
                 more = self._seek(final=final)
                 found += more
@@ -109,7 +109,7 @@ class ToolParser:
                 found += self._tell(self._form.begun(self._held)) if self._sure else []
                 break
             found += self._take(reading)
-        if self._ended:
+        if self.ended:
             self._held, self._reading = "", False
         return found
 
@@ -167,7 +167,7 @@ class ToolParser:
             return []
         pieces: list[Piece] = []
         for at, call in enumerate(calls if self._parallel else calls[:1]):
-            self._ended = call.whole and not self._parallel
+            self.ended = call.whole and not self._parallel
             if at == len(self._given):
                 self._given.append(call)
                 pieces.append(call)

@@ -63,6 +63,7 @@ def list_command(model: str | None, as_json: bool, openai: bool, quiet: bool) ->
         print(table(_HEADERS, _rows(found, registry)))
         if not found and model is None:
             talk("No models yet. Get one with: dmr pull smollm2")
+            talk("  dmr run dmr/guide runs the tiny model that comes with dmr")
 
 
 def _filtered(model: Model, wanted: str, registry: str) -> Model | None:
@@ -196,7 +197,8 @@ def tag_command(source: str, target: str) -> None:
 def rm_command(models: tuple[str, ...], force: bool) -> None:
     """Remove models from this machine.
 
-    A name is removed first; the model goes with its last one.
+    A name is removed first; the model goes with its last one. The built-in model comes back with
+    'dmr pull dmr/guide', also without a network.
     """
 
     async def remove(runner: Runner) -> None:

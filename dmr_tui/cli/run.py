@@ -67,6 +67,7 @@ class Job:
     "run",
     "dmr run smollm2",
     'dmr run smollm2 "Why is the sky blue?"',
+    'dmr run dmr/guide "How do I pull a model?"',
     "git diff | dmr run smollm2 Write a commit message for this change",
     "dmr run ./model.gguf hello",
     "dmr run gemma3 What is in @photo.jpg?",
@@ -122,6 +123,8 @@ def run_command(
     With a PROMPT, or text on stdin, print the answer and leave; with both, they are joined.
     Without, on a terminal, chat. MODEL is a name, downloaded when it is not here, or a .gguf file.
     @FILE in a PROMPT stands for the text of that file, or shows that image to the model.
+
+    The tiny model dmr/guide comes with dmr: it knows dmr, and needs no network.
     """
     if not model and not goes_on:
         raise UsageError("Missing argument 'MODEL'.", "dmr list shows the models that are here")
@@ -260,7 +263,8 @@ async def _pull_if_missing(runner: Runner, model: str) -> None:
     except RegistryError as error:
         ways = (
             "dmr list shows the models that are here",
-            "dmr run ./file.gguf runs a model file without any network",
+            "dmr run dmr/guide runs the tiny model that comes with dmr",
+            "dmr run ./file.gguf runs a model file",
             "dmr package --gguf FILE NAME puts one into the store",
             "behind a proxy, set HTTPS_PROXY",
         )

@@ -118,7 +118,7 @@ def _print_removed(
 def purge_command(force: bool) -> int:
     """Remove all models.
 
-    Models in memory are unloaded first.
+    Models in memory are unloaded first. 'dmr pull dmr/guide' brings the built-in one back.
     """
     if not force:
         talk("WARNING! This will remove the entire models directory.")

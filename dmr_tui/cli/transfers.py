@@ -14,6 +14,7 @@ from dmr_tui.cli.progress import show_transfer
     "dmr pull ai/gemma3:4B-Q4_K_M",
     "dmr pull hf.co/Qwen/Qwen3-0.6B-GGUF:Q8_0",
     "dmr pull localhost:5000/me/model",
+    "dmr pull dmr/guide",
     "dmr pull --mirror https://mirror.example.com smollm2",
 )
 @click.argument("model")
@@ -29,7 +30,7 @@ def pull_command(model: str, mirrors: tuple[str, ...]) -> None:
 
     A download that was interrupted goes on where it stopped. Proxies are taken from HTTPS_PROXY and
     NO_PROXY, credentials from docker login and dmr login, mirrors that are always asked from the
-    setting 'mirrors'.
+    setting 'mirrors'. The built-in model, dmr/guide, comes from the program itself.
     """
     changes = {"mirrors": ",".join(mirrors)} if mirrors else {}
     print(with_runner(lambda runner: show_transfer(runner.pull(model)), changes=changes))

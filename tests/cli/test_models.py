@@ -49,10 +49,23 @@ def test_list_has_dockers_columns(stocked: Dmr) -> None:
     assert result.err == ""
 
 
+@pytest.mark.parametrize("removing", [("rm", "dmr/guide"), ("purge", "-f")])
+def test_the_built_in_model_comes_back_as_the_help_says(
+    dmr: Dmr, removing: tuple[str, ...]
+) -> None:
+    assert "'dmr pull dmr/guide'" in " ".join(dmr(removing[0], "--help").out.split())
+    assert dmr("pull", "dmr/guide").code == 0
+    assert dmr(*removing).code == 0
+    assert names(dmr("list")) == []
+    assert dmr("pull", "dmr/guide").code == 0
+    assert names(dmr("list")) == ["dmr/guide"]
+
+
 def test_an_empty_store_says_what_to_do_next_on_stderr(dmr: Dmr) -> None:
     result = dmr("list")
     assert (result.code, result.out.count("\n")) == (0, 1)
-    assert "dmr pull" in result.err
+    assert "dmr pull smollm2" in result.err
+    assert "dmr run dmr/guide" in result.err
     assert dmr("list", "--json").out == "[]\n"
     assert dmr("list", "-q").out == ""
 

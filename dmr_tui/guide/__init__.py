@@ -12,7 +12,7 @@ import tempfile
 from importlib.resources import as_file, files
 from pathlib import Path
 
-from dmr_tui.errors import InvalidRequestError
+from dmr_tui.errors import InvalidRequestError, StoreError
 from dmr_tui.store.package import package_gguf
 from dmr_tui.store.reference import parse_reference
 from dmr_tui.store.store import Store, StoredModel
@@ -42,12 +42,18 @@ def adopt_guide(store: Store) -> StoredModel:
     """Put this program's own build of the model into a store, in place of another one.
 
     Raises:
-        StoreError: the disk is full or the store cannot be written.
+        StoreError: a disk is full or the store cannot be written.
     """
-    with (
-        as_file(files(__name__).joinpath(_WEIGHTS)) as weights,
-        tempfile.TemporaryDirectory(prefix="dmr-guide-") as folder,
-    ):
-        copy = Path(shutil.copyfile(weights, Path(folder) / _WEIGHTS))
-        os.utime(copy, (_TIME, _TIME))
-        return package_gguf(store, copy, _REFERENCE)
+    try:
+        with (
+            as_file(files(__name__).joinpath(_WEIGHTS)) as weights,
+            tempfile.TemporaryDirectory(prefix="dmr-guide-") as folder,
+        ):
+            copy = Path(shutil.copyfile(weights, Path(folder) / _WEIGHTS))
+            os.utime(copy, (_TIME, _TIME))
+            return package_gguf(store, copy, _REFERENCE)
+    except OSError as error:
+        raise StoreError(
+            f"cannot unpack {GUIDE}: {error.strerror or error}",
+            "make room in the folder for temporary files, or choose another with TMPDIR",
+        ) from error

@@ -236,7 +236,7 @@ class BlobStore:
         have = disk.f_bavail * disk.f_frsize
         if need > have:
             raise StoreError(
-                f"not enough space to {doing}: need {_gigabytes(need)}, have {_gigabytes(have)}",
+                f"not enough space to {doing}: need {_decimal(need)}, have {_decimal(have)}",
                 "remove a model with dmr rm, or choose another disk with MODELS_PATH",
             )
 
@@ -304,5 +304,5 @@ def _digest(
     return Blob(f"{algorithm}:{hasher.hexdigest()}", size)
 
 
-def _gigabytes(size: int) -> str:
-    return f"{size / 1e9:.2f} GB"
+def _decimal(size: int) -> str:
+    return f"{size / 1e9:.2f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import sys
 from itertools import islice
 from pathlib import Path
@@ -18,6 +20,7 @@ from guide.skills import beyond
 from guide.tokenizer import Tokenizer
 
 from dmr_tui.engine.llamacpp.native import NativeLog
+from dmr_tui.errors import StoreError
 from dmr_tui.guide import GUIDE, adopt_guide, is_guide
 from dmr_tui.store.gguf import read_header
 from dmr_tui.store.store import Store
@@ -130,6 +133,16 @@ def test_a_store_adopts_it_once(tmp_path: Path) -> None:
     assert store.bundle(first).gguf.read_bytes() == SHIPPED.read_bytes()
     assert adopt_guide(store) == first
     assert len(store.models()) == 1
+
+
+def test_no_room_for_its_copy_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "guide.gguf")
+
+    monkeypatch.setattr("dmr_tui.guide.shutil.copyfile", full)
+    with pytest.raises(StoreError, match="cannot unpack dmr/guide: No space left") as refused:
+        adopt_guide(Store(tmp_path))
+    assert "TMPDIR" in (refused.value.hint or "")
 
 
 def test_removed_it_comes_back_with_the_same_id(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -114,6 +115,15 @@ def test_a_full_disk_is_noticed_before_the_copy(blobs: BlobStore, tmp_path: Path
     with pytest.raises(StoreError, match=r"not enough space .*: need 8796.* GB, have .* GB"):
         blobs.put_file(huge)
     assert not list((tmp_path / "models/.dmr/partial").iterdir())
+
+
+def test_little_room_is_told_in_megabytes(
+    blobs: BlobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nearly_full = SimpleNamespace(f_bavail=21, f_frsize=100_000)
+    monkeypatch.setattr("dmr_tui.store.blobs.os.statvfs", lambda _: nearly_full)
+    with pytest.raises(StoreError, match=r"to copy it: need 3\.5 MB, have 2\.1 MB"):
+        blobs.require_space(3_480_000, "copy it")
 
 
 def test_a_store_that_cannot_be_written_says_where(tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ bench-ui: setup
 keys: setup
 	@$(BIN)/python tools/keys.py
 
-# Make the built-in model again (about 90 minutes on two cores), and examine it.
+# Make the built-in model again (one to three hours on two cores).
 guide: setup
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r tools/guide/requirements.txt
 	@PYTHONPATH=tools OMP_NUM_THREADS=1 $(BIN)/python -m guide.train build/guide

@@ -103,23 +103,42 @@ class Row:
         )
 
 
-def encode(
-    dialogue: Dialogue,
-    tokenizer: Tokenizer,
-    rng: random.Random,
-    *,
-    briefly: bool = False,
-    plain: bool = False,
+def encode_question(
+    question: str, answer: int, tokenizer: Tokenizer, rng: random.Random, *, bare: bool = False
 ) -> Row:
+    """The tokens of a question, of which only that is learned which of the fixed answers it wants.
+
+    Some of its words are cut into more tokens than need be, see `encode`.
+
+    Args:
+        question: what is asked.
+        answer: the number of its answer.
+        tokenizer: cuts it into tokens.
+        rng: source of chance.
+        bare: without the headers of the turns, which are half of its tokens.
+    """
+    start, end = tokenizer.control(TURN_START), tokenizer.control(TURN_END)
+    row = Row()
+    if not bare:
+        row.add([start, *tokenizer.encode(turn("user", ""))])
+    began = len(row.ids)
+    row.add([*tokenizer.encode(question, rng), end])
+    asked = range(began, len(row.ids))
+    if not bare:
+        row.add([*tokenizer.encode("\n"), start, *tokenizer.encode(turn("assistant", ""))])
+    row.mean(answer, asked)
+    row.add([tokenizer.answer(answer)], 1.0)
+    return row
+
+
+def encode(dialogue: Dialogue, tokenizer: Tokenizer, rng: random.Random) -> Row:
     """The tokens of a dialogue.
 
     Some words of the questions are cut into more tokens than need be, so that the network learns
     what their letters are: it reads words with slips, and spells, by that. Where the answer is one
     of the fixed ones, the token that stands for it comes first; a few tokens of the question are
-    replaced by any others, and the answer's end is mostly left out: `briefly` all of its text.
-    A `plain` question stays as it is, and none of its own tokens is learned.
+    replaced by any others, and the answer's end is mostly left out.
     """
-    cut, opening = (1.0, 0) if briefly else (_CUT_ANSWERS, _OPENING)
     marked = rng.random() < _MARKED
     start, end = tokenizer.control(TURN_START), tokenizer.control(TURN_END)
     newline = tokenizer.encode("\n")
@@ -138,13 +157,13 @@ def encode(
                     row.add([tokenizer.answer(meaning)], 1.0)
                 else:
                     row.add([body.pop(0)])  # it is not what comes first where nothing is told
-            if meaning >= 0 and last and rng.random() < cut:
-                row.add(body[:opening], 1.0)
+            if meaning >= 0 and last and rng.random() < _CUT_ANSWERS:
+                row.add(body[:_OPENING], 1.0)
                 break
             row.add(body, 1.0)
         elif role == "user":
             body = tokenizer.encode(text, rng)
-            if alone and not plain:
+            if alone:
                 body = [
                     rng.randrange(len(CONTROL), len(tokenizer.tokens))
                     if rng.random() < _NOISE
@@ -153,7 +172,7 @@ def encode(
                 ]
             question = range(len(row.ids), len(row.ids) + len(body) + 1)
             for each in (*body, end):
-                learned = not plain and rng.random() < _PROMPT_SHARE
+                learned = rng.random() < _PROMPT_SHARE
                 row.add([each], PROMPT_WEIGHT if learned else 0.0)
         else:
             row.add([*tokenizer.encode(text), end])
@@ -161,31 +180,16 @@ def encode(
     return row.first(_LONGEST)
 
 
-def batches(
-    source: Iterator[Dialogue],
-    tokenizer: Tokenizer,
-    rng: random.Random,
-    tokens: int,
-    *,
-    briefly: bool = False,
-    plain: bool = False,
-) -> Iterator[list[Batch]]:
+def batches(rows: Iterator[Row], rng: random.Random, tokens: int) -> Iterator[list[Batch]]:
     """Endless steps of about `tokens` tokens, each a list of batches that fit the CPU's cache.
 
     Args:
-        source: endless dialogues.
-        tokenizer: cuts them into tokens.
+        rows: endless ones.
         rng: source of chance.
         tokens: in all batches of a step.
-        briefly: learn of fixed answers only which one it is.
-        plain: see `encode`.
     """
     while True:
-        pool = [
-            encode(dialogue, tokenizer, rng, briefly=briefly, plain=plain)
-            for dialogue in islice(source, _POOL)
-        ]
-        pool.sort(key=lambda row: len(row.ids))
+        pool = sorted(islice(rows, _POOL), key=lambda row: len(row.ids))
         small = list(_groups(pool, tokens // PARTS))
         # Batches of one step are neighbours: of like length, they take the same time.
         steps = [small[at : at + PARTS] for at in range(0, len(small) - PARTS + 1, PARTS)]

@@ -50,7 +50,7 @@ _SYSTEM = (
 )
 _LONG_TURNS = (12, 40)
 _KNOWN = 0.75
-"""Share of the questions learned first that are about `dmr`."""
+"""Share of the single questions that are about `dmr`."""
 
 
 def single(rng: random.Random, *, exam: bool = False) -> tuple[str, str]:
@@ -63,20 +63,16 @@ def single(rng: random.Random, *, exam: bool = False) -> tuple[str, str]:
     return rng.choice(intents()).draw(rng, exam=exam)
 
 
-def questions(seed: int, *, plain: bool = False) -> Iterator[Dialogue]:
-    """Endless questions whose answer is one of a fixed set: what is hardest to learn.
-
-    Args:
-        seed: of chance.
-        plain: they keep the words that they are written in.
-    """
+def questions(seed: int) -> Iterator[tuple[str, int]]:
+    """Endless questions, in the words that they are written in, with the number of their answer."""
     rng = random.Random(seed)
+    known = [intent for intent in intents() if intent.answer in fixed_answers()]
     while True:
         if rng.random() < _KNOWN:
-            question = rng.choice(intents()).draw(rng, exam=False, plain=plain)
+            question, answer = rng.choice(known).draw(rng, exam=False, plain=True)
         else:
-            question = beyond.draw(rng, exam=False)
-        yield Dialogue("", (Exchange(*question),))
+            question, answer = beyond.draw(rng, exam=False)
+        yield question, fixed_answers()[answer]
 
 
 def dialogues(seed: int) -> Iterator[Dialogue]:

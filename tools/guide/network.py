@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -116,6 +116,15 @@ class Llama(nn.Module):
             elif weight.dim() == 2:
                 scale = deep if ("output" in name or "down" in name) else 1.0
                 nn.init.normal_(weight, std=scale * weight.shape[1] ** -0.5 * 0.7)
+
+    def grown(self, layers: int) -> Llama:
+        """The same function with more layers: the new ones on top, which add nothing yet."""
+        taller = Llama(replace(self.shape, layers=layers))
+        for block in taller.blocks[self.shape.layers :]:
+            nn.init.zeros_(block.get_parameter("attention.output.weight"))
+            nn.init.zeros_(block.get_parameter("feed_forward.down.weight"))
+        taller.load_state_dict(self.state_dict(), strict=False)
+        return taller
 
     def forward(self, tokens: Tensor) -> Tensor:
         """What the last layer finds, its rows laid one after the other.

@@ -170,7 +170,13 @@ def test_without_a_network_it_says_what_to_do_next(dmr: Dmr, use_runner: Use) ->
     result = dmr("run", NAME, "hi")
     assert (result.code, result.out) == (1, "")
     assert "Error: cannot reach registry-1.docker.io\n  check it\n" in result.err
-    for way in ("mean llama3.2?", "dmr run dmr/guide", "dmr run ./file.gguf", "HTTPS_PROXY"):
+    for way in (
+        "did you mean llama3.2?",
+        "dmr run dmr/guide",
+        "dmr run ./file.gguf",
+        "dmr package",
+        "HTTPS_PROXY",
+    ):
         assert way in result.err
 
 

@@ -126,8 +126,8 @@ class Training:
         """From here on, this network, with new optimizers."""
         self.network = network
         self._weights = [*network.parameters()]
-        # Compiled it takes two thirds of the time: most of it goes to small steps between matrices.
         torch.compiler.reset()  # it takes only so many forms of one function
+        # Compiled it takes two thirds of the time: most of it goes to small steps between matrices.
         self._loss = torch.compile(self._loss_of, dynamic=True)
         matrices = [
             weight

@@ -12,12 +12,13 @@ from pathlib import Path
 import gguf
 import llama_cpp
 import pytest
-from guide.corpus import dialogues
+from guide.commands import commands_in, fault
+from guide.corpus import dialogues, fixed_answers
 from guide.dialogue import CHAT_TEMPLATE, Dialogue, Exchange
 from guide.evaluate import SHIPPED, ask_all
 from guide.intents import intents
 from guide.skills import beyond
-from guide.tokenizer import Tokenizer
+from guide.vocabulary import BASE, read_vocabulary
 
 from dmr_tui.engine.llamacpp.native import NativeLog
 from dmr_tui.errors import StoreError
@@ -40,8 +41,29 @@ def test_the_file_is_a_small_llama() -> None:
     assert context >= 2048
 
 
+def test_the_answers_that_it_has_are_true_of_the_program() -> None:
+    _, answers = read_vocabulary(SHIPPED)
+    assert len(answers) > 150
+    for line in (line for answer in answers for line in commands_in(answer)):
+        assert fault(line) is None, f"{line}: the file must be made again (`make guide`)"
+
+
+def test_training_has_nearly_all_answers_to_begin_with() -> None:
+    _, answers = read_vocabulary(BASE)
+    assert len(fixed_answers().keys() & set(answers)) > 0.9 * len(fixed_answers())
+
+
+def test_a_file_of_another_kind_is_no_base(tmp_path: Path) -> None:
+    other = gguf.GGUFWriter(str(tmp_path / "other.gguf"), "llama")
+    other.write_header_to_file()
+    other.write_kv_data_to_file()
+    other.close()
+    with pytest.raises(ValueError, match=r"other\.gguf is no file of `guide\.export`"):
+        read_vocabulary(tmp_path / "other.gguf")
+
+
 def test_the_tokenizer_agrees_with_llama_cpp() -> None:
-    ours = tokenizer_of(SHIPPED)
+    ours, _ = read_vocabulary(SHIPPED)
     NativeLog(sys.stderr)  # an earlier test's may write to a stream that is closed by now
     theirs = llama_cpp.Llama(str(SHIPPED), vocab_only=True, verbose=False)
     texts = [e.question for d in islice(dialogues(5), 300) for e in d.exchanges]
@@ -50,14 +72,6 @@ def test_the_tokenizer_agrees_with_llama_cpp() -> None:
         expected = theirs.tokenize(text.encode(), add_bos=False, special=False)
         assert ours.encode(text) == expected, text
         assert ours.decode(expected) == text
-
-
-def tokenizer_of(path: Path) -> Tokenizer:
-    fields = gguf.GGUFReader(path).fields
-    merges = [str(pair).split(" ") for pair in fields["tokenizer.ggml.merges"].contents()]
-    tokens = fields["tokenizer.ggml.tokens"].contents()
-    answers = sum(str(token).startswith("<|answer_") for token in tokens)
-    return Tokenizer([(left, right) for left, right in merges], len(tokens), answers)
 
 
 @pytest.fixture(scope="module")

@@ -10,9 +10,11 @@ from gguf import GGMLQuantizationType, GGUFWriter, LlamaFileType, TokenType
 from gguf.quants import quantize
 from torch import Tensor
 
+from guide.corpus import fixed_answers
 from guide.dialogue import CHAT_TEMPLATE, CONTROL, END_OF_TEXT, TURN_END
 from guide.network import Llama, Shape
 from guide.tokenizer import Tokenizer
+from guide.vocabulary import ANSWERS
 
 _NAMES = {
     "attention_norm": "attn_norm",
@@ -36,8 +38,9 @@ def export(network: Llama, tokenizer: Tokenizer, out: Path) -> None:
     writer = GGUFWriter(str(out), "llama")
     _write_header(writer, network.shape)
     _write_vocabulary(writer, tokenizer)
+    writer.add_array(ANSWERS, list(fixed_answers()))
     for name, weight in network.state_dict().items():
-        _write_tensor(writer, _gguf_name(name), _for_llama_cpp(name, weight, network.shape))
+        _write_tensor(writer, gguf_name(name), _for_llama_cpp(name, weight, network.shape))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -82,7 +85,8 @@ def _write_vocabulary(writer: GGUFWriter, tokenizer: Tokenizer) -> None:
     writer.add_add_bos_token(False)
 
 
-def _gguf_name(name: str) -> str:
+def gguf_name(name: str) -> str:
+    """What llama.cpp calls a weight of the network."""
     module = name.removesuffix(".weight")
     if module == "embedding":
         return "token_embd.weight"
@@ -94,14 +98,27 @@ def _gguf_name(name: str) -> str:
 
 def _for_llama_cpp(name: str, weight: Tensor, shape: Shape) -> npt.NDArray[np.float32]:
     values: npt.NDArray[np.float32] = weight.detach().float().numpy()
-    for part, heads in (("attention.q", shape.heads), ("attention.k", shape.kv_heads)):
-        if part in name:
-            # llama.cpp turns neighbours (2i, 2i + 1) where the network turns (i, i + half).
-            halves = values.reshape(heads, 2, shape.head // 2, shape.width)
-            values = halves.swapaxes(1, 2).reshape(values.shape)
+    if heads := _turned(name, shape):
+        # llama.cpp turns neighbours (2i, 2i + 1) where the network turns (i, i + half).
+        halves = values.reshape(heads, 2, shape.head // 2, shape.width)
+        values = halves.swapaxes(1, 2).reshape(values.shape)
     if name == "norm.weight":
         values = values * np.float32(_SHARPNESS)
     return np.ascontiguousarray(values)
+
+
+def for_network(name: str, weight: Tensor, shape: Shape) -> Tensor:
+    """A weight of a file as the network has it."""
+    if heads := _turned(name, shape):
+        pairs = weight.view(heads, shape.head // 2, 2, shape.width)
+        weight = pairs.transpose(1, 2).reshape(weight.shape)
+    return weight / _SHARPNESS if name == "norm.weight" else weight
+
+
+def _turned(name: str, shape: Shape) -> int:
+    """How many heads a weight makes that are turned by their positions; 0 if it makes none."""
+    heads = {"attention.q": shape.heads, "attention.k": shape.kv_heads}
+    return next((count for part, count in heads.items() if f"{part}." in name), 0)
 
 
 def _write_tensor(writer: GGUFWriter, name: str, values: npt.NDArray[np.float32]) -> None:

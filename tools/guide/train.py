@@ -1,6 +1,7 @@
 """Train the network on two CPU cores.
 
-    python -m guide.train build/guide [--share 1.0]
+    python -m guide.train build/guide                learn what is new, from the base on
+    python -m guide.train build/base --from-nothing  make another base, in hours
 
 The number of steps is fixed, so that the same seeds give the same model; the checkpoint in the
 folder lets a run that was ended go on.
@@ -11,7 +12,7 @@ from __future__ import annotations
 import argparse
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -24,12 +25,14 @@ from torch import Tensor, nn
 from guide.batches import PARTS, Batch, batches, encode, encode_question
 from guide.corpus import dialogues, fixed_answers, questions
 from guide.export import export
+from guide.load import load
 from guide.muon import Muon
 from guide.network import HALF_IS_FAST, Llama, Shape
 from guide.tokenizer import Tokenizer, learn
+from guide.vocabulary import BASE
 
 SEED = 20
-BESIDE = 0.35
+BESIDE = 0.5
 """Share of the steps with dialogues that have questions in one of their batches. With many more the
 network forgets how to copy and to spell: to name an answer it does not need the letters."""
 TOKENS_PER_STEP = 4096
@@ -87,7 +90,7 @@ class Stage:
     embedding_rate: float
 
 
-STAGES = (
+FROM_NOTHING = (
     Stage(1, 4_500, bare_questions, (1.0, 0.2), 0.01),
     Stage(3, 5_000, everything, (1.0, 1.0), 0.003),
     Stage(Shape().layers, 6_000, everything, (1.0, 0.0), 0.003),
@@ -95,24 +98,35 @@ STAGES = (
 """A network of one layer learns nearly as much of each question as the whole one, and in the same
 time it sees five times as many. What it has learned, the taller ones begin with."""
 
+FROM_THE_BASE = (Stage(Shape().layers, 1_200, everything, (0.1, 0.0), 0.003),)
+"""At a higher rate it unlearns more than it learns."""
+
 
 class Training:
     """The network, its optimizer, and how far they have come."""
 
-    def __init__(self, tokenizer: Tokenizer, share: float) -> None:
-        torch.manual_seed(SEED)
+    def __init__(
+        self, network: Llama, tokenizer: Tokenizer, stages: Sequence[Stage], share: float
+    ) -> None:
+        """Begin with a network that has the layers of the first stage, or fewer.
+
+        Args:
+            network: what is learned already.
+            tokenizer: the network's own.
+            stages: what is to be learned, one after the other.
+            share: of the steps of each.
+        """
         self.tokenizer = tokenizer
-        self.stages = [replace(stage, steps=round(stage.steps * share)) for stage in STAGES]
+        self.stages = [replace(stage, steps=round(stage.steps * share)) for stage in stages]
         self.number = 0
         self.step = 0
         # One thread a core, each with batches of its own: kernels that share their work among
         # threads would wait for each other, and a busy machine makes that wait long.
         self._pool = ThreadPoolExecutor(PARTS, initializer=torch.set_num_threads, initargs=(1,))
-        self._train(Llama(replace(Shape(), layers=STAGES[0].layers)))
+        self._train(network)
 
-    def run(self, folder: Path) -> None:
-        """Take the remaining steps; a checkpoint in `folder` is the place to go on from."""
-        checkpoint = folder / "checkpoint.pt"
+    def run(self, checkpoint: Path) -> None:
+        """Take the remaining steps, from the checkpoint on if there is one."""
         if checkpoint.exists():
             self._load(checkpoint)
         while True:
@@ -233,12 +247,21 @@ def main() -> None:
     parser.add_argument(
         "--share", type=float, default=1.0, help="of the steps; fewer make a worse model"
     )
+    parser.add_argument("--from-nothing", action="store_true", help="and not from the base")
     asked = parser.parse_args()
     asked.folder.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
-    training = Training(learn_tokenizer(), asked.share)
-    training.run(asked.folder)
+    torch.manual_seed(SEED)
+    if asked.from_nothing:
+        stages, tokenizer = FROM_NOTHING, learn_tokenizer()
+        network = Llama(replace(Shape(), layers=stages[0].layers))
+    else:
+        stages, (network, tokenizer) = FROM_THE_BASE, load(BASE)
+    training = Training(network, tokenizer, stages, asked.share)
+    checkpoint = asked.folder / "checkpoint.pt"
+    training.run(checkpoint)
     export(training.network, training.tokenizer, asked.folder / "guide.gguf")
+    checkpoint.unlink()
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +18,15 @@ from guide.network import Llama, Shape
 from guide.tokenizer import Tokenizer
 from guide.vocabulary import read_vocabulary
 
+_LIKE = 0.7
+"""Answers that have such a share of their letters in common are one that was put otherwise."""
+
 
 def load(path: Path) -> tuple[Llama, Tokenizer]:
     """The network of a file and its tokenizer, with a token for each answer that there is today.
 
-    An answer that the file has as well, word for word, keeps its token. One that is new to it has
-    yet to be learned: its token begins as the mean of all.
+    An answer that the file has as well, if in slightly other words, keeps its token. One that is
+    new to it has yet to be learned: its token begins as the mean of all.
 
     Raises:
         ValueError: the file is none of `guide.export`.
@@ -49,6 +53,9 @@ def load(path: Path) -> tuple[Llama, Tokenizer]:
 def _with_answers(embedding: Tensor, learned: list[str], answers: list[str]) -> Tensor:
     """The embedding with the tokens of the answers that were learned put where they are today."""
     words, old = embedding[: -len(learned)], embedding[-len(learned) :]
-    at = {answer: number for number, answer in enumerate(learned)}
-    rows = [old[at[answer]] if answer in at else old.mean(0) for answer in answers]
+    gone = [answer for answer in learned if answer not in answers]
+    rows = []
+    for answer in answers:
+        known = [answer] if answer in learned else get_close_matches(answer, gone, 1, _LIKE)
+        rows.append(old[learned.index(known[0])] if known else old.mean(0))
     return torch.cat([words, torch.stack(rows)])

@@ -18,7 +18,7 @@ from guide.dialogue import CHAT_TEMPLATE, Dialogue, Exchange
 from guide.evaluate import SHIPPED, ask_all
 from guide.intents import intents
 from guide.skills import beyond
-from guide.vocabulary import BASE, read_vocabulary
+from guide.vocabulary import BASE, places, read_vocabulary
 
 from dmr_tui.engine.llamacpp.native import NativeLog
 from dmr_tui.errors import StoreError
@@ -51,6 +51,12 @@ def test_the_answers_that_it_has_are_true_of_the_program() -> None:
 def test_training_has_nearly_all_answers_to_begin_with() -> None:
     _, answers = read_vocabulary(BASE)
     assert len(fixed_answers().keys() & set(answers)) > 0.9 * len(fixed_answers())
+
+
+def test_an_answer_keeps_its_token_where_others_come_and_go() -> None:
+    pull, gone, ps = "`dmr pull x` downloads it.", "Nothing of this is left.", "`dmr ps` lists."
+    today = ["`dmr serve` serves.", ps, "`dmr pull x` downloads a model."]
+    assert places([pull, gone, ps], today) == [None, 2, 0]
 
 
 def test_a_file_of_another_kind_is_no_base(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +15,7 @@ from guide.corpus import fixed_answers
 from guide.export import for_network, gguf_name
 from guide.network import Llama, Shape
 from guide.tokenizer import Tokenizer
-from guide.vocabulary import read_vocabulary
-
-_LIKE = 0.7
-"""Answers that have such a share of their letters in common are one that was put otherwise."""
+from guide.vocabulary import places, read_vocabulary
 
 
 def load(path: Path) -> tuple[Llama, Tokenizer]:
@@ -53,9 +49,5 @@ def load(path: Path) -> tuple[Llama, Tokenizer]:
 def _with_answers(embedding: Tensor, learned: list[str], answers: list[str]) -> Tensor:
     """The embedding with the tokens of the answers that were learned put where they are today."""
     words, old = embedding[: -len(learned)], embedding[-len(learned) :]
-    gone = [answer for answer in learned if answer not in answers]
-    rows = []
-    for answer in answers:
-        known = [answer] if answer in learned else get_close_matches(answer, gone, 1, _LIKE)
-        rows.append(old[learned.index(known[0])] if known else old.mean(0))
+    rows = [old.mean(0) if at is None else old[at] for at in places(learned, answers)]
     return torch.cat([words, torch.stack(rows)])

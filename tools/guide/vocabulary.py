@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from pathlib import Path
 
 from gguf import GGUFReader
@@ -13,6 +14,9 @@ BASE = Path(__file__).with_name("base.gguf")
 
 ANSWERS = "dmr.guide.answers"
 """The key of the fixed answers, in the order of their tokens."""
+
+_LIKE = 0.7
+"""Answers that have such a share of their letters in common are one that was put otherwise."""
 
 
 def read_vocabulary(path: Path) -> tuple[Tokenizer, list[str]]:
@@ -28,3 +32,16 @@ def read_vocabulary(path: Path) -> tuple[Tokenizer, list[str]]:
     pairs = (pair.split(" ") for pair in fields["tokenizer.ggml.merges"].contents())
     size = len(fields["tokenizer.ggml.tokens"].contents())
     return Tokenizer([(left, right) for left, right in pairs], size, len(answers)), answers
+
+
+def places(learned: list[str], answers: list[str]) -> list[int | None]:
+    """For each of today's answers the number that it had when it was learned, None for a new one.
+
+    One that is put a little otherwise has the number of that which it stands in for.
+    """
+    gone = [answer for answer in learned if answer not in answers]
+    found: list[int | None] = []
+    for answer in answers:
+        same = [answer] if answer in learned else get_close_matches(answer, gone, 1, _LIKE)
+        found.append(learned.index(same[0]) if same else None)
+    return found
